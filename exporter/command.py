@@ -1,0 +1,186 @@
+"""Runs the box's tools: the one place that starts a process.
+
+A run ends with its process, not with its pipes, since a grandchild may hold those for ever. The pipes are
+therefore made and read here: asyncio's own would keep ``Process.wait()`` waiting for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.probe import ProbeError
+
+CHUNK = 64 * 1024
+STDOUT_LIMIT = 4 * 1024 * 1024
+STDERR_LIMIT = 64 * 1024
+
+# Where set, every finished process of this context is noted: `grid-exporter probe NAME` shows what ran.
+trace: contextvars.ContextVar[list[Output] | None] = contextvars.ContextVar("trace", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a finished process left. ``code`` is its exit status, negative for the signal that ended it."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 survive as surrogates."""
+        return self.stdout.decode("utf-8", "surrogateescape")
+
+    @property
+    def complaint(self) -> str:
+        """The last line that the tool wrote on standard error, or how it ended: the reason of a failure."""
+        lines = self.stderr.decode("utf-8", "backslashreplace").split("\n")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        if self.code < 0:
+            said = f"{_signal_name(-self.code)}{': ' if said else ''}{said}"
+        return said[:300] or f"exit status {self.code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"ended by {signal.Signals(number).name}"
+    except ValueError:
+        return f"ended by signal {number}"
+
+
+@dataclass(slots=True)
+class _Pipe:
+    """The reading end of a process's output: keeps up to ``limit`` bytes and throws the rest away."""
+
+    limit: int
+    kept: bytearray = field(default_factory=bytearray)
+    full: asyncio.Event = field(default_factory=asyncio.Event)
+    fd: int = -1
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[int]:
+        """Gives the writing end for the child; both ends are closed in the end, whoever else holds one."""
+        self.fd, writer = os.pipe2(os.O_CLOEXEC)
+        loop = asyncio.get_running_loop()
+        try:
+            os.set_blocking(self.fd, False)
+            loop.add_reader(self.fd, self.read)
+            yield writer
+        finally:
+            # The writing end closes last: it keeps the reader from seeing a false end while the child starts.
+            loop.remove_reader(self.fd)
+            os.close(self.fd)
+            os.close(writer)
+
+    def read(self) -> bool:
+        """Takes what is there now. False when there was nothing."""
+        try:
+            data = os.read(self.fd, CHUNK)
+        except BlockingIOError:
+            return False
+        room = self.limit - len(self.kept)
+        self.kept += data[:room]
+        if len(data) > room:
+            self.full.set()
+        return bool(data)
+
+    def drain(self) -> bytes:
+        """Everything written before the process ended. A grandchild's writing can't make it endless."""
+        while not self.full.is_set() and self.read():
+            pass
+        return bytes(self.kept)
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The little that a tool gets: where programs lie, a home, plain messages; no secret."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "XDG_RUNTIME_DIR") if name in os.environ}
+    return {"PATH": os.defpath, **inherited, "LC_ALL": "C", **extra}
+
+
+def find(program: str) -> str:
+    """The program's path, as a shell would find it.
+
+    Raises:
+        ProbeError: it is not there or may not be executed.
+    """
+    found = shutil.which(program)
+    if found:
+        return found
+    places = [program] if "/" in program else [f"{d}/{program}" for d in os.get_exec_path()]
+    for place in places:
+        if Path(place).is_file():
+            raise ProbeError(f"{place} may not be executed", f"chmod +x {place}")
+    raise ProbeError(f"{program} is not installed", f"install {program}, or see that it is on PATH")
+
+
+async def run(*argv: str, env: Mapping[str, str] | None = None, limit: int = STDOUT_LIMIT) -> Output:
+    """Runs a tool to its end, in a session of its own; the exit status is the caller's to judge.
+
+    When cancelled it kills the tool's whole process group and then waits, for as long as it takes, until the
+    process is gone: one that can't be killed must keep the next run away. A second cancellation abandons it.
+
+    Args:
+        argv: the program and its arguments; no shell is involved.
+        env: what it needs beyond the minimal environment.
+        limit: how many bytes of standard output may come; the rest of standard error is thrown away.
+
+    Raises:
+        ProbeError: it is not installed, could not be started, or printed more than ``limit``.
+    """
+    program = find(argv[0])
+    started = time.monotonic()
+    out, err = _Pipe(limit), _Pipe(STDERR_LIMIT)
+    try:
+        with out.open() as out_end, err.open() as err_end:
+            process = await asyncio.create_subprocess_exec(
+                program, *argv[1:],
+                stdin=asyncio.subprocess.DEVNULL, stdout=out_end, stderr=err_end,
+                env=environment(env or {}), cwd="/", start_new_session=True,
+            )  # fmt: skip
+            await _ended(process, out.full)
+            seconds = time.monotonic() - started
+            output = Output(argv, process.returncode or 0, out.drain(), err.drain(), seconds)
+    except OSError as error:
+        raise ProbeError(f"{argv[0]} could not be started: {error.strerror}") from error
+    if out.full.is_set():
+        raise ProbeError(f"{argv[0]} printed more than {limit // 1024} KiB")
+    ran = trace.get()
+    if ran is not None:
+        ran.append(output)
+    return output
+
+
+async def _ended(process: asyncio.subprocess.Process, full: asyncio.Event) -> None:
+    """Waits until the process is gone and leaves nothing of its group behind, whatever happens meanwhile."""
+    flooded = asyncio.ensure_future(full.wait())
+    flooded.add_done_callback(lambda done: None if done.cancelled() else _kill_group(process.pid))
+    try:
+        await process.wait()
+    except asyncio.CancelledError:
+        _kill_group(process.pid)
+        await process.wait()
+        raise
+    finally:
+        flooded.cancel()
+        _kill_group(process.pid)
+
+
+def _kill_group(pid: int) -> None:
+    """Kills every process of the group that ``pid`` leads.
+
+    Also right after ``pid`` itself was reaped: its number is not given out again while a member of the group
+    lives, and where none does there is nothing to hit.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)

@@ -1,0 +1,92 @@
+"""Prometheus's text format: families to bytes once a run, and the bytes of several runs into one body."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric, Sample
+
+LABEL_LIMIT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One family in the text format: its HELP and TYPE lines, and its samples, a line each."""
+
+    header: bytes
+    samples: bytes
+
+
+def clean(value: str) -> str:
+    r"""A label value that every reader of the format takes, from any text.
+
+    Bytes that were not UTF-8 (surrogates here) and control characters are shown as escapes (``\xff``): a NUL
+    ends Prometheus's scan. What is longer than 256 characters keeps its start and a digest of the whole, so
+    that two long names stay two.
+    """
+    if value.isprintable() and len(value) <= LABEL_LIMIT:
+        return value
+    value = "".join(c if c.isprintable() or c == " " else _escape(c) for c in value)
+    if len(value) > LABEL_LIMIT:
+        value = f"{value[: LABEL_LIMIT - 9]}…{hashlib.sha256(value.encode()).hexdigest()[:8]}"
+    return value
+
+
+def _escape(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # surrogateescape's stand-in for a raw byte
+        return f"\\x{ord(char) & 0xFF:02x}"
+    return char.encode("unicode_escape").decode()
+
+
+def render(families: Iterable[Metric]) -> dict[str, Rendered]:
+    """Renders each family; a second sample of one series is dropped, it would spoil the scrape."""
+    rendered: dict[str, Rendered] = {}
+    for family in families:
+        unique: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+        for sample in family.samples:
+            labels = {name: clean(value) for name, value in sample.labels.items()}
+            unique.setdefault((sample.name, tuple(sorted(labels.items()))), sample._replace(labels=labels))
+        whole = Metric(family.name, clean(family.documentation), family.type, family.unit)
+        whole.samples = list(unique.values())
+        help_line, type_line, samples = generate_latest(_registry(whole)).split(b"\n", 2)
+        rendered[family.name] = Rendered(help_line + b"\n" + type_line + b"\n", samples)
+    return rendered
+
+
+def _registry(family: Metric) -> Any:
+    """The one method of a registry that rendering calls."""
+    return SimpleNamespace(collect=lambda: (family,))
+
+
+def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
+    """One body from several runs' families.
+
+    A family that several runs have (a directory each) comes out under one header. The same series in two of
+    them (two directories on one file system) comes out once, as the first has it.
+    """
+    together: dict[str, list[Rendered]] = {}
+    for part in parts:
+        for name, family in part.items():
+            together.setdefault(name, []).append(family)
+    body = bytearray()
+    for families in together.values():
+        body += families[0].header
+        if len(families) == 1:
+            body += families[0].samples
+        else:
+            body += _merge(families)
+    return bytes(body)
+
+
+def _merge(families: list[Rendered]) -> bytes:
+    """The families' sample lines, each series once. The last blank ends the series' name."""
+    lines: dict[bytes, bytes] = {}
+    for family in families:
+        for line in family.samples.splitlines(keepends=True):
+            lines.setdefault(line.rpartition(b" ")[0], line)
+    return b"".join(lines.values())

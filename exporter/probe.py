@@ -1,0 +1,121 @@
+"""What a probe is: an async function that finds out one thing about the box.
+
+A probe is a value, not a class to inherit from. It holds its function, its schedule and the settings it was
+built with; all around it (when it runs, what a failure means, how long its figures live) is the cache's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client.core import Metric
+
+
+class Duration(float):
+    """Seconds, written in a configuration as Prometheus writes them (``90s``, ``2m``)."""
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a probe runs; every probe's settings extend it with defaults of their own. All in seconds.
+
+    ttl: how long a run's figures count as fresh. wait: how long a scrape may wait for a run.
+    timeout: when a run is ended by force.
+    """
+
+    ttl: Duration = Duration(2)
+    wait: Duration = Duration(5)
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        """Refuses what would make a storm or a probe that can never finish."""
+        if self.ttl < 1:
+            raise ValueError(f"ttl must be at least 1s, got {self.ttl:g}s")
+        if self.timeout <= 0:
+            raise ValueError("timeout must be longer than 0s")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a person should know although nothing failed, and what to do about it."""
+
+    text: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run found: metric families built fresh, and notes for the status page and doctor."""
+
+    families: Sequence[Metric]
+    notes: tuple[Note, ...] = ()
+
+
+class ProbeError(Exception):
+    """The probe could not find out. Its text is the reason, for a person; ``mend`` is what to do.
+
+    ``families`` holds what is known all the same (Tor is up though the check page is broken): it replaces the
+    last good figures, which would otherwise be served until they are too old.
+    """
+
+    def __init__(self, reason: str, mend: str = "", families: Sequence[Metric] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.mend = mend
+        self.families = families
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing to find out. Two probes are equal when their name, schedule and settings are.
+
+    name: unique; the part before a colon is its kind (``disk:/ai/models``).
+    """
+
+    name: str
+    schedule: Schedule
+    settings: object
+    run: Callable[[], Awaitable[Result]] = field(compare=False)
+
+    @property
+    def kind(self) -> str:
+        """The kind of probe: ``disk`` for ``disk:/ai/models``."""
+        return self.name.partition(":")[0]
+
+
+def _state_directory() -> Path | None:
+    """Where to keep what must outlive a restart: systemd's ``$STATE_DIRECTORY`` (the first of several)."""
+    name = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(name) if name else None
+
+
+@dataclass(slots=True)
+class Box:
+    """The machine that is looked at, and what one probe leaves for another.
+
+    container_names: a container's full id to its name, left by the containers probe for the GPU's.
+    """
+
+    proc: Path = Path("/proc")
+    cgroup: Path = Path("/sys/fs/cgroup")
+    root: Path = Path("/")
+    state: Path | None = field(default_factory=_state_directory)
+    container_names: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of probe, as configuration and discovery know it.
+
+    build: makes its probes from its settings (several for disk and commands).
+    discover: looks whether the box has such a thing: settings for it, or a note that says what was not found
+    and how to switch it on. Used where there is no configuration file.
+    """
+
+    name: str
+    build: Callable[[Any, Box], Sequence[Probe]]
+    discover: Callable[[Box], Awaitable[Any | Note]]
