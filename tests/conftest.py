@@ -1,0 +1,28 @@
+"""What every test stands on: real parts are used where they are, and skipped aloud where they are not."""
+
+import glob
+import os
+import shutil
+
+import pytest
+
+from exporter.loop import watch_children_by_pidfd
+
+
+def pytest_configure() -> None:
+    """Runs tests with the child watcher that the exporter runs with."""
+    watch_children_by_pidfd()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what this machine has no part for, and says which."""
+    for marker in item.iter_markers("real"):
+        if os.geteuid() != 0:
+            pytest.skip("needs root")
+        missing = [program for program in marker.args if not shutil.which(program)]
+        if missing:
+            pytest.skip(f"not installed: {', '.join(missing)}")
+    if item.get_closest_marker("gpu") and not glob.glob("/dev/nvidia[0-9]*"):
+        pytest.skip("no NVIDIA card here")
+    if item.get_closest_marker("grafana") and not shutil.which("grafana"):
+        pytest.skip("no Grafana here")
