@@ -1,0 +1,1 @@
+"""What Prometheus loads, and the Python that writes it."""
