@@ -1,0 +1,218 @@
+"""The host itself: memory, processors, load and pressure, as the kernel tells them in /proc."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.families import Samples, counter, gauge, number
+from exporter.probe import Box, Kind, Probe, ProbeError, Result, Schedule
+
+MEMORY = {
+    "MemTotal": gauge("grid_memory_total_bytes", "Memory that the kernel manages (/proc/meminfo MemTotal)."),
+    "MemAvailable": gauge(
+        "grid_memory_available_bytes",
+        "Memory that programs could still get without swapping (/proc/meminfo MemAvailable).",
+    ),
+    "MemFree": gauge("grid_memory_free_bytes", "Memory that nothing uses (/proc/meminfo MemFree)."),
+    "Buffers": gauge("grid_memory_buffers_bytes", "Memory that buffers disk blocks (/proc/meminfo Buffers)."),
+    "Cached": gauge("grid_memory_cached_bytes", "Memory that caches files (/proc/meminfo Cached)."),
+    "SwapTotal": gauge("grid_swap_total_bytes", "Swap space that is set up (/proc/meminfo SwapTotal)."),
+    "SwapFree": gauge("grid_swap_free_bytes", "Swap space that nothing uses (/proc/meminfo SwapFree)."),
+}
+CPU_SECONDS = counter(
+    "grid_cpu_seconds_total",
+    "Time that all processors together spent in each mode; guests count as user and nice (/proc/stat).",
+    "mode",
+)
+CPUS = gauge("grid_cpus", "Processors that are online (/proc/stat).")
+BOOT = gauge("grid_boot_timestamp_seconds", "When the host booted, Unix time (/proc/stat btime).")
+LOADS = (
+    gauge("grid_load1", "Tasks that run, wait to run or wait for I/O, mean of 1 minute (/proc/loadavg)."),
+    gauge("grid_load5", "Tasks that run, wait to run or wait for I/O, mean of 5 minutes (/proc/loadavg)."),
+    gauge("grid_load15", "Tasks that run, wait to run or wait for I/O, mean of 15 minutes (/proc/loadavg)."),
+)
+WAITING = counter(
+    "grid_pressure_waiting_seconds_total",
+    "Time in which at least one task waited for the resource (/proc/pressure, some).",
+    "resource",
+)
+STALLED = counter(
+    "grid_pressure_stalled_seconds_total",
+    "Time in which all tasks waited for the resource at once (/proc/pressure, full).",
+    "resource",
+)
+
+# In /proc/stat's order. Its last two columns, guest and guest_nice, are counted in user and nice already.
+MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+LOADAVG = re.compile(r"(\S+) (\S+) (\S+) \d+/\d+ \d+\n")
+PRESSURE = re.compile(r"^(some|full) .* total=(\d{1,20})$", re.MULTILINE | re.ASCII)
+STEP_BACK = 3.0  # seconds; the kernel's idle and iowait times may go back by less
+
+
+class Settings(Schedule, frozen=True):
+    """When to look; there is nothing else to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What /proc/stat tells. modes: seconds that all processors spent in each; booted: Unix time."""
+
+    modes: Mapping[str, float]
+    cpus: int
+    booted: float
+
+
+def parse_meminfo(text: str) -> dict[str, float]:
+    """The amounts of /proc/meminfo in bytes, by the kernel's names; those without a unit are left out.
+
+    Raises:
+        ProbeError: not even the total is there.
+    """
+    amounts = {}
+    for name, amount in re.findall(r"^([\w()]+): +(\d{1,20}) kB$", text, re.MULTILINE | re.ASCII):
+        amounts[name] = int(amount) * 1024.0
+    if "MemTotal" not in amounts:
+        raise ProbeError("/proc/meminfo tells no MemTotal")
+    return amounts
+
+
+def parse_stat(text: str) -> Stat:
+    """The processors' times and number, and the time of boot, from /proc/stat.
+
+    Raises:
+        ProbeError: one of them is missing.
+    """
+    rows = {words[0]: words[1:] for words in (line.split() for line in text.splitlines()) if words}
+    ticks = [number(word) for word in rows.get("cpu", [])]
+    booted = number(next(iter(rows.get("btime", [])), ""))
+    if not ticks or None in ticks or booted is None:
+        raise ProbeError("/proc/stat tells no processor time or no time of boot")
+    modes = {mode: (tick or 0) / TICKS_PER_SECOND for mode, tick in zip(MODES, ticks, strict=False)}
+    return Stat(modes, sum(re.fullmatch(r"cpu\d+", name) is not None for name in rows), booted)
+
+
+def parse_loadavg(text: str) -> list[float | None]:
+    """The load of the last 1, 5 and 15 minutes from /proc/loadavg.
+
+    Raises:
+        ProbeError: it doesn't look as it should.
+    """
+    loads = LOADAVG.fullmatch(text)
+    if loads is None:
+        raise ProbeError("/proc/loadavg tells no load")
+    return [number(load) for load in loads.groups()]
+
+
+def parse_pressure(text: str) -> dict[str, float]:
+    """The ``some`` and ``full`` totals of a file of /proc/pressure, in seconds; it counts microseconds.
+
+    Raises:
+        ProbeError: it has neither.
+    """
+    totals = {line: int(total) / 1e6 for line, total in PRESSURE.findall(text)}
+    if not totals:
+        raise ProbeError("/proc/pressure tells no total")
+    return totals
+
+
+@dataclass(slots=True)
+class Steady:
+    """Keeps the processors' times from going back a little, which would look like a restart of the count.
+
+    The kernel works idle and iowait out anew each time and now and then arrives at less than before.
+    """
+
+    seen: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, mode: str, seconds: float) -> float:
+        """The mode's time, or the one before where the new one is a little less."""
+        if not 0 < self.seen.get(mode, 0.0) - seconds < STEP_BACK:
+            self.seen[mode] = seconds
+        return self.seen[mode]
+
+
+def read(path: Path) -> str:
+    """A file of /proc.
+
+    Raises:
+        ProbeError: it is not there, can't be read or is cut off.
+    """
+    try:
+        text = path.read_text("utf-8", "surrogateescape")
+    except FileNotFoundError as error:
+        mend = "see that /proc is mounted; in a unit of systemd remove ProcSubset=pid, which hides it"
+        raise ProbeError(f"{path} is not there", mend) from error
+    except OSError as error:
+        raise ProbeError(f"{path} can't be read: {error.strerror}") from error
+    if not text.endswith("\n"):
+        raise ProbeError(f"{path} is empty or cut off")
+    return text
+
+
+def pressures(proc: Path) -> dict[str, dict[str, float]]:
+    """Each resource's pressure in seconds; empty where the kernel measures none (``psi=0``).
+
+    Raises:
+        ProbeError: one that is measured can't be read.
+    """
+    found = {}
+    for resource in ("cpu", "memory", "io"):
+        try:
+            found[resource] = parse_pressure(read(proc / "pressure" / resource))
+        except ProbeError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in (errno.ENOENT, errno.EOPNOTSUPP):
+                raise
+    # The processor's "full" is undefined for a whole host; the kernel prints a 0 for the sake of old readers.
+    found.get("cpu", {}).pop("full", None)
+    return found
+
+
+def look(proc: Path, steady: Steady) -> Samples:
+    """Reads everything and fills the families.
+
+    Raises:
+        ProbeError: a file is missing or makes no sense; the reason names it.
+    """
+    samples = Samples()
+    amounts = parse_meminfo(read(proc / "meminfo"))
+    for name, family in MEMORY.items():
+        samples.add(family, amounts.get(name))
+    stat = parse_stat(read(proc / "stat"))
+    for mode, seconds in stat.modes.items():
+        samples.add(CPU_SECONDS, steady(mode, seconds), mode)
+    samples.add(CPUS, stat.cpus)
+    samples.add(BOOT, stat.booted)
+    for family, load in zip(LOADS, parse_loadavg(read(proc / "loadavg")), strict=True):
+        samples.add(family, load)
+    for resource, pressure in pressures(proc).items():
+        samples.add(WAITING, pressure.get("some"), resource)
+        samples.add(STALLED, pressure.get("full"), resource)
+    return samples
+
+
+def build(settings: Settings, box: Box) -> list[Probe]:
+    """The one probe of the host."""
+    steady = Steady()
+
+    async def run() -> Result:
+        # In a thread: in a container /proc/meminfo may be another program's (lxcfs) and slow to answer.
+        samples = await asyncio.to_thread(look, box.proc, steady)
+        return Result(samples.families())
+
+    return [Probe("host", settings, settings, run)]
+
+
+async def discover(box: Box) -> Settings:  # noqa: ARG001 - every kind is asked alike
+    """A host is always there."""
+    return Settings()
+
+
+KIND = Kind("host", Settings, build, discover)

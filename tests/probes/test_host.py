@@ -1,0 +1,193 @@
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.exposition import join, render
+from exporter.probe import Box, ProbeError, Result
+from exporter.probes.host import (
+    TICKS_PER_SECOND,
+    Settings,
+    Steady,
+    build,
+    discover,
+    parse_loadavg,
+    parse_meminfo,
+    parse_pressure,
+    parse_stat,
+)
+
+CAPTURES = Path(__file__).parents[1] / "captures" / "proc"
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """A /proc with the captured files, to change as a test needs it."""
+    return Path(shutil.copytree(CAPTURES, tmp_path / "proc"))
+
+
+async def look(proc: Path) -> Result:
+    """One run of the probe on that /proc."""
+    (probe,) = build(Settings(), Box(proc=proc))
+    return await probe.run()
+
+
+def lines(result: Result) -> list[str]:
+    """The samples as a scrape shows them."""
+    return [line for line in join([render(result.families)]).decode().splitlines() if line[0] != "#"]
+
+
+async def test_captured_host(proc: Path) -> None:
+    """The captured files give every family, in base units."""
+    assert lines(await look(proc)) == [
+        "grid_memory_total_bytes 2.5276514304e+10",
+        "grid_memory_available_bytes 2.4836481024e+10",
+        "grid_memory_free_bytes 2.467874816e+10",
+        "grid_memory_buffers_bytes 2.179072e+06",
+        "grid_memory_cached_bytes 3.36031744e+08",
+        "grid_swap_total_bytes 0.0",
+        "grid_swap_free_bytes 0.0",
+        'grid_cpu_seconds_total{mode="user"} 107.3',
+        'grid_cpu_seconds_total{mode="nice"} 0.02',
+        'grid_cpu_seconds_total{mode="system"} 51.93',
+        'grid_cpu_seconds_total{mode="idle"} 2238.94',
+        'grid_cpu_seconds_total{mode="iowait"} 7.36',
+        'grid_cpu_seconds_total{mode="irq"} 0.0',
+        'grid_cpu_seconds_total{mode="softirq"} 0.95',
+        'grid_cpu_seconds_total{mode="steal"} 0.43',
+        "grid_cpus 2.0",
+        "grid_boot_timestamp_seconds 1.795395218e+09",
+        "grid_load1 0.19",
+        "grid_load5 0.13",
+        "grid_load15 0.09",
+        'grid_pressure_waiting_seconds_total{resource="cpu"} 18.200569',
+        'grid_pressure_waiting_seconds_total{resource="memory"} 0.0',
+        'grid_pressure_waiting_seconds_total{resource="io"} 6.270998',
+        'grid_pressure_stalled_seconds_total{resource="memory"} 0.0',
+        'grid_pressure_stalled_seconds_total{resource="io"} 5.826613',
+    ]
+
+
+def test_guests_are_counted_once() -> None:
+    """The guest columns are no modes of their own: user and nice hold them."""
+    stat = parse_stat("cpu  1000 200 30 40 50 60 70 80 900 100\ncpu0 1 1 1 1\nbtime 5\n")
+    assert list(stat.modes) == ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"]
+    assert stat.modes["user"] == 1000 / TICKS_PER_SECOND
+
+
+def test_old_kernel_with_fewer_modes() -> None:
+    """Columns that a kernel doesn't have are left out, not 0."""
+    assert list(parse_stat("cpu 1 2 3 4\ncpu0 1 2 3 4\nbtime 5\n").modes) == [
+        "user",
+        "nice",
+        "system",
+        "idle",
+    ]
+
+
+def test_processors_are_those_online() -> None:
+    """The sum's own line and a line that only begins like a processor's are not counted."""
+    assert parse_stat("cpu 1 2 3 4\ncpu0 1 1 1 1\ncpu7 1 1 1 1\ncpufreq 3\nbtime 5\n").cpus == 2
+
+
+def test_amounts_without_a_unit_are_left_out() -> None:
+    """A line cut in the middle must not become a smaller figure."""
+    assert parse_meminfo("MemTotal: 100 kB\nHugePages_Total: 7\nMemFree: 9") == {"MemTotal": 102400}
+
+
+async def test_memory_that_the_kernel_does_not_tell(proc: Path) -> None:
+    """A kernel before 3.14 has no MemAvailable: the family is absent, not 0."""
+    (proc / "meminfo").write_text("MemTotal: 100 kB\nMemFree: 50 kB\n")
+    memory = [line for line in lines(await look(proc)) if line.startswith(("grid_memory", "grid_swap"))]
+    assert memory == ["grid_memory_total_bytes 102400.0", "grid_memory_free_bytes 51200.0"]
+
+
+@pytest.mark.parametrize("name", ["meminfo", "stat", "loadavg"])
+async def test_missing_file_is_named(proc: Path, name: str) -> None:
+    """What is hidden (ProcSubset=pid) is named, with what hides it."""
+    (proc / name).unlink()
+    with pytest.raises(ProbeError, match=rf"{proc}/{name} is not there") as caught:
+        await look(proc)
+    assert "ProcSubset" in caught.value.mend
+
+
+@pytest.mark.parametrize("name", ["meminfo", "stat", "loadavg", "pressure"])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe" * 50 + b"\n", b"12", b"MemTotal: 1"])
+async def test_unusable_file_is_named(proc: Path, name: str, content: bytes) -> None:
+    """Empty, binary and cut-off content is a failure that says where it lies."""
+    (proc / ("pressure/io" if name == "pressure" else name)).write_bytes(content)
+    with pytest.raises(ProbeError, match=f"/proc/{name}"):
+        await look(proc)
+
+
+async def test_unreadable_file_is_named(proc: Path) -> None:
+    """A file that can't be read is a failure with the system's own word for it."""
+    (proc / "stat").unlink()
+    (proc / "stat").mkdir()
+    with pytest.raises(ProbeError, match="stat can't be read: Is a directory"):
+        await look(proc)
+
+
+async def test_kernel_without_pressure(proc: Path) -> None:
+    """Where the kernel measures no pressure the families are absent and the run is good."""
+    shutil.rmtree(proc / "pressure")
+    assert not [line for line in lines(await look(proc)) if "pressure" in line]
+
+
+async def test_pressure_switched_off(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With psi=0 the files are there but give EOPNOTSUPP: as good as absent."""
+    genuine = Path.read_text
+
+    def read_text(path: Path, *args: str) -> str:
+        if "pressure" in path.parts:
+            raise OSError(95, "Operation not supported")
+        return genuine(path, *args)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert not [line for line in lines(await look(proc)) if "pressure" in line]
+
+
+def test_pressure_in_seconds() -> None:
+    """Pressure's totals are microseconds; io of old kernels may have no full line."""
+    assert parse_pressure("some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\n") == {"some": 2.5}
+
+
+async def test_processors_have_no_full_pressure(proc: Path) -> None:
+    """The kernel's constant 0 for the processors' full line is no figure."""
+    resources = [line for line in lines(await look(proc)) if "stalled" in line]
+    assert [line.split('"')[1] for line in resources] == ["memory", "io"]
+
+
+def test_small_step_back_is_held() -> None:
+    """The kernel's iowait may shrink a little; a counter that shrinks would look like a restart."""
+    steady = Steady()
+    assert [steady("iowait", value) for value in (10.0, 9.5, 10.5, 2.0, 2.5)] == [10.0, 10.0, 10.5, 2.0, 2.5]
+
+
+def test_load() -> None:
+    """The three means are the load's, the rest of the line is not."""
+    assert parse_loadavg("0.12 1.5 64.00 1/96 10967\n") == [0.12, 1.5, 64.0]
+
+
+@settings(max_examples=200)
+@given(st.text() | st.sampled_from(["cpu {0} 1 1 1\nbtime {0}\n", "MemTotal: {0} kB\n", "{0} 1 1 1/1 1\n"]))
+def test_parsers_raise_nothing_but_probe_errors(text: str) -> None:
+    """Whatever the files hold, the parsers give figures or a reason."""
+    for huge in ("9" * 5000, "nan", "-1", "1_0", "٣"):
+        for parse in (parse_meminfo, parse_stat, parse_loadavg, parse_pressure):
+            with contextlib.suppress(ProbeError):
+                parse(text.replace("{0}", huge))
+
+
+async def test_a_host_is_always_found() -> None:
+    """Without a configuration the host is looked at."""
+    assert await discover(Box()) == Settings()
+
+
+async def test_this_host() -> None:
+    """The machine that the tests run on tells its memory, processors and boot."""
+    names = {line.split("{")[0].split()[0] for line in lines(await look(Path("/proc")))}
+    assert {"grid_memory_total_bytes", "grid_cpu_seconds_total", "grid_boot_timestamp_seconds"} <= names
