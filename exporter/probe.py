@@ -111,11 +111,14 @@ class Box:
 class Kind:
     """A kind of probe, as configuration and discovery know it.
 
-    build: makes its probes from its settings (several for disk and commands).
+    settings: the type that its part of a configuration is read into.
+    build: makes its probes from its settings (several for disk and commands); raises ValueError where they
+    contradict each other.
     discover: looks whether the box has such a thing: settings for it, or a note that says what was not found
     and how to switch it on. Used where there is no configuration file.
     """
 
     name: str
+    settings: Any
     build: Callable[[Any, Box], Sequence[Probe]]
     discover: Callable[[Box], Awaitable[Any | Note]]

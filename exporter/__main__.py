@@ -1,0 +1,96 @@
+"""The command line: serve, check-config, probe, doctor, aide."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from exporter import __version__, daemon, log, trial
+from exporter.config import ConfigError, Plan, discover, load
+from exporter.loop import watch_children_by_pidfd
+from exporter.probe import Box
+
+USAGE_ERROR = 2  # also for a configuration that can't be used
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    options = _parser().parse_args(argv)
+    log.setup(options.log_level, options.log_format)
+    watch_children_by_pidfd()
+    try:
+        return int(options.run(options))
+    except ConfigError as error:
+        return _fail(f"configuration: {error}", USAGE_ERROR)
+    except daemon.StartError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(f"grid-exporter: {message}\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The flags are named as Prometheus's own programs name theirs."""
+    parser = argparse.ArgumentParser(
+        prog="grid-exporter", description="Tells Prometheus the state of an AI box."
+    )
+    parser.set_defaults(run=_serve, box=Box())
+    parser.add_argument("--version", action="version", version=f"grid-exporter {__version__}")
+    parser.add_argument(
+        "--config.file", dest="config", type=Path, metavar="FILE", help="default: what the box has"
+    )
+    parser.add_argument("--web.listen-address", dest="listen", default="127.0.0.1:10058", metavar="HOST:PORT")
+    parser.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info")
+    parser.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt")
+    commands = parser.add_subparsers(title="commands (none of them: serve)", metavar="COMMAND")
+    check = commands.add_parser("check-config", help="say whether the configuration is good")
+    check.set_defaults(run=_check_config)
+    probe = commands.add_parser("probe", help="run one probe and print what it found and what ran")
+    probe.add_argument("name", help="a probe (disk:/ai/models) or a kind of probe (disk)")
+    probe.set_defaults(run=_probe)
+    doctor = commands.add_parser("doctor", help="say what works for this user and what mends the rest")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+async def _plan(options: argparse.Namespace) -> Plan:
+    """The plan from the configuration file, or from what the box has where none is named."""
+    return load(options.config, options.box) if options.config else await discover(options.box)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    listeners = daemon.listen(options.listen)
+    asyncio.run(daemon.serve(listeners, lambda: _plan(options)))
+    return 0
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    if options.config is None:
+        raise ConfigError("check-config needs --config.file")
+    plan = load(options.config, options.box)
+    sys.stdout.write(f"{options.config} is good: {len(plan.probes)} probes\n")
+    return 0
+
+
+def _probe(options: argparse.Namespace) -> int:
+    async def run() -> int:
+        return await trial.probe(await _plan(options), options.name)
+
+    return asyncio.run(run())
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    async def run() -> int:
+        return await trial.doctor(await _plan(options))
+
+    return asyncio.run(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

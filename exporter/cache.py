@@ -1,0 +1,95 @@
+"""All probes' runners together: what a scrape starts, and how long it waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from exporter.probe import Probe
+from exporter.runner import Runner, boot_clock
+
+
+class Cache:
+    """Keeps a runner for every probe.
+
+    generation: changes whenever anything that a scrape shows has changed: one comparison tells whether a kept
+    answer is still good.
+    """
+
+    def __init__(self, clock: Callable[[], float] = boot_clock) -> None:
+        self.clock = clock
+        self.generation = 0
+        self.runners: dict[str, Runner] = {}
+        self._leaving: dict[str, Runner] = {}
+
+    def configure(self, probes: Iterable[Probe]) -> None:
+        """Takes a new set of probes. An unchanged one keeps its figures and its run under way.
+
+        One that is gone has its run ended. Should it come back before that happened, the same runner takes
+        it: there are never two runs of a probe at a time.
+        """
+        wanted = {probe.name: probe for probe in probes}
+        known = {**self._leaving, **self.runners}
+        gone = [runner for name, runner in known.items() if name not in wanted]
+        for runner in gone:
+            runner.interrupt()
+        self._leaving = {runner.probe.name: runner for runner in gone if runner.flight is not None}
+        runners = {}
+        for name, probe in wanted.items():
+            runner = runners[name] = known.get(name) or Runner(probe, self._changed, self.clock)
+            if runner.probe != probe or name not in self.runners:
+                runner.replace(probe)
+        self.runners = runners
+        self._changed()
+
+    def select(self, names: Sequence[str]) -> list[Runner]:
+        """The runners of the named probes or kinds of probes, all of them for no name at all.
+
+        Raises:
+            KeyError: with the name that is neither.
+        """
+        if not names:
+            return list(self.runners.values())
+        kinds = {runner.probe.kind for runner in self.runners.values()}
+        for name in names:
+            if name not in self.runners and name not in kinds:
+                raise KeyError(name)
+        return [r for r in self.runners.values() if r.probe.name in names or r.probe.kind in names]
+
+    async def refresh(self, runners: Iterable[Runner], patience: float = float("inf")) -> None:
+        """Starts what is due, all side by side, and waits for what is worth it, at most ``patience`` seconds.
+
+        A caller that goes away cancels nothing: the runs are not its own.
+        """
+        now = self.clock()
+        give_up = now + patience
+        for runner in runners:
+            runner.start_if_due(now)
+        awaited = [r for r in runners if r.flight is not None and r.wait_until > now]
+        for runner in sorted(awaited, key=lambda r: r.wait_until):
+            seconds = min(runner.wait_until, give_up) - self.clock()
+            if runner.flight is not None and seconds > 0:
+                await asyncio.wait({runner.flight}, timeout=seconds)
+
+    def quiet_until(self, runners: Iterable[Runner], now: float) -> float:
+        """Until when nothing becomes due or too old, if no run ends before (boot clock).
+
+        A run under way that no scrape waits for is nothing to look after: its end changes the generation.
+        """
+        until = float("inf")
+        for runner in runners:
+            if now < runner.expires_at:
+                until = min(until, runner.expires_at)
+            if runner.flight is None:
+                until = min(until, runner.due_at)
+            elif now < runner.wait_until:
+                return now
+        return until
+
+    async def stop(self) -> None:
+        """Ends every run. What can't be killed is left to the service manager."""
+        runners = [*self.runners.values(), *self._leaving.values()]
+        await asyncio.gather(*(runner.stop() for runner in runners))
+
+    def _changed(self) -> None:
+        self.generation += 1

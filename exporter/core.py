@@ -1,0 +1,49 @@
+"""The exporter itself: a plan of probes, the cache that runs them, and what answers scrapes."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from exporter.cache import Cache
+from exporter.config import ConfigError, Plan
+from exporter.figures import OwnFigures, Reload
+from exporter.probes import KINDS
+from exporter.scrape import Scraper
+
+log = logging.getLogger(__name__)
+
+
+class Exporter:
+    """Everything that is served, in one place for the web side to look at."""
+
+    def __init__(self, plan: Plan, cache: Cache | None = None) -> None:
+        self.cache = cache or Cache()
+        self.own = OwnFigures(
+            [kind.name for kind in KINDS], plan.settings, Reload(successful=True, time=time.time())
+        )
+        self.scraper = Scraper(self.cache, self.own)
+        self.apply(plan)
+
+    def apply(self, plan: Plan) -> None:
+        """Takes a plan into force: what it leaves unchanged keeps its figures and its run under way."""
+        self.plan = plan
+        self.own.enabled = plan.settings
+        self.own.reload = Reload(successful=True, time=time.time())
+        self.cache.configure(plan.probes)
+
+    def refuse(self, error: ConfigError) -> None:
+        """Notes that a new configuration was no good; what is in force stays."""
+        log.error("the configuration was not taken, the one before stays in force: %s", error)
+        self.own.reload.successful = False
+
+    def start_runs(self) -> None:
+        """Starts every probe that is due, without waiting."""
+        now = self.cache.clock()
+        for runner in self.cache.runners.values():
+            runner.start_if_due(now)
+
+    def ready(self) -> bool:
+        """Whether every quick probe's first run has ended, or has outlived what a scrape waits for it."""
+        now = self.cache.clock()
+        return all(r.snapshot is not None or now >= r.wait_until > 0 for r in self.cache.runners.values())

@@ -1,0 +1,98 @@
+"""The exporter's own figures: how each probe fares, what configuration is in force, what the process uses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.core import Metric
+from prometheus_client.process_collector import ProcessCollector
+
+from exporter import __version__
+from exporter.exposition import Rendered, render
+from exporter.families import Samples, counter, gauge
+from exporter.runner import Runner
+
+ENABLED = gauge("grid_probe_enabled", "Whether probes of this kind are configured (0 or 1).", "probe")
+SUCCESS = gauge(
+    "grid_probe_success", "Whether the probe's last run found out what it asks for (0 or 1).", "probe"
+)
+DURATION = gauge("grid_probe_duration_seconds", "How long the probe's last run took.", "probe")
+LAST_RUN = gauge(
+    "grid_probe_last_run_timestamp_seconds", "When the probe's last run started, Unix time.", "probe"
+)
+LAST_SUCCESS = gauge(
+    "grid_probe_last_success_timestamp_seconds",
+    "When the probe's last successful run started, Unix time.",
+    "probe",
+)
+TTL = gauge("grid_probe_ttl_seconds", "For how long a run's figures count as fresh (configuration).", "probe")
+STUCK = gauge(
+    "grid_probe_stuck",
+    "Whether a process of the probe can't be killed, which keeps it from running.",
+    "probe",
+)
+RUNS = counter(
+    "grid_probe_runs_total", "Runs of the probe by outcome, since the exporter started.", "probe", "outcome"
+)
+
+BUILD = gauge("grid_exporter_build_info", "Always 1; the exporter's version.", "version")
+RELOADED = gauge(
+    "grid_exporter_config_last_reload_successful",
+    "Whether the configuration on disk is the one in force (0 or 1).",
+)
+RELOAD_TIME = gauge(
+    "grid_exporter_config_last_reload_success_timestamp_seconds",
+    "When the configuration in force was read, Unix time.",
+)
+
+
+@dataclass(slots=True)
+class Reload:
+    """How the last reading of the configuration went. time: Unix time of the last good one."""
+
+    successful: bool
+    time: float
+
+
+@dataclass(slots=True)
+class OwnFigures:
+    """Renders the exporter's own figures.
+
+    kinds: every kind of probe there is; enabled: those that are configured.
+    """
+
+    kinds: Collection[str]
+    enabled: Collection[str]
+    reload: Reload
+    _process: ProcessCollector = field(default_factory=lambda: ProcessCollector(registry=None))
+
+    def render(self, runners: Iterable[Runner]) -> Mapping[str, Rendered]:
+        """The figures of these probes, and of the exporter itself."""
+        return render([*self._exporter(), *probe_families(runners), *self._process.collect()])
+
+    def _exporter(self) -> list[Metric]:
+        samples = Samples()
+        samples.add(BUILD, 1, __version__)
+        samples.add(RELOADED, float(self.reload.successful))
+        samples.add(RELOAD_TIME, self.reload.time)
+        for kind in self.kinds:
+            samples.add(ENABLED, float(kind in self.enabled), kind)
+        return samples.families()
+
+
+def probe_families(runners: Iterable[Runner]) -> list[Metric]:
+    """How each probe fares. One that has not ended a run yet has no success, duration or times."""
+    samples = Samples()
+    for runner in runners:
+        name, last = runner.probe.name, runner.snapshot
+        if last is not None:
+            samples.add(SUCCESS, float(last.success), name)
+            samples.add(DURATION, last.duration, name)
+            samples.add(LAST_RUN, last.started, name)
+            samples.add(LAST_SUCCESS, last.last_success, name)
+        samples.add(TTL, runner.probe.schedule.ttl, name)
+        samples.add(STUCK, float(runner.stuck), name)
+        for outcome, count in runner.runs.items():
+            samples.add(RUNS, count, name, outcome)
+    return samples.families()

@@ -1,0 +1,76 @@
+"""How every probe fares, in words: what the start-up screen, the status page and doctor all say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from exporter import __version__
+from exporter.config import Plan
+from exporter.core import Exporter
+from exporter.probe import Note
+from exporter.runner import Runner
+
+State = Literal["works", "fails", "stuck", "starting", "off"]
+SIGNS: dict[State, str] = {"works": "✓", "fails": "✗", "stuck": "✗", "starting": "…", "off": "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One probe, or one kind of probe that is off: its state and what a person should know about it."""
+
+    name: str
+    state: State
+    notes: tuple[Note, ...] = ()
+    runner: Runner | None = None
+
+
+def reports(exporter: Exporter) -> list[Report]:
+    """A report on every probe, then on every kind that is off."""
+    return [*(_of_runner(r) for r in exporter.cache.runners.values()), *_of_absent(exporter.plan)]
+
+
+def _of_runner(runner: Runner) -> Report:
+    last = runner.snapshot
+    if last is None:
+        return Report(runner.probe.name, "starting", (), runner)
+    if last.success:
+        return Report(runner.probe.name, "works", last.notes, runner)
+    reason = Note(last.reason, last.mend)
+    return Report(runner.probe.name, "stuck" if runner.stuck else "fails", (reason, *last.notes), runner)
+
+
+def _of_absent(plan: Plan) -> Iterator[Report]:
+    for name, note in plan.absent.items():
+        yield Report(name, "off", (note,))
+
+
+def as_text(report: Report) -> Iterator[str]:
+    """The report as lines for a terminal, with nothing in them that a terminal would obey."""
+    yield f"  {SIGNS[report.state]} {printable(report.name):<24} {_summary(report)}".rstrip()
+    for note in report.notes:
+        yield f"      {printable(note.text)}"
+        if note.mend:
+            yield f"      → {printable(note.mend)}"
+
+
+def _summary(report: Report) -> str:
+    last = report.runner.snapshot if report.runner else None
+    return f"{report.state}, took {last.duration:.2f}s" if last else report.state
+
+
+def printable(text: str) -> str:
+    """The text with everything that is not a printable character escaped."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def welcome(exporter: Exporter, address: str) -> str:
+    """The screen that greets whoever starts the exporter: what it found, what not, and where to look."""
+    lines = [f"grid-exporter {__version__} serves {exporter.plan.source}:", ""]
+    for report in reports(exporter):
+        lines += as_text(report)
+    lines += ["", f"  for Prometheus   {address}/metrics", f"  for you          {address}/", ""]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,224 @@
+"""Runs one probe: never twice at a time, never longer than its timeout, and keeps what the last run left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from prometheus_client.core import Metric
+
+from exporter.exposition import Rendered, render
+from exporter.probe import Note, Probe, ProbeError
+
+log = logging.getLogger(__name__)
+
+Outcome = Literal["success", "failure", "timeout"]
+OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "timeout")
+NO_FAMILIES: Mapping[str, Rendered] = {}
+
+GRACE = 1.0  # seconds that a killed tool has to be gone before its probe counts as stuck
+OLDEST = 600.0  # seconds: no figure is served beyond this age, whatever its ttl
+MANY_SAMPLES = 2000  # rendering more than this takes a worker thread, or the loop would stand still for 10 ms
+
+
+def boot_clock() -> float:
+    """Seconds since boot, suspended time included: the clock that neither steps nor sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the runs so far left. Immutable: a run replaces it whole.
+
+    families: of the last run that found any, rendered; found: when that run started (boot clock).
+    success, reason, mend, notes: how the last run went, for a person.
+    started, last_success: Unix time of the last run's start, and of the last good one's.
+    ended: when the last run ended (boot clock). duration: how long it took, in seconds.
+    """
+
+    families: Mapping[str, Rendered] = field(default_factory=dict)
+    found: float = 0.0
+    success: bool
+    reason: str = ""
+    mend: str = ""
+    notes: tuple[Note, ...] = ()
+    started: float
+    last_success: float | None = None
+    ended: float
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A finished run's yield: what it found, rendered, and why it failed where it did."""
+
+    families: Mapping[str, Rendered] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    outcome: Outcome = "success"
+    reason: str = ""
+    mend: str = ""
+
+
+@dataclass(slots=True)
+class Runner:
+    """One probe's runs, one at a time.
+
+    changed: called whenever something that a scrape shows has changed.
+    """
+
+    probe: Probe
+    changed: Callable[[], None]
+    clock: Callable[[], float] = boot_clock
+    snapshot: Snapshot | None = None
+    runs: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    stuck: bool = False
+    flight: asyncio.Task[None] | None = None  # lasts until the run's last process is gone
+    work: asyncio.Task[_Found] | None = None  # the probe's own part of it
+    wait_until: float = 0.0  # boot clock: scrapes wait for the run under way until then
+
+    @property
+    def due_at(self) -> float:
+        """When the next run may start (boot clock): ``ttl`` after the last one's end, or its own duration."""
+        if self.snapshot is None:
+            return 0.0
+        return self.snapshot.ended + max(self.probe.schedule.ttl, self.snapshot.duration)
+
+    @property
+    def expires_at(self) -> float:
+        """When the figures at hand are too old to be served (boot clock)."""
+        if self.snapshot is None or not self.snapshot.families:
+            return 0.0
+        schedule = self.probe.schedule
+        lifetime = OLDEST if self.snapshot.success else min(3 * schedule.ttl + schedule.timeout, OLDEST)
+        return self.snapshot.found + lifetime
+
+    def families(self, now: float) -> Mapping[str, Rendered]:
+        """The figures that may be served at ``now``."""
+        return self.snapshot.families if self.snapshot and now < self.expires_at else NO_FAMILIES
+
+    def start_if_due(self, now: float) -> None:
+        """Starts a run when one is due and none is under way, and settles how long scrapes wait for it.
+
+        They wait where figures are missing or twice their ttl old, and only where the last run was quick.
+        """
+        if self.flight is not None or now < self.due_at:
+            return
+        schedule, last = self.probe.schedule, self.snapshot
+        overdue = last is None or now - last.ended > 2 * schedule.ttl
+        earned = last is None or last.duration <= schedule.wait
+        self.wait_until = now + schedule.wait if overdue and earned else now
+        self.flight = asyncio.create_task(self._fly(self.probe, now), name=self.probe.name)
+        self.changed()
+
+    def replace(self, probe: Probe) -> None:
+        """Takes another probe of the same name: what the old one left goes, and its run is ended.
+
+        Until its process is gone no new run starts, just as after a timeout.
+        """
+        self.probe = probe
+        self.snapshot = None
+        self.interrupt()
+        self.changed()
+
+    def interrupt(self) -> None:
+        """Tells the run under way to end; a process that can't be killed keeps it in flight."""
+        if self.work is not None and not self.work.cancelling():
+            self.work.cancel()
+
+    async def concluded(self) -> None:
+        """Waits until the run under way has left its snapshot; an unkillable process is not awaited."""
+        while self.flight is not None and not self.stuck:
+            await asyncio.wait({self.flight}, timeout=GRACE)
+
+    async def stop(self) -> None:
+        """Ends the run under way for good: a process that can't be killed within the grace is abandoned."""
+        if self.flight is None:
+            return
+        self.interrupt()
+        await asyncio.wait({self.flight}, timeout=GRACE)
+        if self.work is not None:
+            self.work.cancel()
+
+    async def _fly(self, probe: Probe, started: float) -> None:
+        """One run, from its start until its last process is gone."""
+        wall = time.time()
+        self.work = asyncio.create_task(_find_out(probe), name=f"{probe.name} work")
+        try:
+            await asyncio.wait({self.work}, timeout=probe.schedule.timeout)
+            late = not self.work.done()
+            if late:
+                self.interrupt()
+                await asyncio.wait({self.work}, timeout=GRACE)
+                self.stuck = not self.work.done()
+            if probe is self.probe:
+                found = _overrun(probe, stuck=self.stuck) if late else self.work.result()
+                self._conclude(found, started, wall)
+            await asyncio.wait({self.work})
+        finally:
+            self.stuck, self.flight, self.work = False, None, None
+            self.changed()
+
+    def _conclude(self, found: _Found, started: float, wall: float) -> None:
+        """Puts the finished run's snapshot in the last one's place."""
+        last, success = self.snapshot, found.outcome == "success"
+        keep = last is not None and not success and not found.families
+        ended = self.clock()
+        self.snapshot = Snapshot(
+            families=last.families if last and keep else found.families,
+            found=last.found if last and keep else started,
+            success=success,
+            reason=found.reason,
+            mend=found.mend,
+            notes=found.notes,
+            started=wall,
+            last_success=wall if success else last.last_success if last else None,
+            ended=ended,
+            duration=ended - started,
+        )
+        self.runs[found.outcome] += 1
+        _log_change(self.probe.name, last, self.snapshot)
+        self.changed()
+
+
+async def _find_out(probe: Probe) -> _Found:
+    """Runs the probe and renders what it found. The one place where a probe's errors end."""
+    try:
+        try:
+            result = await probe.run()
+        except ProbeError as error:
+            families = await _rendered(error.families)
+            return _Found(families, outcome="failure", reason=error.reason, mend=error.mend)
+        return _Found(await _rendered(result.families), result.notes)
+    except Exception as error:
+        log.exception("%s: this is a bug in grid-exporter", probe.name)
+        return _Found(outcome="failure", reason=f"a bug in grid-exporter: {type(error).__name__}: {error}")
+
+
+async def _rendered(families: Sequence[Metric]) -> Mapping[str, Rendered]:
+    if sum(len(family.samples) for family in families) > MANY_SAMPLES:
+        return await asyncio.to_thread(render, families)
+    return render(families)
+
+
+def _overrun(probe: Probe, *, stuck: bool) -> _Found:
+    reason = f"took longer than {probe.schedule.timeout:g}s and was ended"
+    mend = "see what the tool hangs on: run it by hand as the exporter's user"
+    if stuck:
+        reason = (
+            f"took longer than {probe.schedule.timeout:g}s and can't be killed; no new run until it is gone"
+        )
+        mend = "a dead mount or driver holds its process (state D in `ps`)"
+    return _Found(outcome="timeout", reason=reason, mend=mend)
+
+
+def _log_change(name: str, last: Snapshot | None, now: Snapshot) -> None:
+    """Logs when a probe begins to fail and when it works again, not every time."""
+    failed_before = last is not None and not last.success
+    if not now.success and not failed_before:
+        log.warning("%s: %s", name, now.reason)
+    elif now.success and failed_before:
+        log.info("%s: works again", name)

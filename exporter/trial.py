@@ -1,0 +1,76 @@
+"""Runs probes once, for a person: `grid-exporter probe NAME` and `grid-exporter doctor`."""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+import sys
+from collections.abc import Iterator
+
+from exporter.command import Output, trace
+from exporter.config import Plan
+from exporter.core import Exporter
+from exporter.exposition import join
+from exporter.report import Report, as_text, printable, reports
+from exporter.runner import Runner
+
+
+async def doctor(plan: Plan) -> int:
+    """Says for each probe whether it works for the user who runs this, and what mends it. 0 when all work."""
+    exporter = Exporter(plan)
+    sys.stdout.write(f"As user {getpass.getuser()}, with {plan.source}:\n\n")
+    await _run_all(list(exporter.cache.runners.values()))
+    found = reports(exporter)
+    sys.stdout.write("\n".join(line for report in found for line in as_text(report)) + "\n")
+    await exporter.cache.stop()
+    return 0 if all(report.state in {"works", "off"} for report in found) else 1
+
+
+async def probe(plan: Plan, name: str) -> int:
+    """Runs the named probes, or all of a kind, once: prints what they found, what ran, and why it failed.
+
+    Returns 0 when they succeeded, 1 when one failed, 2 when there is none of that name.
+    """
+    exporter = Exporter(plan)
+    try:
+        runners = exporter.cache.select([name])
+    except KeyError:
+        sys.stderr.write(f"there is no probe {printable(name)!r} here: {_choice(exporter, plan, name)}\n")
+        return 2
+    ran: list[Output] = []
+    trace.set(ran)
+    await _run_all(runners)
+    now = exporter.cache.clock()
+    sys.stdout.write(join(runner.families(now) for runner in runners).decode())
+    sys.stdout.flush()
+    mine = [report for report in reports(exporter) if report.runner in runners]
+    sys.stderr.write("\n".join([*_commands(ran), *_lines(mine)]) + "\n")
+    await exporter.cache.stop()
+    return 0 if all(report.state == "works" for report in mine) else 1
+
+
+async def _run_all(runners: list[Runner]) -> None:
+    """Runs each once to its end, however long that takes."""
+    for runner in runners:
+        runner.start_if_due(runner.clock())
+    for runner in runners:
+        await runner.concluded()
+
+
+def _choice(exporter: Exporter, plan: Plan, name: str) -> str:
+    if name in plan.absent:
+        note = plan.absent[name]
+        return f"{note.text}{f' ({note.mend})' if note.mend else ''}"
+    return f"there is {', '.join(printable(known) for known in exporter.cache.runners)}"
+
+
+def _commands(ran: list[Output]) -> Iterator[str]:
+    for output in ran:
+        yield f"  ran {printable(shlex.join(output.argv))[:200]}: exit {output.code}, {output.seconds:.2f}s"
+        if output.code != 0 and output.stderr:
+            yield f"      {printable(output.complaint)}"
+
+
+def _lines(found: list[Report]) -> Iterator[str]:
+    for report in found:
+        yield from as_text(report)

@@ -1,0 +1,85 @@
+"""The HTTP interface: /metrics for Prometheus, / for a person, /-/healthy and /-/ready for a supervisor."""
+
+from __future__ import annotations
+
+import math
+
+from aiohttp import web
+
+from exporter.core import Exporter
+from exporter.page import status_page
+
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+SPARE = 0.5  # seconds of Prometheus's own timeout that are left for the answer's way back
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def make_app(exporter: Exporter) -> web.Application:
+    """The application that serves this exporter."""
+    handlers = _Handlers(exporter)
+    app = web.Application()
+    app.router.add_get("/metrics", handlers.metrics)
+    app.router.add_get("/", handlers.page)
+    app.router.add_get("/-/healthy", handlers.healthy)
+    app.router.add_get("/-/ready", handlers.ready)
+    return app
+
+
+class _Handlers:
+    def __init__(self, exporter: Exporter) -> None:
+        self._exporter = exporter
+        plain = {"Content-Type": TEXT_FORMAT, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
+        self._headers = {False: plain, True: {**plain, "Content-Encoding": "gzip"}}
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        compress = takes_gzip(request.headers.get("Accept-Encoding", ""))
+        scraper, key = self._exporter.scraper, (request.rel_url.raw_query_string, compress)
+        body = scraper.kept(key)
+        if body is None:
+            names = request.query.getall("collect[]", [])
+            try:
+                body = await scraper.scrape(key, names, patience(request), compress=compress)
+            except KeyError as unknown:
+                return web.Response(
+                    status=400, text=f"collect[]: there is no probe {unknown.args[0]!r} here\n"
+                )
+        return web.Response(body=body, headers=self._headers[compress])
+
+    async def page(self, _: web.Request) -> web.Response:
+        return web.Response(
+            text=status_page(self._exporter), content_type="text/html", charset="utf-8", headers=PAGE_HEADERS
+        )
+
+    async def healthy(self, _: web.Request) -> web.Response:
+        return web.Response(text="healthy\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        if self._exporter.ready():
+            return web.Response(text="ready\n")
+        return web.Response(status=503, text="not ready: the first runs are under way\n")
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding header allows gzip (``gzip;q=0`` forbids it)."""
+    for part in accepted.split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip().lower() in {"gzip", "*"}:
+            return weight.replace(" ", "").lower() not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
+
+
+def patience(request: web.Request) -> float:
+    """Seconds that the client can wait: Prometheus says its timeout; others are taken to have time."""
+    try:
+        seconds = float(request.headers.get(TIMEOUT_HEADER, "inf"))
+    except ValueError:
+        return math.inf
+    return math.inf if math.isnan(seconds) else max(0.0, seconds - SPARE)
