@@ -11,14 +11,48 @@ help: ## what there is to make
 run: $(VENV)/run ## start the exporter on 127.0.0.1:10058 with what this box has
 	@exec $(BIN)/python -m exporter
 
+test: $(VENV)/dev parts lint ## check everything that can be checked here (on Debian as root: installs the real parts)
+	$(BIN)/python -m pytest -m "not long" --durations=10
+
+test-long: $(VENV)/dev parts ## the long fuzz and the soak
+	$(BIN)/python -m pytest -m long --timeout=3600
+
+lint: $(VENV)/dev ## style and types alone
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/dev ## put the code into its one format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+parts: ## the real daemons that the tests run (Debian, root; elsewhere their tests are skipped, aloud)
+	@sh tests/parts.sh
+
 lock: ## pin every dependency again, with hashes for every platform (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --group build -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --group dev -o requirements-dev.lock
 
-$(VENV)/run: requirements.lock
-	@sh tests/../systemd/environment $(PYTHON) $(VENV) requirements.lock
+clean: ## remove what was made here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/run: requirements.lock | python
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-.PHONY: help run lock
+$(VENV)/dev: requirements-dev.lock | python
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $(VENV)/run $@
+
+# One clear line where Python is too old or Debian's python3-venv is missing.
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "grid-exporter needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+
+.PHONY: help run test test-long lint format parts lock clean python

@@ -1,0 +1,220 @@
+import asyncio
+
+import pytest
+
+from exporter.cache import Cache
+from exporter.exposition import Rendered
+from tests.clock import now, virtual_time
+from tests.scripted import Script, failing
+
+
+def cache_of(*scripts: Script, **schedule: float) -> Cache:
+    cache = Cache(now)
+    cache.configure([script.probe(**schedule) for script in scripts])
+    return cache
+
+
+async def scrape(cache: Cache, patience: float = float("inf")) -> tuple[float, float]:
+    """Scrapes; returns how long that took and the age of the only probe's figures (-1: there are none)."""
+    before = now()
+    runners = cache.select([])
+    await cache.refresh(runners, patience)
+    runner = runners[0]
+    age = now() - runner.snapshot.found if runner.snapshot and runner.families(now()) else -1.0
+    return now() - before, age
+
+
+@virtual_time
+async def test_a_thousand_scrapes_share_one_run() -> None:
+    """Single flight: however many ask at once, the probe runs once, and all get what that run found."""
+    script = Script(seconds=1)
+    cache = cache_of(script)
+    answers = await asyncio.gather(*(scrape(cache) for _ in range(1000)))
+    assert script.runs == 1
+    assert set(answers) == {(1.0, 1.0)}
+
+
+@virtual_time
+async def test_a_storm_never_waits_once_there_are_figures() -> None:
+    """Scrapes every 10 ms are answered at once while the probe takes 3 s; its runs stay bounded by ttl."""
+    script = Script(seconds=3)
+    cache = cache_of(script, ttl=2)
+    await scrape(cache)
+    start = now()
+    while now() < start + 60:
+        took, age = await scrape(cache)
+        assert took == 0
+        assert 0 <= age <= 3 + 3 + 3 + 0.1  # found, rested for as long as it took, found again
+        await asyncio.sleep(0.01)
+    assert script.runs <= 60 / 2 + 1
+    assert script.most_under_way == 1
+
+
+@pytest.mark.parametrize("interval", [5, 15, 60, 300])
+@pytest.mark.parametrize("replicas", [1, 2])
+@virtual_time
+async def test_at_usual_intervals_quick_probes_are_measured_at_the_scrape(
+    interval: int, replicas: int
+) -> None:
+    """Whether scraped each 5 s or each 5 min, by one Prometheus or two, a quick probe is fresh."""
+    cache = cache_of(Script(seconds=0.25), ttl=2)
+    for _ in range(20):
+        for _ in range(replicas):
+            took, age = await scrape(cache)
+            assert took <= 0.25
+            assert age <= 0.25 + 1
+            await asyncio.sleep(1)
+        await asyncio.sleep(interval - replicas - 0.25)
+
+
+@pytest.mark.parametrize("interval", [5, 15, 60, 300])
+@virtual_time
+async def test_slow_probes_never_hold_a_scrape(interval: int) -> None:
+    """A disk scan of 20 s is never waited for; its figures are at most an interval and two scans old."""
+    cache = cache_of(Script(seconds=20), ttl=60, wait=0, timeout=600)
+    for count in range(20):
+        took, age = await scrape(cache)
+        assert took == 0
+        if count * interval > 100:
+            assert 0 <= age <= 60 + 20 + 20 + interval
+        await asyncio.sleep(interval)
+
+
+@virtual_time
+async def test_a_foreground_wait_counts_from_the_runs_start() -> None:
+    """Who comes late waits only for what is left of ``wait``, then gets what there is."""
+    cache = cache_of(Script(seconds=9), wait=5)
+    first = asyncio.create_task(scrape(cache))
+    await asyncio.sleep(3)
+    assert await scrape(cache) == (2.0, -1.0)
+    assert await first == (5.0, -1.0)
+
+
+@virtual_time
+async def test_prometheus_timeout_bounds_the_wait() -> None:
+    """A scrape never waits past its own patience, though the probe would be worth it."""
+    assert await scrape(cache_of(Script(seconds=4), wait=5), patience=1.5) == (1.5, -1.0)
+
+
+@virtual_time
+async def test_a_hung_tool_delays_one_scrape_and_none_after_it() -> None:
+    """Waiting is earned: after a run longer than ``wait`` nobody waits, until one was quick again."""
+    script = Script()
+    cache = cache_of(script, ttl=2, wait=5, timeout=10)
+    await scrape(cache)
+    await asyncio.sleep(15)
+    script.seconds = 3600
+    delays = []
+    for _ in range(6):
+        delays.append((await scrape(cache))[0])
+        await asyncio.sleep(15)
+    assert delays == [5, 0, 0, 0, 0, 0]
+    script.seconds = 0
+    recovering = []
+    for _ in range(3):
+        recovering.append((await scrape(cache))[0])
+        await asyncio.sleep(15)
+    assert recovering == [0, 0, 0]
+    assert (await scrape(cache))[1] == 0
+
+
+@virtual_time
+async def test_a_tool_that_fails_at_once_is_not_run_more_often_for_it() -> None:
+    """One that fails in 10 ms under a storm runs no more often than one that works."""
+    script = Script(seconds=0.01, error=failing())
+    cache = cache_of(script, ttl=2)
+    start = now()
+    while now() < start + 60:
+        await scrape(cache)
+        await asyncio.sleep(0.02)
+    assert script.runs <= 60 / 2 + 1
+
+
+@virtual_time
+async def test_a_client_that_goes_away_cancels_nothing() -> None:
+    """The run under way is nobody's own: it ends and leaves its figures though the scrape was given up."""
+    script = Script(seconds=2)
+    cache = cache_of(script)
+    impatient = asyncio.create_task(scrape(cache))
+    await asyncio.sleep(1)
+    impatient.cancel()
+    await asyncio.sleep(2)
+    assert await scrape(cache) == (0, 3.0)
+    assert script.runs == 1
+
+
+@virtual_time
+async def test_one_broken_probe_does_not_touch_another() -> None:
+    """While one hangs and one fails, the third's figures are fresh at every scrape."""
+    good = Script("good")
+    cache = cache_of(good, Script("hung", seconds=3600), Script("broken", error=failing()))
+    for _ in range(10):
+        assert (await scrape(cache))[1] <= 5
+        await asyncio.sleep(15)
+    assert good.runs >= 10
+
+
+@virtual_time
+async def test_what_is_unchanged_keeps_figures_and_run_over_a_reload() -> None:
+    """A reload with the same settings neither loses figures nor starts anything."""
+    quick, slow = Script("quick"), Script("slow", seconds=4)
+    cache = cache_of(quick, slow)
+    cache.select([])[1].start_if_due(now())
+    await scrape(cache, patience=1)
+    cache.configure([quick.probe(), slow.probe()])
+    await scrape(cache)
+    assert (quick.runs, slow.runs) == (1, 1)
+
+
+@virtual_time
+async def test_a_probe_that_left_and_came_back_never_runs_twice_at_a_time() -> None:
+    """While an old run can't be ended, a probe that was removed and added again waits for it."""
+    script = Script(seconds=3600, unkillable=asyncio.Event())
+    cache = cache_of(script, timeout=10)
+    await scrape(cache)
+    cache.configure([])
+    assert cache.select([]) == []
+    await asyncio.sleep(5)
+    cache.configure([script.probe(timeout=10)])
+    await scrape(cache)
+    assert (script.runs, script.most_under_way) == (1, 1)
+    assert script.unkillable is not None
+    script.unkillable.set()
+    script.seconds = 0
+    await asyncio.sleep(20)
+    await scrape(cache)
+    assert (script.runs, script.most_under_way) == (2, 1)
+
+
+@virtual_time
+async def test_probes_are_selected_by_name_or_kind() -> None:
+    """``disk`` is every directory's probe, ``disk:/a`` is one; a name that is neither is told."""
+    cache = cache_of(Script("disk:/a"), Script("disk:/b"), Script("host"))
+    assert [r.probe.name for r in cache.select(["disk"])] == ["disk:/a", "disk:/b"]
+    assert [r.probe.name for r in cache.select(["disk:/b", "host"])] == ["disk:/b", "host"]
+    with pytest.raises(KeyError, match="nope"):
+        cache.select(["host", "nope"])
+
+
+@virtual_time
+async def test_nothing_is_looked_after_while_a_run_that_nobody_waits_for_is_under_way() -> None:
+    """A stuck probe doesn't defeat the fast path: only its end, which changes the generation, matters."""
+    script = Script(seconds=3600, unkillable=asyncio.Event())
+    cache = cache_of(script, wait=0, timeout=10)
+    await scrape(cache)
+    generation = cache.generation
+    assert cache.quiet_until(cache.select([]), now()) == float("inf")
+    await asyncio.sleep(20)
+    assert cache.generation != generation
+    assert cache.quiet_until(cache.select([]), now()) == float("inf")
+    await cache.stop()
+
+
+@virtual_time
+async def test_the_next_thing_to_look_after_is_what_is_due_or_too_old_first() -> None:
+    """quiet_until is the time when a probe becomes due, or its figures too old."""
+    cache = cache_of(Script("soon"), ttl=2)
+    await scrape(cache)
+    assert cache.quiet_until(cache.select([]), now()) == now() + 2
+    runner = cache.select([])[0]
+    assert isinstance(runner.families(now())["grid_scripted"], Rendered)

@@ -1,0 +1,195 @@
+import asyncio
+import logging
+
+import pytest
+
+from exporter.families import Samples
+from exporter.probe import ProbeError
+from exporter.runner import GRACE, OLDEST, Runner, Snapshot
+from tests.clock import now, virtual_time
+from tests.scripted import VALUE, Script, failing
+
+
+def runner_of(script: Script, **schedule: float) -> Runner:
+    return Runner(script.probe(**schedule), lambda: None, now)
+
+
+async def run(runner: Runner) -> Snapshot:
+    runner.start_if_due(now())
+    await runner.concluded()
+    assert runner.snapshot is not None
+    return runner.snapshot
+
+
+def value(runner: Runner) -> float | None:
+    family = runner.families(now()).get("grid_scripted")
+    return float(family.samples.rsplit(b" ", 1)[1]) if family else None
+
+
+@virtual_time
+async def test_a_run_leaves_what_it_found_with_its_start_and_duration() -> None:
+    """A successful run's snapshot holds the families, rendered, and how the run went."""
+    runner = runner_of(Script(seconds=3))
+    start = now()
+    snapshot = await run(runner)
+    assert value(runner) == 1
+    assert (snapshot.success, snapshot.found, snapshot.duration) == (True, start, 3)
+    assert runner.runs == {"success": 1, "failure": 0, "timeout": 0}
+
+
+@virtual_time
+async def test_a_probe_is_due_again_after_its_ttl_whatever_the_outcome() -> None:
+    """Neither a success nor a failure is repeated before ttl has passed since the run's end."""
+    script = Script(error=failing())
+    runner = runner_of(script, ttl=2)
+    await run(runner)
+    await asyncio.sleep(1.9)
+    runner.start_if_due(now())
+    assert script.runs == 1
+    await asyncio.sleep(0.2)
+    await run(runner)
+    assert script.runs == 2
+
+
+@virtual_time
+async def test_a_run_that_took_longer_than_its_ttl_rests_for_as_long() -> None:
+    """A slow tool never runs more than half of the time."""
+    script = Script(seconds=8)
+    runner = runner_of(script, ttl=2)
+    await run(runner)
+    await asyncio.sleep(7.9)
+    runner.start_if_due(now())
+    assert script.runs == 1
+    await asyncio.sleep(0.2)
+    await run(runner)
+    assert script.runs == 2
+
+
+@virtual_time
+async def test_a_failed_run_keeps_the_last_good_figures_until_they_are_too_old() -> None:
+    """After a failure the figures live until 3 ttl + timeout after the start of the run that found them."""
+    script = Script()
+    runner = runner_of(script, ttl=2, timeout=10)
+    start = now()
+    await run(runner)
+    script.error = failing()
+    await asyncio.sleep(3)
+    snapshot = await run(runner)
+    assert (snapshot.success, snapshot.reason, snapshot.mend) == (False, "the tool is broken", "mend it")
+    assert value(runner) == 1
+    await asyncio.sleep(start + 15.9 - now())
+    assert value(runner) == 1
+    await asyncio.sleep(0.2)
+    assert value(runner) is None
+
+
+@virtual_time
+async def test_no_figure_is_served_beyond_ten_minutes() -> None:
+    """However long the ttl, and although no run failed, figures vanish ten minutes after they were found."""
+    runner = runner_of(Script(), ttl=3600)
+    await run(runner)
+    await asyncio.sleep(OLDEST - 1)
+    assert value(runner) == 1
+    await asyncio.sleep(2)
+    assert value(runner) is None
+
+
+@virtual_time
+async def test_a_failure_that_knows_something_replaces_the_last_good_figures() -> None:
+    """What a failed run did find is served in place of what an earlier one found."""
+    script = Script()
+    runner = runner_of(script)
+    await run(runner)
+    known = Samples()
+    known.add(VALUE, 99, "scripted")
+    script.error = ProbeError("half of it is broken", families=known.families())
+    await asyncio.sleep(3)
+    assert not (await run(runner)).success
+    assert value(runner) == 99
+
+
+@virtual_time
+async def test_a_run_beyond_its_timeout_is_ended_and_counted() -> None:
+    """A run that hangs is cancelled at the timeout and shows as a failure with its reason."""
+    script = Script(seconds=3600)
+    runner = runner_of(script, timeout=10)
+    snapshot = await run(runner)
+    assert snapshot.reason == "took longer than 10s and was ended"
+    assert runner.runs["timeout"] == 1
+    await asyncio.sleep(0)
+    assert (script.under_way, runner.flight, runner.stuck) == (0, None, False)
+
+
+@virtual_time
+async def test_no_new_run_starts_until_an_unkillable_one_is_gone() -> None:
+    """A process that can't be killed shows as stuck and keeps the next run away; then the probe recovers."""
+    script = Script(seconds=3600, unkillable=asyncio.Event())
+    runner = runner_of(script, timeout=10)
+    await run(runner)
+    assert runner.stuck
+    for _ in range(20):
+        await asyncio.sleep(60)
+        runner.start_if_due(now())
+    assert (script.runs, runner.stuck) == (1, True)
+    assert script.unkillable is not None
+    script.unkillable.set()
+    await asyncio.sleep(1)
+    assert not runner.stuck
+    script.seconds = 0
+    assert (await run(runner)).success
+    assert script.most_under_way == 1
+
+
+@virtual_time
+async def test_a_replaced_probe_waits_for_the_old_ones_process() -> None:
+    """Across a reload too there is one run at a time, and the old result is not taken for the new."""
+    old, new = Script(seconds=5, unkillable=asyncio.Event()), Script(seconds=1)
+    runner = runner_of(old)
+    runner.start_if_due(now())
+    await asyncio.sleep(1)
+    runner.replace(new.probe(settings="other"))
+    await asyncio.sleep(30)
+    runner.start_if_due(now())
+    assert (new.runs, runner.snapshot) == (0, None)
+    assert old.unkillable is not None
+    old.unkillable.set()
+    await asyncio.sleep(1)
+    await run(runner)
+    assert (new.runs, value(runner)) == (1, 1)
+
+
+@virtual_time
+async def test_stopping_abandons_what_cannot_be_killed() -> None:
+    """The end of the exporter waits for a killed tool at most as long as the grace."""
+    script = Script(seconds=3600, unkillable=asyncio.Event())
+    runner = runner_of(script)
+    runner.start_if_due(now())
+    await asyncio.sleep(1)
+    before = now()
+    await runner.stop()
+    assert now() - before <= GRACE
+
+
+@virtual_time
+async def test_a_bug_in_a_probe_is_a_failure_with_a_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """An exception that no probe should raise ends in the one sink for errors, with its trace in the log."""
+    runner = runner_of(Script(error=ZeroDivisionError("oh")))
+    snapshot = await run(runner)
+    assert snapshot.reason == "a bug in grid-exporter: ZeroDivisionError: oh"
+    assert caplog.records[0].exc_info
+
+
+@virtual_time
+async def test_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A failure is logged when it begins and a recovery when it comes; a first success is no recovery."""
+    caplog.set_level(logging.INFO)
+    script = Script()
+    runner = runner_of(script)
+    for error in (None, failing(), failing(), None, None):
+        script.error = error
+        await run(runner)
+        await asyncio.sleep(5)
+    assert [record.getMessage() for record in caplog.records] == [
+        "scripted: the tool is broken",
+        "scripted: works again",
+    ]
