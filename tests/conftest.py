@@ -1,8 +1,8 @@
 """What every test stands on: real parts are used where they are, and skipped aloud where they are not."""
 
-import glob
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +22,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         missing = [program for program in marker.args if not shutil.which(program)]
         if missing:
             pytest.skip(f"not installed: {', '.join(missing)}")
-    if item.get_closest_marker("gpu") and not glob.glob("/dev/nvidia[0-9]*"):
+    if item.get_closest_marker("gpu") and not list(Path("/dev").glob("nvidia[0-9]*")):
         pytest.skip("no NVIDIA card here")
     if item.get_closest_marker("grafana") and not shutil.which("grafana"):
         pytest.skip("no Grafana here")
