@@ -1,0 +1,158 @@
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter import command
+from exporter.probe import ProbeError
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs: a zombie that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+async def until(path: Path) -> str:
+    """The file's text as soon as there is some."""
+    async with asyncio.timeout(20):
+        while not (path.exists() and path.read_text().endswith("\n")):
+            await asyncio.sleep(0.01)
+    return path.read_text()
+
+
+async def gone(pid: int) -> None:
+    async with asyncio.timeout(20):
+        while alive(pid):
+            await asyncio.sleep(0.01)
+
+
+async def test_output_streams_and_exit_status_come_back_apart() -> None:
+    """The exit status is the caller's to judge; what came on stderr never mixes with stdout."""
+    output = await command.run("sh", "-c", "echo good; echo warning >&2; exit 3")
+    assert (output.stdout, output.stderr, output.code) == (b"good\n", b"warning\n", 3)
+    assert output.complaint == "warning"
+
+
+async def test_a_run_ends_with_its_process_not_with_its_pipes(tmp_path: Path) -> None:
+    """A child left behind that holds the pipe neither delays the run nor survives it."""
+    pid_file = tmp_path / "pid"
+    async with asyncio.timeout(20):
+        output = await command.run("sh", "-c", f"sleep 1000 & echo $! > {pid_file}; echo done")
+    assert output.text == "done\n"
+    await gone(int(pid_file.read_text()))
+
+
+async def test_a_grandchild_in_its_own_session_does_not_hold_the_run(tmp_path: Path) -> None:
+    """What has left the group keeps the pipe open for ever, and still the run is over with its process."""
+    pid_file = tmp_path / "pid"
+    wait = f"while [ ! -s {pid_file} ]; do sleep 0.01; done"
+    async with asyncio.timeout(20):
+        await command.run("sh", "-c", f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 1000' & {wait}")
+    pid = int(await until(pid_file))
+    assert alive(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
+async def test_cancelling_kills_the_whole_group_even_if_it_ignores_sigterm(tmp_path: Path) -> None:
+    """At the timeout neither the tool nor what it started lives on."""
+    pids = tmp_path / "pids"
+    script = f"trap '' TERM; sleep 1000 & echo $$ $! > {pids}; wait; sleep 1000"
+    task = asyncio.create_task(command.run("sh", "-c", script))
+    parent, child = map(int, (await until(pids)).split())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not alive(parent)
+    await gone(child)
+
+
+async def test_never_ending_output_is_cut_and_the_tool_ended() -> None:
+    """A flood costs no more memory than its limit and becomes a reason that a person understands."""
+    async with asyncio.timeout(20):
+        with pytest.raises(ProbeError, match=r"^yes printed more than 1024 KiB$"):
+            await command.run("yes", limit=1024 * 1024)
+
+
+async def test_a_flood_on_stderr_is_thrown_away() -> None:
+    """Megabytes of warnings neither fail the run nor fill the memory."""
+    output = await command.run("sh", "-c", "head -c 5000000 /dev/zero >&2; echo good")
+    assert output.text == "good\n"
+    assert len(output.stderr) == command.STDERR_LIMIT
+
+
+async def test_output_that_fills_the_pipe_arrives_whole() -> None:
+    """More than a pipe holds comes through, up to the limit, the last byte included."""
+    output = await command.run("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x; printf end")
+    assert len(output.stdout) == 3_000_003
+    assert output.stdout.endswith(b"xend")
+
+
+async def test_a_missing_tool_and_one_that_may_not_be_executed_differ(tmp_path: Path) -> None:
+    """Both are said in one line, each with what mends it."""
+    with pytest.raises(ProbeError, match=r"^no-such-tool is not installed$"):
+        await command.run("no-such-tool")
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\n")
+    with pytest.raises(ProbeError, match="may not be executed") as error:
+        await command.run(str(tool))
+    assert error.value.mend == f"chmod +x {tool}"
+
+
+async def test_a_file_that_is_no_program_is_a_clear_failure(tmp_path: Path) -> None:
+    """The kernel's refusal to start a file becomes a reason, not an exception of its own."""
+    tool = tmp_path / "tool"
+    tool.write_bytes(b"\x00\x01 no program")
+    tool.chmod(0o755)
+    with pytest.raises(ProbeError, match=r"could not be started: Exec format error"):
+        await command.run(str(tool))
+
+
+async def test_tools_get_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter's environment stays with the exporter; messages come in plain English."""
+    monkeypatch.setenv("GRID_SECRET", "hunter2")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    output = await command.run("env", env={"EXTRA": "1"})
+    names = {line.partition("=")[0] for line in output.text.splitlines()}
+    assert names <= {"PATH", "HOME", "XDG_RUNTIME_DIR", "LC_ALL", "EXTRA", "PWD", "SHLVL", "_"}
+    assert "LC_ALL=C" in output.text.splitlines()
+
+
+async def test_text_keeps_bytes_that_are_not_utf8() -> None:
+    """Nothing that a tool prints can raise in decoding, and no two byte strings become one."""
+    output = await command.run("printf", r"a\377b")
+    assert output.text == "a\udcffb"
+
+
+async def test_how_a_tool_ended_is_said_in_words() -> None:
+    """A tool ended by a signal says so; one that said nothing gives its exit status."""
+    assert (await command.run("sh", "-c", "kill -SEGV $$")).complaint.startswith("ended by SIGSEGV")
+    assert (await command.run("false")).complaint == "exit status 1"
+
+
+async def test_nothing_is_left_open() -> None:
+    """Thousands of runs must not use up file descriptors: success, failure and cancellation leave none."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        await command.run("true")
+        with pytest.raises(ProbeError):
+            await command.run("yes", limit=1000)
+        task = asyncio.create_task(command.run("sleep", "1000"))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+
+
+async def test_what_ran_can_be_traced() -> None:
+    """`grid-exporter probe` shows every process that a probe started."""
+    ran: list[command.Output] = []
+    command.trace.set(ran)
+    await command.run(sys.executable, "-c", "pass")
+    assert [output.argv[0] for output in ran] == [sys.executable]
