@@ -1,0 +1,42 @@
+import time
+
+from exporter.exposition import join
+from exporter.figures import OwnFigures, Reload, probe_families
+from exporter.runner import Runner
+from tests.clock import now, virtual_time
+from tests.scripted import Script, failing
+
+
+def test_every_kind_says_whether_it_is_on() -> None:
+    """A box without a thing says 0, so that "not here" and "broken" differ."""
+    own = OwnFigures(["gpu", "host"], {"host"}, Reload(successful=True, time=time.time()))
+    body = join([own.render([])]).decode()
+    assert 'grid_probe_enabled{probe="gpu"} 0.0' in body
+    assert 'grid_probe_enabled{probe="host"} 1.0' in body
+
+
+@virtual_time
+async def test_a_failing_probe_shows_at_once_with_all_its_counters() -> None:
+    """Success is 0, every outcome counts from 0, the last success is absent until there was one."""
+    runner = Runner(Script("p", error=failing()).probe(), lambda: None, now)
+    runner.start_if_due(now())
+    await runner.concluded()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in probe_families([runner])
+        for sample in family.samples
+    }
+    assert samples["grid_probe_success", "p"] == 0
+    assert samples["grid_probe_runs_total", "p", "failure"] == 1
+    assert samples["grid_probe_runs_total", "p", "success"] == 0
+    assert samples["grid_probe_runs_total", "p", "timeout"] == 0
+    assert samples["grid_probe_stuck", "p"] == 0
+    assert ("grid_probe_last_success_timestamp_seconds", "p") not in samples
+
+
+@virtual_time
+async def test_a_probe_that_has_not_ended_a_run_claims_nothing() -> None:
+    """Before the first run's end there is neither success nor duration."""
+    runner = Runner(Script("p").probe(), lambda: None, now)
+    names = {family.name for family in probe_families([runner])}
+    assert names == {"grid_probe_ttl_seconds", "grid_probe_stuck", "grid_probe_runs"}

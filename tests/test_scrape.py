@@ -1,0 +1,100 @@
+import asyncio
+import gzip
+import time
+
+from exporter.cache import Cache
+from exporter.figures import OwnFigures, Reload
+from exporter.scrape import KEPT, RENEWED_EVERY, Scraper
+from tests.clock import now, virtual_time
+from tests.scripted import Script
+
+
+def scraper_of(*scripts: Script, ttl: float = 2) -> Scraper:
+    cache = Cache(now)
+    cache.configure([script.probe(ttl=ttl) for script in scripts])
+    return Scraper(cache, OwnFigures(["scripted"], ["scripted"], Reload(successful=True, time=time.time())))
+
+
+async def scrape(scraper: Scraper, *names: str, compress: bool = False) -> bytes:
+    key = (names, compress)
+    kept = scraper.kept(key)
+    return (
+        kept if kept is not None else await scraper.scrape(key, list(names), float("inf"), compress=compress)
+    )
+
+
+@virtual_time
+async def test_a_body_is_kept_until_something_changes() -> None:
+    """The same bytes go out again without work, and no longer once a run has begun or ended."""
+    scraper = scraper_of(Script(), ttl=60)
+    body = await scrape(scraper)
+    assert await scrape(scraper) is body
+    scraper.cache.generation += 1
+    assert await scrape(scraper) is not body
+
+
+@virtual_time
+async def test_the_exporters_own_figures_are_renewed_each_second() -> None:
+    """A kept body is good for a second at most, so that process_* and ages stay true."""
+    scraper = scraper_of(Script(), ttl=60)
+    body = await scrape(scraper)
+    await asyncio.sleep(RENEWED_EVERY)
+    assert await scrape(scraper) is not body
+
+
+@virtual_time
+async def test_a_probe_that_is_due_runs_although_a_body_is_kept() -> None:
+    """The kept body never hides that figures are due."""
+    script = Script()
+    scraper = scraper_of(script, ttl=1.5)
+    await scrape(scraper)
+    await asyncio.sleep(0.9)
+    await scrape(scraper)
+    await asyncio.sleep(0.7)
+    await scrape(scraper)
+    await asyncio.sleep(0.1)
+    assert script.runs == 2
+
+
+@virtual_time
+async def test_figures_that_are_too_old_leave_a_kept_body() -> None:
+    """Expiry needs no run to end: the body is made again when the first figures become too old."""
+    script = Script()
+    scraper = scraper_of(script, ttl=400)
+    await scrape(scraper)
+    script.seconds = 3600
+    await asyncio.sleep(401)
+    await scrape(scraper)
+    await asyncio.sleep(600 - 401 - 0.5)
+    assert b"grid_scripted{" in await scrape(scraper)
+    await asyncio.sleep(0.6)
+    assert b"grid_scripted{" not in await scrape(scraper)
+    await scraper.cache.stop()
+
+
+@virtual_time
+async def test_gzip_and_plain_say_the_same() -> None:
+    """The compressed body is one gzip member with the plain body in it."""
+    scraper = scraper_of(Script(), ttl=60)
+    plain = await scrape(scraper)
+    packed = await scrape(scraper, compress=True)
+    assert gzip.decompress(packed).splitlines()[:3] == plain.splitlines()[:3]
+
+
+@virtual_time
+async def test_endless_different_questions_keep_a_bounded_number_of_bodies() -> None:
+    """Who asks for ever new sets of probes costs time, not memory."""
+    scripts = [Script(f"p{n}") for n in range(KEPT * 2)]
+    scraper = scraper_of(*scripts, ttl=60)
+    for script in scripts:
+        await scrape(scraper, script.name)
+    assert len(scraper._kept) == KEPT
+
+
+@virtual_time
+async def test_a_selection_has_its_own_probes_health_alone() -> None:
+    """collect[] leaves out the other probes' figures and how they fare."""
+    scraper = scraper_of(Script("one"), Script("other"))
+    body = await scrape(scraper, "one")
+    assert b'grid_probe_success{probe="one"}' in body
+    assert b'"other"' not in body

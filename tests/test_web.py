@@ -1,0 +1,103 @@
+import asyncio
+import gzip
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config import Plan
+from exporter.core import Exporter
+from exporter.web import make_app, takes_gzip
+from tests.scripted import Script, failing
+
+Connect = Callable[[web.Application], Awaitable["TestClient[web.Request, web.Application]"]]
+
+
+def exporter_of(*scripts: Script) -> Exporter:
+    return Exporter(Plan({"scripted": None}, tuple(script.probe() for script in scripts), {}, "a test"))
+
+
+async def test_metrics_are_prometheus_text(aiohttp_client: Connect) -> None:
+    """A scrape is valid text with the probe's figures and the exporter's own."""
+    client = await aiohttp_client(make_app(exporter_of(Script())))
+    answer = await client.get("/metrics", headers={"Accept-Encoding": "identity"})
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    names = {family.name for family in text_string_to_metric_families(await answer.text())}
+    assert {"grid_scripted", "grid_probe_success", "grid_exporter_build_info"} <= names
+    assert "process_resident_memory_bytes" in names
+
+
+async def test_metrics_come_gzipped_to_who_takes_that(aiohttp_client: Connect) -> None:
+    """Prometheus asks for gzip; what it gets unpacks to the same families."""
+    client = await aiohttp_client(make_app(exporter_of(Script())))
+    answer = await client.get("/metrics", headers={"Accept-Encoding": "gzip"}, auto_decompress=False)
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert b"grid_scripted" in gzip.decompress(await answer.read())
+
+
+@pytest.mark.parametrize(
+    ("accepted", "takes"),
+    [("gzip", True), ("deflate, GZIP;q=0.5", True), ("*", True), ("gzip;q=0", False), ("gzip; q=0.0", False),
+     ("identity", False), ("", False), ("xgzip", False)],
+)  # fmt: skip
+def test_accept_encoding_is_read_as_meant(accepted: str, takes: bool) -> None:  # noqa: FBT001
+    """It is taken where it is allowed, not where it is merely named."""
+    assert takes_gzip(accepted) is takes
+
+
+async def test_an_unknown_probe_is_a_clear_error(aiohttp_client: Connect) -> None:
+    """collect[] of something that isn't there is refused by name, as node_exporter does."""
+    client = await aiohttp_client(make_app(exporter_of(Script("here"))))
+    answer = await client.get("/metrics?collect[]=here&collect[]=gone")
+    assert answer.status == 400
+    assert await answer.text() == "collect[]: there is no probe 'gone' here\n"
+
+
+async def test_prometheus_own_timeout_is_heeded(aiohttp_client: Connect) -> None:
+    """A scrape that may take 0.6 s is answered before that, although the probe takes 3 s."""
+    client = await aiohttp_client(make_app(exporter_of(Script(seconds=3))))
+    async with asyncio.timeout(2.5):
+        answer = await client.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.6"})
+    assert answer.status == 200
+    assert "grid_scripted{" not in await answer.text()
+
+
+@pytest.mark.parametrize("said", ["nan", "soon", "-5", "1e999"])
+async def test_a_senseless_timeout_does_no_harm(aiohttp_client: Connect, said: str) -> None:
+    """A header that is no time leaves the scrape complete or early, never an error."""
+    client = await aiohttp_client(make_app(exporter_of(Script())))
+    answer = await client.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": said})
+    assert answer.status == 200
+
+
+async def test_a_failing_probe_does_not_fail_the_scrape(aiohttp_client: Connect) -> None:
+    """The scrape is complete but for the broken probe, which says so."""
+    client = await aiohttp_client(make_app(exporter_of(Script("bad", error=failing()), Script("good"))))
+    text = await (await client.get("/metrics")).text()
+    assert 'grid_probe_success{probe="bad"} 0.0' in text
+    assert 'grid_scripted{probe="good"} 1.0' in text
+
+
+async def test_ready_waits_for_the_first_runs(aiohttp_client: Connect) -> None:
+    """Ready means that a scrape now holds the quick probes' figures; healthy only that it serves."""
+    script = Script(seconds=0.2)
+    exporter = exporter_of(script)
+    client = await aiohttp_client(make_app(exporter))
+    assert (await client.get("/-/ready")).status == 503
+    assert (await client.get("/-/healthy")).status == 200
+    exporter.start_runs()
+    assert (await client.get("/-/ready")).status == 503
+    await exporter.cache.refresh(exporter.cache.select([]))
+    assert (await client.get("/-/ready")).status == 200
+
+
+async def test_only_reading_is_allowed(aiohttp_client: Connect) -> None:
+    """POST, PUT and DELETE are refused, HEAD and GET are not, and what isn't there isn't there."""
+    client = await aiohttp_client(make_app(exporter_of(Script())))
+    for method in ("POST", "PUT", "DELETE"):
+        assert (await client.request(method, "/metrics")).status == 405
+    assert (await client.head("/metrics")).status == 200
+    assert (await client.get("/nothing")).status == 404
