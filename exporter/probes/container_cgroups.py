@@ -1,0 +1,84 @@
+"""What a container uses, as the kernel counts it in its control group (version 1 or 2)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.families import number
+from exporter.probe import Box
+
+MEMBERSHIP = re.compile(r"^\d+:([^:]*):/(.*)$", re.ASCII | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """cpu_seconds: processor time. memory_bytes: memory less the file cache that is easily given back."""
+
+    cpu_seconds: float | None
+    memory_bytes: float | None
+
+
+def usage(box: Box, pid: int, container_id: str) -> Usage:
+    """What the container of this main process uses; None for what can't be read."""
+    groups = parse_groups(_read(box.proc / str(pid) / "cgroup"), container_id)
+    return Usage(_cpu_seconds(box.cgroup, groups), _memory_bytes(box.cgroup, groups))
+
+
+def parse_groups(text: str, container_id: str) -> dict[str, str]:
+    """The container's group by version 1's controllers, and under ``""`` that of version 2.
+
+    From /proc/PID/cgroup, where a process may lie deeper than its container's own group (Podman's
+    ``libpod-ID.scope/container``, a systemd inside): what follows the part with the id is cut off. A path
+    without the id is not the container's (the pid was given away, or is another machine's), and one that
+    climbs by ``..`` is seen from another cgroup namespace: both are left out.
+    """
+    groups: dict[str, str] = {}
+    for controllers, path in MEMBERSHIP.findall(text):
+        parts = path.split("/")
+        depth = next((n for n, part in enumerate(parts, 1) if container_id in part), 0)
+        if depth and ".." not in parts:
+            groups |= dict.fromkeys(controllers.split(","), "/".join(parts[:depth]))
+    return groups
+
+
+def _cpu_seconds(root: Path, groups: dict[str, str]) -> float | None:
+    if "cpuacct" in groups:
+        nanoseconds = number(_read(root / "cpuacct" / groups["cpuacct"] / "cpuacct.usage"))
+        return None if nanoseconds is None else nanoseconds / 1e9
+    if "" in groups:
+        microseconds = _entry(root / groups[""] / "cpu.stat", "usage_usec")
+        return None if microseconds is None else microseconds / 1e6
+    return None
+
+
+def _memory_bytes(root: Path, groups: dict[str, str]) -> float | None:
+    if "memory" in groups:
+        group, usage_file, inactive = (
+            root / "memory" / groups["memory"],
+            "memory.usage_in_bytes",
+            "total_inactive_file",
+        )
+    elif "" in groups:
+        group, usage_file, inactive = root / groups[""], "memory.current", "inactive_file"
+    else:
+        return None
+    used, cache = number(_read(group / usage_file)), _entry(group / "memory.stat", inactive)
+    if used is None or cache is None:
+        return None
+    return max(used - cache, 0.0)  # two files, read one after the other
+
+
+def _entry(path: Path, key: str) -> float | None:
+    """A figure of a file with a key and a figure a line."""
+    found = re.search(rf"^{key} (.*)$", _read(path), re.MULTILINE)
+    return number(found[1]) if found else None
+
+
+def _read(path: Path) -> str:
+    """A file's text; nothing where it is gone, as a group's files are when its container has just ended."""
+    try:
+        return path.read_text("utf-8", "surrogateescape")
+    except (OSError, ValueError):
+        return ""
