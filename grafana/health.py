@@ -1,0 +1,62 @@
+"""One number a domain says how it is: a chain of conditions in PromQL, the first that holds gives the code.
+
+The same chain stands in line on Overview, which so needs no rules, and is recorded as
+``grid:health:code{domain}`` for the fleet. Its thresholds are the alerts'.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from grafana import words
+from grafana.conditions import CONDITIONS, Link
+
+# The boxes chosen on the page: these matchers stand in every selector of every query.
+CHOSEN = 'job=~"$job", instance=~"$instance"'
+
+
+class Domain(NamedTuple):
+    """A part of the box that has a state of its own. ``absent`` is what its tile says where there is none."""
+
+    name: str
+    title: str
+    page: str
+    absent: str
+
+
+DOMAINS = (
+    Domain("gpu", "GPU", "grid-gpu", "No GPU"),
+    Domain("host", "Memory", "grid-workloads", "Not watched"),
+    Domain("disk", "Storage", "grid-models", "No models"),
+    Domain("tor", "Tor", "grid-tor", "Not asked"),
+    Domain("containers", "Containers", "grid-workloads", "No containers"),
+    Domain("services", "Services", "grid-workloads", "No services"),
+    Domain("aide", "AIDE", "grid-tor", "No AIDE"),
+    Domain("exporter", "Exporter", "grid-exporter", "Not here"),
+)
+
+
+def health(domain: str, boxes: str = CHOSEN) -> str:
+    """PromQL for a domain's code, one series a box (labels job and instance).
+
+    A box that has no such thing gives -1, one that has not found out yet since it started gives nothing.
+
+    Args:
+        domain: a name of DOMAINS.
+        boxes: the label matchers that choose the boxes, without braces.
+    """
+    links = (Link("max", "up{BOX}", "== 0", words.SILENT), *_probe_links(domain, CONDITIONS[domain]))
+    return " or ".join(map(str, links)).replace("{BOX", "{" + boxes)
+
+
+def _probe_links(domain: str, chain: tuple[Link, ...]) -> tuple[Link, ...]:
+    """The chain between what every probe's domain begins and ends with; the exporter itself is no probe."""
+    if domain == "exporter":
+        return chain
+    succeeded = f'grid_probe_success{{BOX, probe=~"{domain}(:.*)?"}}'
+    return (
+        Link("max", f'grid_probe_enabled{{BOX, probe="{domain}"}}', "== 0", words.ABSENT),
+        Link("max", succeeded, "== 0", words.CANNOT_TELL),
+        *chain,
+        Link("max", succeeded, "== 1", words.WELL),
+    )
