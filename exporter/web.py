@@ -6,20 +6,13 @@ import math
 
 from aiohttp import web
 
+from exporter import page
 from exporter.core import Exporter
-from exporter.page import status_page
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 SPARE = 0.5  # seconds of Prometheus's own timeout that are left for the answer's way back
-
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+PAGE_PATIENCE = 2.0  # seconds that a person waits for quick probes' figures
 
 
 def make_app(exporter: Exporter) -> web.Application:
@@ -54,9 +47,10 @@ class _Handlers:
         return web.Response(body=body, headers=self._headers[compress])
 
     async def page(self, _: web.Request) -> web.Response:
-        return web.Response(
-            text=status_page(self._exporter), content_type="text/html", charset="utf-8", headers=PAGE_HEADERS
-        )
+        cache = self._exporter.cache
+        await cache.refresh(cache.runners.values(), PAGE_PATIENCE)
+        body = page.status_page(self._exporter)
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=page.HEADERS)
 
     async def healthy(self, _: web.Request) -> web.Response:
         return web.Response(text="healthy\n")
