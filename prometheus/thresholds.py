@@ -3,30 +3,47 @@
 Each name ends in its unit. "Warm", "low" and "slow" are worth a look, the others are to be acted on.
 """
 
+EXPORTER_ANSWERED_RATIO = 0.5  # of the scrapes of the last minutes; below, the box is down
+EXPORTER_RESTARTS = 4  # more than so many within an hour is a loop
+PROBE_SUCCESS_RATIO = 0.5  # of the last minutes; below, the probe fails
+PROBE_STALE_LIFETIMES = 2  # a snapshot's age over its ttl
+PROBE_FORSAKEN_LIFETIMES = 3
+PROBE_FORSAKEN_GRACE_SECONDS = 5 * 60  # on top, for whoever scrapes seldom
+
 GPU_WARM_CELSIUS = 83
 GPU_HOT_CELSIUS = 90
 GPU_MEMORY_WARM_CELSIUS = 95
 GPU_MEMORY_HOT_CELSIUS = 105
 GPU_MEMORY_FULL_RATIO = 0.97
+GPU_THROTTLED_RATIO = 0.5  # of the time, by heat or by the hardware
+GPU_GONE_WINDOW_SECONDS = 86400  # a card seen within it is missed
 
-MEMORY_LOW_RATIO = 0.10  # available, of the total
+MEMORY_TIGHT_RATIO = 0.20  # available, of the total: a full swap matters below it
+MEMORY_LOW_RATIO = 0.10
 MEMORY_NEARLY_OUT_RATIO = 0.04
 MEMORY_STALLED_RATIO = 0.1  # of the time every task waited for memory
+SWAP_FULL_RATIO = 0.9  # used, of the total
+BOOT_MOVED_SECONDS = 60  # the boot time wanders by less when the clock is set
 
 DISK_LOW_RATIO = 0.10  # available, of the size
 DISK_FULL_RATIO = 0.03
 DISK_FULL_WITHIN_SECONDS = 3 * 86400  # predicted
 DISK_PACE_SECONDS = 6 * 3600  # the past that the prediction draws on
+DISK_PACE_LEAST_SECONDS = 3600  # less of a past says nothing about days
+DISK_FILLING_RATIO = 0.40  # available, of the size: a prediction counts below it
+DISK_FULL_SOON_SECONDS = 4 * 3600  # predicted from the last hour
+DISK_FULL_SOON_RATIO = 0.20  # available, of the size: that prediction counts below it
+DIRECTORY_GREW_BYTES = 100e9  # within an hour
 
 TOR_SLOW_SECONDS = 10
 
 CONTAINER_RESTARTS = 2  # more than so many within the window below is a loop
 CONTAINER_RESTARTS_WINDOW_SECONDS = 15 * 60
 
+SERVICE_RESTARTS = 2
+SERVICE_RESTARTS_WINDOW_SECONDS = 15 * 60
 TIMER_OVERDUE_SECONDS = 15 * 60
 
 AIDE_OVERDUE_SECONDS = 2 * 86400
 
 SCRAPE_SLOW_SECONDS = 5
-PROBE_STALE_LIFETIMES = 2  # a snapshot's age over its ttl
-PROBE_FORSAKEN_LIFETIMES = 3

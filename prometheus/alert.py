@@ -1,0 +1,44 @@
+"""What an alert is, and the rule that Prometheus reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prometheus.promql import span
+
+RUNBOOKS = "https://github.com/grid-exporter/grid-exporter/blob/main/prometheus/runbooks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that a person wants to be told of.
+
+    severity: critical wakes somebody, warning waits for the morning, info is told and needs no one.
+    expr: the condition, true while it returns series. wait: for how many seconds it must hold first.
+    keep: for how many seconds the alert stays after the condition has ended.
+    summary, description: templates, as Prometheus fills them in.
+    """
+
+    name: str
+    severity: Literal["critical", "warning", "info"]
+    expr: str
+    wait: int = 0
+    keep: int = 0
+    summary: str
+    description: str
+
+    def rule(self, domain: str) -> dict[str, Any]:
+        """The rule as it stands in a rule file. domain: the part of the box, as in ``grid:health:code``."""
+        rule: dict[str, Any] = {"alert": self.name, "expr": self.expr}
+        if self.wait:
+            rule["for"] = span(self.wait)
+        if self.keep:
+            rule["keep_firing_for"] = span(self.keep)
+        rule["labels"] = {"severity": self.severity, "domain": domain}
+        rule["annotations"] = {
+            "summary": self.summary,
+            "description": self.description,
+            "runbook_url": f"{RUNBOOKS}/{self.name}.md",
+        }
+        return rule

@@ -1,0 +1,96 @@
+"""Alerts about file systems and the model directories on them."""
+
+from __future__ import annotations
+
+from prometheus import thresholds as t
+from prometheus.alert import Alert
+from prometheus.promql import latest, over
+
+AVAILABLE = f"{latest('grid_filesystem_avail_bytes')}\n/ {latest('grid_filesystem_size_bytes')}"
+SIZE = latest("grid_directory_size_bytes")
+SIZE_BEFORE = f"min_over_time({over(3600, 'grid_directory_size_bytes')})"
+
+
+def alerts() -> list[Alert]:
+    """What is full, what will be, and what fills it."""
+    return [*_full(), *_filling(), *_directories()]
+
+
+def _full() -> list[Alert]:
+    return [
+        Alert(
+            name="GridDiskFull",
+            severity="critical",
+            expr=f"{AVAILABLE} < {t.DISK_FULL_RATIO}",
+            wait=300,
+            summary="{{ $labels.instance }}: {{ $labels.mountpoint }} is full",
+            description="Only {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
+            "{{ $labels.instance }} ({{ $labels.device }}) is available.",
+        ),
+        Alert(
+            name="GridDiskLow",
+            severity="warning",
+            expr=f"{AVAILABLE} < {t.DISK_LOW_RATIO}",
+            wait=900,
+            summary="{{ $labels.instance }}: little space is left on {{ $labels.mountpoint }}",
+            description="Only {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
+            "{{ $labels.instance }} ({{ $labels.device }}) is available.",
+        ),
+    ]
+
+
+def _filling() -> list[Alert]:
+    soon = _full_within(t.DISK_FULL_SOON_SECONDS, t.DISK_PACE_LEAST_SECONDS)
+    days = _full_within(t.DISK_FULL_WITHIN_SECONDS, t.DISK_PACE_SECONDS)
+    # A download, long finished, bends the slope of many hours: the last hour must agree.
+    still = _full_within(t.DISK_FULL_WITHIN_SECONDS, t.DISK_PACE_LEAST_SECONDS)
+    return [
+        Alert(
+            name="GridDiskFullSoon",
+            severity="critical",
+            expr=f"{AVAILABLE} < {t.DISK_FULL_SOON_RATIO}\nand {soon}",
+            wait=900,
+            summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within hours",
+            description="{{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
+            "{{ $labels.instance }} ({{ $labels.device }}) is available. At the pace of the last hour it "
+            "will be full in a few hours.",
+        ),
+        Alert(
+            name="GridDiskFilling",
+            severity="warning",
+            expr=f"{AVAILABLE} < {t.DISK_FILLING_RATIO}\nand {days}\nand {still}",
+            wait=3 * 3600,
+            summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within days",
+            description="{{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
+            "{{ $labels.instance }} ({{ $labels.device }}) is available. At the pace of the last hours it "
+            "will be full in a few days.",
+        ),
+    ]
+
+
+def _full_within(seconds: int, pace: int) -> str:
+    """Where nothing will be available in so many seconds, at the pace of the last ``pace`` seconds."""
+    return f"predict_linear({over(pace, 'grid_filesystem_avail_bytes')}, {seconds}) < 0"
+
+
+def _directories() -> list[Alert]:
+    return [
+        Alert(
+            name="GridDirectoryGrew",
+            severity="info",
+            expr=f"{SIZE}\n- {SIZE_BEFORE}\n> {t.DIRECTORY_GREW_BYTES:.0f}",
+            summary="{{ $labels.instance }}: {{ $labels.path }} grew by {{ $value | humanize }}B within an "
+            "hour",
+            description="{{ $labels.path }} on {{ $labels.instance }} is {{ $value | humanize }}B larger "
+            "than within the last hour: a model was downloaded, or something writes there that should not.",
+        ),
+        Alert(
+            name="GridDirectoryUnreadable",
+            severity="warning",
+            expr=f"{latest('grid_directory_scan_errors')} > 0",
+            wait=3600,
+            summary="{{ $labels.instance }}: parts of {{ $labels.path }} can't be read",
+            description="grid-exporter can't read {{ $value }} places in {{ $labels.path }} on "
+            "{{ $labels.instance }}, so its size is not known.",
+        ),
+    ]

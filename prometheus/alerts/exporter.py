@@ -1,0 +1,93 @@
+"""Alerts about the exporter itself: whether it answers, and whether its probes find out what they ask."""
+
+from __future__ import annotations
+
+from prometheus import thresholds as t
+from prometheus.alert import Alert
+from prometheus.promql import latest, over, series
+
+AGE = f"time() - {latest('grid_probe_last_success_timestamp_seconds')}"
+LIFETIME = f"({latest('grid_probe_ttl_seconds')} + {latest('grid_probe_duration_seconds')})"
+
+
+def alerts() -> list[Alert]:
+    """A silent box first, then probes that fail, lag or hang, then the exporter's configuration."""
+    return [*_silence(), *_probes(), _configuration()]
+
+
+def _silence() -> list[Alert]:
+    return [
+        Alert(
+            name="GridExporterDown",
+            severity="critical",
+            # A share and not up == 0, so that a box which answers now and then is found too.
+            expr=f"avg_over_time({over(300, 'up')}) < {t.EXPORTER_ANSWERED_RATIO}",
+            wait=180,
+            summary="{{ $labels.instance }} does not answer",
+            description="{{ $labels.instance }} answered {{ $value | humanizePercentage }} of the scrapes "
+            "of the last 5 minutes. Until it answers, nothing is known about it.",
+        ),
+        Alert(
+            name="GridExporterAbsent",
+            severity="critical",
+            expr=f"absent({series('up')})",
+            wait=600,
+            summary="Prometheus watches no box",
+            description="Prometheus has no target of a job grid*: its list of boxes is empty or can't be "
+            "read. No other alert can fire.",
+        ),
+        Alert(
+            name="GridExporterRestarting",
+            severity="warning",
+            expr=f"changes({over(3600, 'process_start_time_seconds')}) > {t.EXPORTER_RESTARTS}",
+            summary="{{ $labels.instance }}: grid-exporter keeps restarting",
+            description="grid-exporter on {{ $labels.instance }} started {{ $value }} times within the "
+            "last hour.",
+        ),
+    ]
+
+
+def _probes() -> list[Alert]:
+    return [
+        Alert(
+            name="GridProbeFailing",
+            severity="warning",
+            expr=f"avg_over_time({over(900, 'grid_probe_success')}) < {t.PROBE_SUCCESS_RATIO}",
+            wait=300,
+            summary="{{ $labels.instance }}: the probe {{ $labels.probe }} fails",
+            description="The probe {{ $labels.probe }} of {{ $labels.instance }} worked for "
+            "{{ $value | humanizePercentage }} of the last 15 minutes. What it looks at may be well or ill: "
+            "the exporter's own page says why it can't tell.",
+        ),
+        Alert(
+            name="GridProbeStale",
+            severity="warning",
+            expr=f"{AGE}\n> {t.PROBE_FORSAKEN_LIFETIMES} * {LIFETIME} + {t.PROBE_FORSAKEN_GRACE_SECONDS}",
+            wait=600,
+            summary="{{ $labels.instance }}: what the probe {{ $labels.probe }} found is old",
+            description="The probe {{ $labels.probe }} of {{ $labels.instance }} last found something out "
+            "{{ $value | humanizeDuration }} ago, far longer than its runs take and are good for.",
+        ),
+        Alert(
+            name="GridProbeStuck",
+            severity="warning",
+            expr=f"{latest('grid_probe_stuck')} == 1",
+            wait=300,
+            summary="{{ $labels.instance }}: the probe {{ $labels.probe }} is stuck",
+            description="A process of the probe {{ $labels.probe }} on {{ $labels.instance }} can't be "
+            "killed: it waits for a driver or a file system that doesn't answer. Until it is gone the probe "
+            "does not run.",
+        ),
+    ]
+
+
+def _configuration() -> Alert:
+    return Alert(
+        name="GridConfigReloadFailed",
+        severity="warning",
+        expr=f"{latest('grid_exporter_config_last_reload_successful')} == 0",
+        wait=300,
+        summary="{{ $labels.instance }}: grid-exporter refused its configuration",
+        description="The configuration file of grid-exporter on {{ $labels.instance }} has an error. The "
+        "one before is still in force, but the exporter would not start again.",
+    )

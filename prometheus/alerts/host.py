@@ -1,0 +1,77 @@
+"""Alerts about the box's memory and swap, and about reboots."""
+
+from __future__ import annotations
+
+from prometheus import thresholds as t
+from prometheus.alert import Alert
+from prometheus.promql import latest, over
+
+AVAILABLE = f"{latest('grid_memory_available_bytes')}\n/ {latest('grid_memory_total_bytes')}"
+SWAP_USED = f"1 - {latest('grid_swap_free_bytes')}\n/ ({latest('grid_swap_total_bytes')} > 0)"
+STALLED = over(300, "grid_pressure_stalled_seconds_total", 'resource="memory"')
+BOOTED = latest("grid_boot_timestamp_seconds")
+BOOTED_BEFORE = f"min_over_time({over(3600, 'grid_boot_timestamp_seconds')})"
+
+
+def alerts() -> list[Alert]:
+    """Memory that runs out, what that does to the box, and reboots."""
+    return [*_memory(), *_consequences(), _reboot()]
+
+
+def _memory() -> list[Alert]:
+    return [
+        Alert(
+            name="GridMemoryNearlyOut",
+            severity="critical",
+            expr=f"{AVAILABLE} < {t.MEMORY_NEARLY_OUT_RATIO}",
+            wait=300,
+            summary="{{ $labels.instance }} is nearly out of memory",
+            description="Only {{ $value | humanizePercentage }} of the memory of {{ $labels.instance }} is "
+            "available. The kernel is about to kill something.",
+        ),
+        Alert(
+            name="GridMemoryLow",
+            severity="warning",
+            expr=f"{AVAILABLE} < {t.MEMORY_LOW_RATIO}",
+            wait=900,
+            summary="{{ $labels.instance }} is low on memory",
+            description="Only {{ $value | humanizePercentage }} of the memory of {{ $labels.instance }} is "
+            "available.",
+        ),
+    ]
+
+
+def _consequences() -> list[Alert]:
+    return [
+        Alert(
+            name="GridMemoryPressure",
+            severity="warning",
+            expr=f"rate({STALLED}) > {t.MEMORY_STALLED_RATIO}",
+            wait=600,
+            summary="{{ $labels.instance }} stands still for want of memory",
+            description="Everything on {{ $labels.instance }} waits for memory "
+            "{{ $value | humanizePercentage }} of the time: it swaps, or reads its programs from disk again "
+            "and again.",
+        ),
+        Alert(
+            name="GridSwapFull",
+            severity="warning",
+            # A full swap alone is harmless: it may hold what nobody has asked for since boot.
+            expr=f"{SWAP_USED} > {t.SWAP_FULL_RATIO}\nand\n{AVAILABLE} < {t.MEMORY_TIGHT_RATIO}",
+            wait=900,
+            summary="{{ $labels.instance }}: swap is full and memory is tight",
+            description="{{ $value | humanizePercentage }} of the swap of {{ $labels.instance }} is in "
+            "use, and little of its memory is available: nothing is left to give way.",
+        ),
+    ]
+
+
+def _reboot() -> Alert:
+    return Alert(
+        name="GridHostRebooted",
+        severity="info",
+        expr=f"{BOOTED}\n- {BOOTED_BEFORE}\n> {t.BOOT_MOVED_SECONDS}",
+        summary="{{ $labels.instance }} has rebooted",
+        description="{{ $labels.instance }} has rebooted within the last hour. If nobody asked for it, "
+        "find out why.",
+    )

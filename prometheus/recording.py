@@ -1,0 +1,38 @@
+"""What is recorded so that the fleet page answers at once, however many boxes there are.
+
+Every series is one a box (labels job and instance). A box without a thing has no series of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grafana.health import DOMAINS, health
+from prometheus.promql import JOB
+
+HEALTH = "grid:health:code"
+FIGURES = {
+    "grid:gpu_cards:count": "count by (job, instance) (grid_gpu_info{BOX})",
+    "grid:gpu_utilization_ratio:avg": "avg by (job, instance) (grid_gpu_utilization_ratio{BOX})",
+    "grid:gpu_memory_used_bytes:sum": "sum by (job, instance) (grid_gpu_memory_used_bytes{BOX})",
+    "grid:gpu_memory_total_bytes:sum": "sum by (job, instance) (grid_gpu_memory_total_bytes{BOX})",
+    "grid:gpu_temperature_celsius:max": "max by (job, instance) (grid_gpu_temperature_celsius{BOX})",
+    "grid:gpu_power_draw_watts:sum": "sum by (job, instance) (grid_gpu_power_draw_watts{BOX})",
+    "grid:filesystem_used_ratio:max": (
+        "max by (job, instance) (1 - grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX})"
+    ),
+}
+
+
+def figure(record: str, boxes: str = JOB) -> str:
+    """The PromQL of a recorded figure. boxes: the label matchers that choose the boxes, without braces."""
+    return FIGURES[record].replace("{BOX}", f"{{{boxes}}}")
+
+
+def rules() -> list[dict[str, Any]]:
+    """The recording rules: a health code for each domain, then the figures."""
+    codes = [
+        {"record": HEALTH, "expr": health(domain.name, JOB), "labels": {"domain": domain.name}}
+        for domain in DOMAINS
+    ]
+    return [*codes, *({"record": record, "expr": figure(record)} for record in FIGURES)]
