@@ -1,0 +1,116 @@
+"""The exporter as a process of its own, as its users run it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent
+PATIENCE = 30.0  # seconds that anything here may take on a busy machine
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command_line(*arguments: object) -> list[str]:
+    """How to run grid-exporter from this checkout."""
+    return [sys.executable, "-m", "exporter", *map(str, arguments)]
+
+
+def run(*arguments: object, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs grid-exporter to its end and returns what it printed."""
+    return subprocess.run(
+        command_line(*arguments), cwd=PROJECT, env={**os.environ, **(env or {})}, timeout=PATIENCE * 2,
+        capture_output=True, text=True, check=False, errors="surrogateescape",
+    )  # fmt: skip
+
+
+@dataclass
+class Daemon:
+    """A running exporter. ``log`` is the file that holds everything it prints."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def get(self, path: str = "/metrics", headers: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """A request's status and text."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=dict(headers or {}))
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def wait_ready(self) -> None:
+        """Waits until /-/ready says so; fails with the log where the exporter ends instead."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(OSError):
+                if self.get("/-/ready")[0] == 200:
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"the exporter did not get ready:\n{self.log.read_text()}")
+
+    def wait_logged(self, text: str) -> None:
+        """Waits until the log says this."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.log.read_text():
+            assert time.monotonic() < end, f"{text!r} is not in the log:\n{self.log.read_text()}"
+            time.sleep(0.02)
+
+    def children(self) -> list[int]:
+        """The process ids of its children."""
+        return [
+            int(pid)
+            for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        ]
+
+    def stop(self) -> int:
+        """Ends it as a service manager does; returns its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def daemon(
+    tmp_path: Path, config: str | None = None, *flags: object, env: Mapping[str, str] | None = None
+) -> Iterator[Daemon]:
+    """Starts an exporter, waits until it is ready, and ends it by pid whatever happens."""
+    port, log = free_port(), tmp_path / "exporter.log"
+    arguments: list[object] = ["--web.listen-address", f"127.0.0.1:{port}", *flags]
+    if config is not None:
+        (tmp_path / "config.yml").write_text(config)
+        arguments += ["--config.file", tmp_path / "config.yml"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command_line(*arguments),
+            cwd=PROJECT,
+            env={**os.environ, **(env or {})},
+            stdout=output,
+            stderr=output,
+        )
+    running = Daemon(process, port, log)
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()

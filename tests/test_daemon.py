@@ -1,0 +1,99 @@
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from exporter.daemon import StartError, listen
+from tests.daemon import daemon, free_port, run
+from tests.test_command import alive
+
+HOST = "probes: {host: {}}\n"
+
+
+def hanging_tool(tmp_path: Path) -> tuple[str, Path]:
+    """A configuration whose command hangs, ignores SIGTERM and has a child; the file with both pids."""
+    pids, tool = tmp_path / "pids", tmp_path / "hang"
+    tool.write_text(f"#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho $$ $! > {pids}\nwait\n")
+    tool.chmod(0o755)
+    return f"probes: {{host: {{}}, commands: [{{name: hang, argv: [{tool}], timeout: 10m}}]}}\n", pids
+
+
+def wait_for(path: Path) -> list[int]:
+    end = time.monotonic() + 30
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def test_sigterm_leaves_no_child_behind(tmp_path: Path) -> None:
+    """Also with a tool under way that ignores SIGTERM and has a child, the end is clean and complete."""
+    config, pids = hanging_tool(tmp_path)
+    with daemon(tmp_path, config) as exporter:
+        running = wait_for(pids)
+        assert exporter.stop() == 0
+    end = time.monotonic() + 10
+    while any(alive(pid) for pid in running):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_it_says_what_it_found_and_where_to_look(tmp_path: Path) -> None:
+    """The first screen names every probe with its state, and both addresses."""
+    with daemon(tmp_path, HOST) as exporter:
+        exporter.wait_logged("for you")
+        said = exporter.log.read_text()
+        assert "✓ host" in said
+        assert f"http://127.0.0.1:{exporter.port}/metrics" in said
+
+
+def test_a_good_new_configuration_is_taken_on_sighup(tmp_path: Path) -> None:
+    """Without a restart, and counted as the last good reload."""
+    with daemon(tmp_path, HOST) as exporter:
+        (tmp_path / "config.yml").write_text("probes: {host: {ttl: 7s}}\n")
+        exporter.process.send_signal(signal.SIGHUP)
+        exporter.wait_logged("configuration was read again")
+        assert 'grid_probe_ttl_seconds{probe="host"} 7.0' in exporter.get()[1]
+
+
+def test_a_bad_new_configuration_changes_nothing(tmp_path: Path) -> None:
+    """The one in force stays, and the metrics say that the one on disk is no good."""
+    with daemon(tmp_path, HOST) as exporter:
+        (tmp_path / "config.yml").write_text("probes: {host: {ttl: soon}}\n")
+        exporter.process.send_signal(signal.SIGHUP)
+        exporter.wait_logged("probes.host.ttl: expected a duration such as 60s, got 'soon'")
+        text = exporter.get()[1]
+        assert "grid_exporter_config_last_reload_successful 0.0" in text
+        assert 'grid_probe_ttl_seconds{probe="host"} 2.0' in text
+
+
+def test_a_port_already_taken_is_one_clear_line() -> None:
+    """No trace, a hint, and exit status 1."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = run("--web.listen-address", address)
+    assert ended.returncode == 1
+    why = "Address already in use; is another exporter running? (ss -ltnp)"
+    assert ended.stderr == f"grid-exporter: can't listen on {address}: {why}\n"
+
+
+@pytest.mark.parametrize(
+    "address", ["10058", "localhost", "127.0.0.1:http", "127.0.0.1:70000", "", "127.0.0.1:"]
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    """The error shows what an address looks like."""
+    with pytest.raises(StartError, match="expected host:port such as"):
+        listen(address)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", ""])
+def test_addresses_of_every_form_can_be_listened_on(host: str) -> None:
+    """IPv4, IPv6 in brackets, a name, and nothing for every address."""
+    listeners = listen(f"{host}:{free_port()}")
+    assert listeners
+    for listener in listeners:
+        listener.close()
