@@ -1,0 +1,91 @@
+"""Asks systemctl, and reads what it answers: properties, and the moments, spans and counts in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from exporter.command import run
+from exporter.probe import ProbeError
+
+Properties = Mapping[str, str]
+
+SPAN = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)(y|month|w|d|h|min|s|ms|us)")
+# systemd's year has 365.25 days, its month is a twelfth of that.
+SECONDS = dict(y=31557600, month=2629800, w=604800, d=86400, h=3600, min=60, s=1, ms=1e-3, us=1e-6)  # noqa: C408
+COUNT = re.compile(r"[0-9]{1,20}")
+UNSET = 2**64 - 1  # what systemd keeps for a count it doesn't know; newer ones print [not set]
+
+
+async def show(properties: Sequence[str], units: Sequence[str] = ()) -> str:
+    """What one ``systemctl show`` prints: every unit's properties, or systemd's own where no unit is named.
+
+    Args:
+        properties: what to ask for.
+        units: names, and patterns of which systemctl finds the loaded units.
+
+    Raises:
+        ProbeError: systemctl is not there or failed.
+    """
+    # Without --all a pattern passes inactive units over. The times in UTC, for a zone's abbreviation is
+    # ambiguous, and --timestamp=unix leaves a timer's as they are.
+    argv = ("systemctl", "show", "--all", "-p", ",".join(properties), "--", *units)
+    output = await run(*argv, env={"TZ": "UTC"})
+    if output.code != 0:
+        mend = (
+            "run `systemctl show` as the exporter's user; in its unit, User= instead of DynamicUser=yes helps"
+        )
+        raise ProbeError(f"systemctl show: {output.complaint}", mend)
+    return output.text
+
+
+def parse_show(text: str, needed: Sequence[str]) -> Sequence[Properties]:
+    """The properties that ``systemctl show`` prints, a mapping for each of its blocks.
+
+    Raises:
+        ProbeError: a line is no property, the last one is cut off, or a block lacks what is ``needed``.
+    """
+    if text and not text.endswith("\n"):
+        raise ProbeError("the output of systemctl show is cut off")
+    blocks = [
+        dict(map(_property, block.split("\n"))) for block in re.split("\n\n+", text.strip("\n")) if block
+    ]
+    for block in blocks:
+        if lacking := [name for name in needed if not block.get(name)]:
+            raise ProbeError(f"systemctl show told no {lacking[0]} of {block.get('Id', 'a unit')}")
+    return blocks
+
+
+def _property(line: str) -> tuple[str, str]:
+    name, equals, value = line.partition("=")
+    if not equals:
+        raise ProbeError(f"systemctl show printed what is no property: {line[:100]!r}")
+    return name, value
+
+
+def names(unit: Properties) -> set[str]:
+    r"""All names of a unit, aliases included. One with a backslash comes quoted: ``"a\\x2db.service"``."""
+    words = unit.get("Names", "").split()
+    return {word[1:-1].replace("\\\\", "\\") if word.startswith('"') else word for word in words}
+
+
+def moment(text: str | None) -> float | None:
+    """A moment in UTC (``Mon 2026-11-23 01:18:33 UTC``) as Unix time; None if unset."""
+    try:
+        return datetime.strptime(text or "", "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def span(text: str | None) -> float | None:
+    """A span (``1h 24min 55.073746s``) in seconds; None if unset (``0``, ``infinity``)."""
+    parts = [SPAN.fullmatch(word) for word in (text or "").split()]
+    seconds = [float(part[1]) * SECONDS[part[2]] for part in parts if part]
+    return sum(seconds) if seconds and None not in parts else None
+
+
+def count(text: str | None) -> int | None:
+    """A count; None if unset."""
+    value = int(text) if text and COUNT.fullmatch(text) else UNSET
+    return value if value < UNSET else None
