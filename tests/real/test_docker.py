@@ -1,0 +1,294 @@
+import asyncio
+import http.client
+import json
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from exporter.probe import Box, ProbeError
+from exporter.probes.containers import look
+from tests.real.container_world import in_every_state, in_states_of_docker
+from tests.real.dockerd import FOR_EVER, Docker, dockerd
+from tests.series import series
+
+pytestmark = pytest.mark.real("dockerd", "docker", "busybox")
+
+# Debian's and, where another is found first, that: one old and one new tool on the machines that have both.
+TOOLS = sorted({tool for tool in (shutil.which("docker"), "/usr/bin/docker") if tool and Path(tool).exists()})
+
+
+@pytest.fixture
+def docker(docker: Docker) -> Iterator[Docker]:
+    """The daemon, without a container before and after."""
+    yield docker
+    docker.remove()
+
+
+async def found(argv: Sequence[str], box: Box | None = None) -> dict[str, float]:
+    """The series of one run."""
+    result = await look(argv, box or Box())
+    return series(result.families)
+
+
+def on(what: str, name: str, **labels: str) -> str:
+    """The name of a container's series."""
+    inside = ",".join(f'{label}="{value}"' for label, value in sorted({"container": name, **labels}.items()))
+    return f"grid_container_{what}{{{inside}}}"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Docker]:
+    """A daemon of its own with containers in every state."""
+    with dockerd() as docker:
+        in_every_state(docker)
+        in_states_of_docker(docker)
+        yield docker
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_every_state_and_health(world: Docker, tool: str) -> None:
+    """Every container is shown in the state that it was brought into, by an old and a new tool alike."""
+    now = await found((tool, *world.argv[1:]))
+    states = {it for it, value in now.items() if it.startswith("grid_container_state") and value}
+    assert states >= {
+        on("state", "created", state="created"),
+        on("state", "impossible", state="created"),
+        on("state", "plain", state="running"),
+        on("state", "paused", state="paused"),
+        on("state", "exited", state="exited"),
+        on("state", "oom", state="exited"),
+    }
+    assert len(states) == 11
+    assert {it for it, value in now.items() if it.startswith("grid_container_health") and value} == {
+        on("health", name, health=name) for name in ("healthy", "unhealthy", "starting")
+    }
+    assert now[on("exit_code", "exited")] == 7
+    assert now[on("exit_code", "impossible")] == 127
+    assert now[on("exit_code", "done")] == 0
+    assert now[on("oom_killed", "oom")] == 1
+    assert now[on("memory_limit_bytes", "plain")] == 64 * 1024 * 1024
+    assert now[on("restarts_total", "crashing")] >= 5
+    assert now[on("created_timestamp_seconds", "created")] == pytest.approx(time.time(), abs=120)
+    assert on("started_timestamp_seconds", "created") not in now
+    assert on("exit_code", "plain") not in now
+
+
+async def test_hostile_label(world: Docker) -> None:
+    """A label of quotes, newlines and 10,000 characters comes out as one valid, bounded label value."""
+    now = await found(world.argv)
+    (info,) = (it for it in now if it.startswith("grid_container_info") and 'container="plain"' in it)
+    assert 'compose_project="qu\\"ote\\\\back\\\\nline\\\\x01é' in info
+    assert "\n" not in info
+    assert len(info) < 600
+
+
+async def test_same_names_as_the_engine(world: Docker) -> None:
+    """What is left for the GPU probe is the engine's own list of ids and names."""
+    box = Box()
+    await found(world.argv, box)
+    listed = world("ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}")
+    assert box.container_names == dict(line.split() for line in listed.splitlines())
+
+
+async def test_odd_names(docker: Docker) -> None:
+    """Names at the bounds of what Docker takes, one of them another's short id, stay apart."""
+    first = docker.create("0-._-")
+    long = "n" * 400
+    docker.create(long)
+    docker.create(first[:12])
+    now = await found(docker.argv)
+    infos = [it for it in now if it.startswith("grid_container_info")]
+    assert len(infos) == 3
+    assert sum(f'container="{first[:12]}"' in it for it in infos) == 1
+    assert sum('container="0-._-"' in it for it in infos) == 1
+    assert len({it for it in now if 'state="created"' in it and "nnnn" in it}) == 1
+
+
+@pytest.mark.parametrize("image", ["containrrr/watchtower:latest", "mine/updater:1"])
+async def test_watchtowers_rule(docker: Docker, image: str) -> None:
+    """Without a label a container is watched while a Watchtower runs that has no label-enable mode."""
+    watch = "com.centurylinklabs.watchtower.enable"
+    docker.build("containrrr/watchtower:latest", 'CMD ["/bin/sleep", "1000000"]')
+    docker.build(
+        "mine/updater:1", "LABEL com.centurylinklabs.watchtower=true", 'CMD ["/bin/sleep", "1000000"]'
+    )
+    docker.create("unset")
+    docker.create("wanted", f"--label={watch}=true")
+    docker.create("unwanted", f"--label={watch}=false")
+
+    async def watched() -> tuple[float | None, list[float]]:
+        now = await found(docker.argv)
+        names = ("unset", "wanted", "unwanted")
+        return now.get("grid_watchtower_up"), [now[on("watchtower_enabled", name)] for name in names]
+
+    assert await watched() == (None, [0, 1, 0])
+    docker.start("tower", image=image)
+    assert await watched() == (1, [1, 1, 0])
+    docker("kill", "tower")
+    assert await watched() == (0, [0, 1, 0])
+    docker.remove("tower")
+    docker.start("tower", "sh", "-c", "sleep 1000000", "--", "--label-enable", image=image)
+    assert await watched() == (1, [0, 1, 0])
+    docker.remove("tower")
+    docker.start("tower", image=image, options=["--env=WATCHTOWER_LABEL_ENABLE=true"])
+    assert await watched() == (1, [0, 1, 0])
+
+
+async def test_container_vanishes_between_list_and_inspect(docker: Docker, tmp_path: Path) -> None:
+    """A container removed after it was listed is simply gone; the other is told."""
+    docker.start("stays", *FOR_EVER)
+    docker.start("victim", *FOR_EVER)
+    tool = tmp_path / "docker"
+    command_line = " ".join(docker.argv)
+    tool.write_text(f"""#!/bin/sh
+case "$1" in inspect) {command_line} rm --force victim >/dev/null;; esac
+exec {command_line} "$@"
+""")
+    tool.chmod(0o755)
+    box = Box()
+    now = await found((str(tool),), box)
+    assert list(box.container_names.values()) == ["stays"]
+    assert now["grid_container_engine_up"] == 1
+    assert not any("victim" in it for it in now)
+
+
+async def test_frozen_daemon(docker: Docker) -> None:
+    """A daemon that answers nothing hangs the tool; ending the run leaves no process, the next is well."""
+    with docker.frozen():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(look(docker.argv, Box()), 0.5)
+        assert not clients_of(docker)
+    assert (await found(docker.argv))["grid_container_engine_up"] == 1
+
+
+def clients_of(docker: Docker) -> list[str]:
+    """The processes of the tool that talk, or wait to talk, to this daemon."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(process.read_text().replace("\0", " "))
+        except OSError:
+            continue  # it has just ended
+    return [line for line in lines if " ".join(docker.argv) in line]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_daemon_dies(tool: str) -> None:
+    """A daemon that was killed and left its socket behind is down, and so is one that took it along."""
+    with dockerd(tool) as docker:
+        docker.create("there")
+        assert on("state", "there", state="created") in await found(docker.argv)
+        docker.daemon.kill()
+        docker.daemon.wait()
+        assert docker.socket.exists()
+        assert await found(docker.argv) == {"grid_container_engine_up": 0}
+        docker.socket.unlink()
+        assert await found(docker.argv) == {"grid_container_engine_up": 0}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_socket_for_root_and_a_group_alone(docker: Docker, tool: str) -> None:
+    """A user without the group is told of it; one with the group sees everything."""
+    docker.create("there")
+    someone = ("setpriv", "--reuid=65534", "--regid=65534")
+    rest = (tool, *docker.argv[1:])
+    with pytest.raises(ProbeError, match="may not open the engine's socket") as caught:
+        await found((*someone, "--clear-groups", *rest))
+    assert "group docker, which makes it root" in caught.value.mend
+    group = docker.socket.stat().st_gid
+    now = await found((*someone, f"--groups={group}", *rest))
+    assert on("state", "there", state="created") in now
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_proxy_that_lets_only_get_through(docker: Docker, tool: str) -> None:
+    """The probe asks nothing but by GET, so it works by TCP through a proxy that forbids all else."""
+    docker.create("there")
+    refused: list[str] = []
+
+    async def relay(request: web.Request) -> web.Response:
+        if request.method != "GET":
+            refused.append(request.method)
+            raise web.HTTPForbidden
+        connector = aiohttp.UnixConnector(str(docker.socket))
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.get(f"http://docker{request.path_qs}") as answer,
+        ):
+            return web.Response(
+                body=await answer.read(), status=answer.status, content_type=answer.content_type
+            )
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", relay)
+    async with TestServer(app) as proxy:
+        now = await found((tool, "-H", f"tcp://127.0.0.1:{proxy.port}"))
+    assert on("state", "there", state="created") in now
+    assert set(refused) <= {"HEAD"}
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP through a socket in the file system."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("docker")
+        self.path = path
+
+    def connect(self) -> None:
+        """Opens the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+def statistics(docker: Docker, name: str) -> Any:
+    """The engine's own figures of a container, as `docker stats` gets them."""
+    connection = Connection(docker.socket)
+    connection.request("GET", f"/containers/{name}/stats?stream=false")
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+async def test_figures_of_docker_stats(docker: Docker) -> None:
+    """Processor time and memory are those of `docker stats`; the container is paused to keep them still."""
+    work = (
+        "dd if=/dev/zero of=/file bs=1M count=8; n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done; echo done"
+    )
+    docker.start("worker", "sh", "-c", f"{work}; sleep 1000000", options=["--memory=256m"])
+    await until(lambda: "done" in docker("logs", "worker"))
+    docker("pause", "worker")
+    now = await found(docker.argv)
+    theirs = statistics(docker, "worker")
+    assert now[on("cpu_seconds_total", "worker")] == pytest.approx(
+        theirs["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+    )
+    memory = theirs["memory_stats"]
+    cache = memory["stats"].get("total_inactive_file", memory["stats"].get("inactive_file"))
+    assert cache > 4 * 1024 * 1024
+    assert now[on("memory_bytes", "worker")] == memory["usage"] - cache
+    shown, limit = docker("stats", "--no-stream", "--format", "{{.MemUsage}}", "worker").split(" / ")
+    assert shown == in_binary_units(now[on("memory_bytes", "worker")])
+    assert limit == in_binary_units(now[on("memory_limit_bytes", "worker")])
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Waits for what another process does; the test's own timeout ends it."""
+    while not what():
+        await asyncio.sleep(0.02)
+
+
+def in_binary_units(amount: float) -> str:
+    """An amount of bytes as `docker stats` shows it: four digits and a unit."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.4g}{unit}"
+        amount /= 1024
+    return f"{amount:.4g}TiB"
