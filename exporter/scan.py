@@ -67,12 +67,13 @@ class Scan:
         no_models = models.OLLAMA_PARTS if models.is_ollama_store(directory) else ()
         for name, status in self._entries(directory):
             path = f"{directory}/{name}"
-            if not nested and stat.S_ISDIR(status.st_mode) and models.is_store(path):
+            model = None if name in no_models else models.model_name(name)
+            if model and not nested and stat.S_ISDIR(status.st_mode) and models.is_store(path):
                 self._count(status, set())
                 self._take_in(path, nested=True)
                 continue
             size = self._tree(path, status)
-            if name not in no_models and (model := models.model_name(name)):
+            if model:
                 self._add(model, size)
         if no_models:
             self._take_in_manifests(directory)

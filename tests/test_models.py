@@ -1,0 +1,166 @@
+"""How models lie on disk, as their makers lay them."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from exporter import models
+
+# As `ollama pull` writes them, in one line.
+MANIFEST = b"""{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json",
+"config":{"mediaType":"application/vnd.docker.container.image.v1+json","digest":"sha256:0c1e","size":485},
+"layers":[{"mediaType":"application/vnd.ollama.image.model","digest":"sha256:5a17","size":4661216384},
+{"mediaType":"application/vnd.ollama.image.license","digest":"sha256:77aa","size":12403},
+{"mediaType":"application/vnd.ollama.image.template","digest":"sha256:9b03","size":254},
+{"mediaType":"application/vnd.ollama.image.params","digest":"sha256:e4d8","size":110}]}"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ("models--meta-llama--Llama-3.1-8B", "meta-llama/Llama-3.1-8B"),
+        ("models--gpt2", "gpt2"),
+        ("datasets--allenai--c4", "datasets/allenai/c4"),
+        ("spaces--org--demo", "spaces/org/demo"),
+        ("models--a--b--c", "a/b/c"),
+        ("models--", "models--"),
+        ("models", "models"),
+        ("other--a--b", "other--a--b"),
+        ("Mistral-7B.Q4_K_M.gguf", "Mistral-7B.Q4_K_M.gguf"),
+        ("\udcff\n\"'\\", "\udcff\n\"'\\"),
+        (".locks", None),
+        (".cache", None),
+        ("CACHEDIR.TAG", None),
+        ("version.txt", None),
+    ],
+)
+def test_names_models_as_people_know_them(entry: str, name: str | None) -> None:
+    """A repository is ORG/NAME, anything else has its file's name, and bookkeeping is no model."""
+    assert models.model_name(entry) == name
+
+
+@pytest.mark.parametrize(
+    ("folders", "store"),
+    [
+        (["models--org--name"], True),
+        (["datasets--org--name", "whatever"], True),
+        (["blobs", "manifests"], True),
+        (["blobs", "snapshots", "refs"], False),
+        (["manifests"], False),
+        ([], False),
+    ],
+)
+def test_tells_a_store_of_models_from_a_model(tmp_path: Path, folders: list[str], store: bool) -> None:  # noqa: FBT001
+    """A folder is a store when it is laid out as Hugging Face's cache or Ollama's store, else a model."""
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+    assert models.is_store(str(tmp_path)) is store
+
+
+def test_takes_no_store_for_granted(tmp_path: Path) -> None:
+    """Files named like a store's folders make none, nor does a folder that isn't there."""
+    (tmp_path / "blobs").touch()
+    (tmp_path / "manifests").touch()
+    assert not models.is_store(str(tmp_path))
+    assert not models.is_store(str(tmp_path / "absent"))
+
+
+def test_names_ollama_models_as_ollama_list_does(tmp_path: Path) -> None:
+    """The usual registry and user go unsaid; other depths, hidden files and folders are no manifests."""
+    for place in (
+        "registry.ollama.ai/library/llama3/8b",
+        "registry.ollama.ai/library/llama3/latest",
+        "registry.ollama.ai/someone/tuned/v1",
+        "hf.co/bartowski/Llama-3.2-1B-GGUF/Q4_K_M",
+        "localhost:5000/library/own/latest",
+        "registry.ollama.ai/library/too-short",
+        "registry.ollama.ai/library/too/deep/by-one",
+        "registry.ollama.ai/library/llama3/.DS_Store",
+    ):
+        path = tmp_path / "manifests" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = dict(models.ollama_manifests(str(tmp_path)))
+    assert sorted(found) == [
+        "hf.co/bartowski/Llama-3.2-1B-GGUF:Q4_K_M",
+        "llama3:8b",
+        "llama3:latest",
+        "localhost:5000/library/own:latest",
+        "someone/tuned:v1",
+    ]
+    assert found["llama3:8b"] == f"{tmp_path}/manifests/registry.ollama.ai/library/llama3/8b"
+
+
+def test_sizes_a_model_by_its_manifest() -> None:
+    """A model of Ollama's takes what its configuration and its layers take."""
+    assert models.manifest_size(MANIFEST) == 4_661_229_636
+    assert models.manifest_size(b'{"config":{"size":7},"layers":null}') == 7
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\x00\xff\xfe",
+        b"[]",
+        b"null",
+        b'{"config":null,"layers":[]}',
+        b'{"config":{"size":1}}',
+        b'{"config":{"size":1},"layers":[{}]}',
+        b'{"config":{"size":1},"layers":7}',
+        b'{"config":{"size":-1},"layers":[]}',
+        b'{"config":{"size":1e400},"layers":[]}',
+        b'{"config":{"size":"12"},"layers":[]}',
+        b'{"config":{"size":true},"layers":[]}',
+        b'{"config":{"size":9223372036854775808},"layers":[]}',
+        b'{"config":{"size":' + b"9" * 10_000 + b'},"layers":[]}',
+        b'{"config":{"size":1},"layers":[{"size":5}',
+        b"[" * 100_000,
+    ],
+)
+def test_refuses_what_is_no_manifest(text: bytes) -> None:
+    """A damaged manifest is named as one, whatever is in it; it never becomes a size."""
+    with pytest.raises(ValueError, match=r"^Not a manifest: "):
+        models.manifest_size(text)
+
+
+def test_reads_plain_files_only(tmp_path: Path) -> None:
+    """A pipe in a manifest's place does not hold the scan, and a huge file is not taken in."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="no plain file"):
+        models.read_manifest(str(tmp_path / "pipe"))
+    with (tmp_path / "huge").open("wb") as huge:
+        huge.truncate(models.MANIFEST_LIMIT + 1)
+    with pytest.raises(ValueError, match="too large"):
+        models.read_manifest(str(tmp_path / "huge"))
+    (tmp_path / "plain").write_bytes(json.dumps({"config": {"size": 1}, "layers": []}).encode())
+    assert models.manifest_size(models.read_manifest(str(tmp_path / "plain"))) == 1
+
+
+def test_folds_all_but_the_largest() -> None:
+    """Beyond 200 models the smallest are one series, and nothing of their sum is lost."""
+    sizes = {f"m{number:03}": number for number in range(1000)}
+    listed = models.largest(sizes, complete=True)
+    assert len(listed) == models.LISTED + 1
+    assert next(iter(listed.items())) == ("m999", 999)
+    assert listed[models.OTHER] == sum(range(800))
+    assert sum(listed.values()) == sum(sizes.values())
+
+
+def test_tells_no_rest_that_is_too_small() -> None:
+    """Where a model's size is not known, the sum of the others isn't either; what is known stays."""
+    sizes: dict[str, int | None] = {f"m{number:03}": number for number in range(1000)}
+    listed = models.largest({**sizes, "unread": None}, complete=False)
+    assert len(listed) == models.LISTED
+    assert models.OTHER not in listed
+    assert "unread" not in listed
+
+
+def test_keeps_a_model_that_is_called_other() -> None:
+    """A model named like the rest is counted with it rather than twice."""
+    sizes = {models.OTHER: 5000, **{f"m{number:03}": number for number in range(1000)}}
+    listed = models.largest(sizes, complete=True)
+    assert len(listed) == models.LISTED
+    assert sum(listed.values()) == sum(sizes.values())
