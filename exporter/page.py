@@ -17,7 +17,7 @@ from exporter import __version__
 from exporter.core import Exporter
 from exporter.headline import headline
 from exporter.probe import Note
-from exporter.report import Report, printable, reports
+from exporter.report import WORDS, Report, printable, reports
 from exporter.runner import Runner, Snapshot
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
@@ -29,7 +29,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-WORDS = {"works": "works", "fails": "can't find out", "stuck": "stuck", "starting": "first run under way"}
 LINKS = {"/metrics": "metrics", "/-/healthy": "healthy", "/-/ready": "ready"}
 
 
@@ -48,13 +47,13 @@ def status_page(exporter: Exporter) -> bytes:
     return b"<!DOCTYPE html>\n" + markup
 
 
-def _el(tag: str, content: str | Iterable[Element] = (), **attributes: str) -> Element:
+def _el(tag: str, inside: str | Iterable[Element] = (), **attributes: str) -> Element:
     """An element; ``class_`` stands for class. Text loses what isn't printable."""
     element = Element(tag, {name.rstrip("_"): value for name, value in attributes.items()})
-    if isinstance(content, str):
-        element.text = printable(content)
+    if isinstance(inside, str):
+        element.text = printable(inside)
     else:
-        element.extend(content)
+        element.extend(inside)
     return element
 
 
@@ -69,14 +68,16 @@ def _head(running: list[Report]) -> Element:
 
 def _header(exporter: Exporter, running: list[Report]) -> Element:
     failing = [report.name for report in running if report.state in {"fails", "stuck"}]
+    noted = [report.name for report in running if report.state == "noted"]
     verdict = f"Can't find out: {', '.join(failing)}." if failing else "Every probe works."
+    verdict += f" Look at: {', '.join(noted)}." if noted else ""
     links = (_el("li", [_el("a", text, href=href)]) for href, text in LINKS.items())
     source = f"Version {__version__}, serving {exporter.plan.source}."
     if not exporter.own.reload.successful:
         source += " The configuration on disk is faulty and was not taken: see the log."
     return _el("header", [
         _el("h1", "grid-exporter"),
-        _el("p", verdict, class_=f"verdict {'fails' if failing else 'works'}"),
+        _el("p", verdict, class_=f"verdict {'fails' if failing else 'noted' if noted else 'works'}"),
         _el("p", source, class_="faint"),
         _el("nav", [_el("ul", links)], **{"aria-label": "Endpoints"}),
     ])  # fmt: skip
@@ -128,14 +129,14 @@ def _timing(runner: Runner, last: Snapshot, now: float) -> str:
 
 
 def _absent(report: Report) -> Element:
-    head = _el("div", [_el("h3", report.name), _el("span", "off", class_="state")], class_="head")
+    head = _el("div", [_el("h3", report.name), _el("span", WORDS["off"], class_="state")], class_="head")
     return _el("li", [head, *(_note(note) for note in report.notes)], class_="card off")
 
 
 def _note(note: Note) -> Element:
     parts = [_el("span", note.text)]
     if note.mend:
-        parts.append(_el("code", note.mend))
+        parts += (_el("code", line) for line in note.mend.splitlines())
     return _el("div", parts, class_="note")
 
 

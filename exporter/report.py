@@ -12,8 +12,23 @@ from exporter.core import Exporter
 from exporter.probe import Note
 from exporter.runner import Runner
 
-State = Literal["works", "fails", "stuck", "starting", "off"]
-SIGNS: dict[State, str] = {"works": "✓", "fails": "✗", "stuck": "✗", "starting": "…", "off": "-"}
+State = Literal["works", "noted", "fails", "stuck", "starting", "off"]
+SIGNS: dict[State, str] = {
+    "works": "✓",
+    "noted": "!",
+    "fails": "✗",
+    "stuck": "✗",
+    "starting": "…",
+    "off": "-",
+}
+WORDS: dict[State, str] = {
+    "works": "works",
+    "noted": "works, but look",
+    "fails": "can't find out",
+    "stuck": "stuck",
+    "starting": "first run under way",
+    "off": "off",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ def _of_runner(runner: Runner) -> Report:
     if last is None:
         return Report(runner.probe.name, "starting", (), runner)
     if last.success:
-        return Report(runner.probe.name, "works", last.notes, runner)
+        return Report(runner.probe.name, "noted" if last.notes else "works", last.notes, runner)
     reason = Note(last.reason, last.mend)
     return Report(runner.probe.name, "stuck" if runner.stuck else "fails", (reason, *last.notes), runner)
 
@@ -51,13 +66,14 @@ def as_text(report: Report) -> Iterator[str]:
     yield f"  {SIGNS[report.state]} {printable(report.name):<24} {_summary(report)}".rstrip()
     for note in report.notes:
         yield f"      {printable(note.text)}"
-        if note.mend:
-            yield f"      → {printable(note.mend)}"
+        for number, line in enumerate(note.mend.splitlines()):
+            yield f"      {' ' if number else '→'} {printable(line)}"
 
 
 def _summary(report: Report) -> str:
     last = report.runner.snapshot if report.runner else None
-    return f"{report.state}, took {last.duration:.2f}s" if last else report.state
+    word = WORDS[report.state]
+    return f"{word} ({last.duration:.2f}s)" if last else word
 
 
 def printable(text: str) -> str:

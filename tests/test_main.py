@@ -41,7 +41,7 @@ def test_one_probe_can_be_run_by_hand(tmp_path: Path) -> None:
     ended = run("--config.file", path, "probe", "host")
     assert ended.returncode == 0
     assert ended.stdout.startswith("# HELP grid_memory_total_bytes")
-    assert re.search(r"✓ host +works, took 0\.\d\ds", ended.stderr)
+    assert re.search(r"✓ host +works \(0\.\d\ds\)", ended.stderr)
 
 
 def test_a_probe_that_fails_says_what_ran_and_why(tmp_path: Path) -> None:
