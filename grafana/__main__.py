@@ -1,0 +1,5 @@
+"""``python -m grafana`` writes the dashboards anew."""
+
+from grafana.generate import write
+
+write()

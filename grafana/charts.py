@@ -1,0 +1,233 @@
+"""Charts: lines, stacks, bars and state timelines over the chosen range."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from grafana_foundation_sdk.builders import bargauge, common, statetimeline, timeseries
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    BarGaugeNamePlacement,
+    BarGaugeSizing,
+    BarGaugeValueMode,
+    GraphDrawStyle,
+    GraphThresholdsStyleMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    LineInterpolation,
+    ScaleDistribution,
+    SortOrder,
+    StackingMode,
+    TimelineValueAlignment,
+    TooltipDisplayMode,
+    VisibilityMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.dashboard import FieldColorModeId
+
+from grafana import sdk, words
+from grafana.sdk import Panel, Query, Step
+from grafana.words import Words
+
+CARDS = tuple(f"GPU {index}" for index in range(len(words.LINES)))  # a card keeps its colour on every panel
+
+
+class Legend(NamedTuple):
+    """A legend as a table to the right of the chart; sorted by its first figure, largest first."""
+
+    width: int
+    figures: tuple[str, ...]
+
+    def build(self) -> common.VizLegendOptions:
+        """The SDK's legend. Grafana sorts by a figure's title, not by its name."""
+        titles = {"lastNotNull": "Last *", "max": "Max", "mean": "Mean"}
+        return (
+            _legend(LegendDisplayMode.TABLE, LegendPlacement.RIGHT)
+            .calcs(list(self.figures))
+            .width(self.width)
+            .sort_by(titles[self.figures[0]])
+            .sort_desc(sort_desc=True)
+        )
+
+
+def lines(
+    title: str,
+    description: str,
+    unit: str,
+    *queries: Query,
+    empty: str,
+    names: tuple[str, ...] = (),
+    limits: tuple[float, ...] = (),
+    low: float | None = 0,
+    high: float | None = None,
+    legend: Legend | None = None,
+) -> Panel:
+    """Lines over the chosen range.
+
+    Args:
+        title: the panel's.
+        description: what the lines are, and of what.
+        unit: Grafana's name of the unit.
+        queries: with their legends.
+        empty: what it says where there is nothing.
+        names: legends that get neutral colours of their own, in this order.
+        limits: dashed lines where it is worth a look and, if there is a second, where to act.
+        low: where the axis begins; None where zero means nothing.
+        high: where the axis ends.
+        legend: a table, where a list below does not do.
+    """
+    builder = _timeseries(unit, legend).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC))
+    if low is not None:
+        builder.min(low)
+    if high is not None:
+        builder.max(high)
+    if limits:
+        builder.thresholds(sdk.thresholds(words.CLEAR, *zip(limits, (words.LOOK, words.ACT), strict=False)))
+        dashed = common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
+        builder.thresholds_style(dashed)
+    return neutral(sdk.finish(builder.build(), title, description, queries, empty), names)
+
+
+def log_lines(title: str, description: str, unit: str, *queries: Query, empty: str, legend: Legend) -> Panel:
+    """Lines whose values span several orders of magnitude."""
+    builder = _timeseries(unit, legend).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC))
+    builder.scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LOG).log(10))
+    return sdk.finish(builder.build(), title, description, queries, empty)
+
+
+def counts(
+    title: str, description: str, unit: str, *queries: Query, empty: str, names: tuple[str, ...] = ()
+) -> Panel:
+    """Counts that hold until they change."""
+    builder = _timeseries(unit).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC)).min(0).decimals(0)
+    # A soft end of the axis: a few errors must not fill it, nor none of them draw a line in mid-air.
+    builder.line_interpolation(LineInterpolation.STEP_AFTER).fill_opacity(30).axis_soft_max(5)
+    return neutral(sdk.finish(builder.build(), title, description, queries, empty), names)
+
+
+def stack(
+    title: str,
+    description: str,
+    unit: str,
+    *queries: Query,
+    empty: str,
+    legend: Legend | None = None,
+    decimals: int | None = None,
+) -> Panel:
+    """Shares of a whole, one on top of the other; of names that nobody knows beforehand."""
+    builder = _timeseries(unit, legend).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC)).min(0)
+    builder.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(50).line_width(0)
+    if decimals is not None:
+        builder.decimals(decimals)
+    return sdk.finish(builder.build(), title, description, queries, empty)
+
+
+def bars(title: str, description: str, unit: str, *queries: Query, empty: str) -> Panel:
+    """Events, stacked where they coincide."""
+    builder = _timeseries(unit).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC)).min(0).decimals(0)
+    builder.draw_style(GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
+    builder.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+    return sdk.finish(builder.build(), title, description, queries, empty)
+
+
+def timeline(
+    title: str,
+    description: str,
+    *queries: Query,
+    meaning: Words,
+    empty: str,
+    lane: float = 0.85,
+    lanes_a_page: int | None = None,
+) -> Panel:
+    """States over time, a lane each. ``lane``: the share of its height that a lane fills."""
+    builder = _timeline(lane).fill_opacity(85).line_width(0).mappings([sdk.in_words(meaning)])
+    # Not by thresholds: that drops the words and prints ranges.
+    builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, words.PLAIN))
+    if lanes_a_page:
+        builder.per_page(lanes_a_page)
+    return sdk.finish(builder.build(), title, description, queries, empty)
+
+
+def label_timeline(title: str, description: str, query: Query, *, label: str, empty: str) -> Panel:
+    """What a label said over time, a lane a box; all in one colour, parted by thin lines."""
+    builder = _timeline(0.85).fill_opacity(45).line_width(1).display_name("${__field.labels.instance}")
+    builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, words.NEUTRAL))
+    panel = sdk.finish(builder.build(), title, description, [sdk.rows(query)], empty)
+    by_box = {"fields": ["instance"], "keepFields": False, "naming": {"asLabels": True}}
+    sdk.transform(panel, "partitionByValues", **by_box)
+    # Where there are several boxes, the kept fields carry their name as a suffix.
+    sdk.transform(panel, "filterFieldsByName", include={"pattern": f"^(Time|{label}).*"})
+    return panel
+
+
+def ranking(
+    title: str, description: str, promql: str, legend: str, *steps: Step, high: float, empty: str
+) -> Panel:
+    """What is largest now, as bars."""
+    # The size of names stays Grafana's own: a size set by hand cuts them.
+    builder = (
+        bargauge.Panel()
+        .unit("none")
+        .decimals(1)
+        .min(0)
+        .max(high)
+        .orientation(VizOrientation.HORIZONTAL)
+        .display_mode(BarGaugeDisplayMode.BASIC)
+        .value_mode(BarGaugeValueMode.TEXT)
+        .name_placement(BarGaugeNamePlacement.LEFT)
+        .show_unfilled(show_unfilled=True)
+        .sizing(BarGaugeSizing.MANUAL)
+        .min_viz_height(16)
+        .max_viz_height(28)
+        .color_scheme(sdk.colour(FieldColorModeId.THRESHOLDS))
+        .thresholds(sdk.thresholds(words.NEUTRAL, *steps))
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False).fields(""))
+        .text(common.VizTextDisplayOptions().value_size(14))
+    )
+    return sdk.finish(builder.build(), title, description, [sdk.now(promql, legend)], empty)
+
+
+def neutral(panel: Panel, names: tuple[str, ...]) -> Panel:
+    """Gives known lines colours that mean nothing, always the same."""
+    for name, shade in zip(names, words.LINES, strict=False):
+        paint(panel, f"/^{name}$/", shade)
+    return panel
+
+
+def paint(panel: Panel, matching: str, shade: str, **properties: object) -> None:
+    """Gives the lines whose names match a colour, and further properties."""
+    fixed = {"mode": "fixed", "fixedColor": shade}
+    sdk.override(panel, "byRegexp", matching, {"color": fixed, **properties})
+
+
+def _timeseries(unit: str, legend: Legend | None = None) -> timeseries.Panel:
+    below = _legend(LegendDisplayMode.LIST, LegendPlacement.BOTTOM)
+    tooltip = common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)
+    return (
+        timeseries.Panel()
+        .unit(unit)
+        .line_width(1)
+        .fill_opacity(0)
+        .show_points(VisibilityMode.AUTO)
+        .legend(legend.build() if legend else below)
+        .tooltip(tooltip)
+    )
+
+
+def _timeline(lane: float) -> statetimeline.Panel:
+    return (
+        statetimeline.Panel()
+        .unit("short")
+        .thresholds(sdk.thresholds(words.PLAIN))
+        .row_height(lane)
+        .merge_values(merge_values=True)
+        .align_value(TimelineValueAlignment.LEFT)
+        .show_value(VisibilityMode.AUTO)
+        .legend(_legend(LegendDisplayMode.HIDDEN, LegendPlacement.BOTTOM).show_legend(show_legend=False))
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
+        .disable_pagination()
+    )
+
+
+def _legend(mode: LegendDisplayMode, place: LegendPlacement) -> common.VizLegendOptions:
+    return common.VizLegendOptions().display_mode(mode).placement(place).show_legend(show_legend=True)

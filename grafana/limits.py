@@ -1,0 +1,26 @@
+"""Where a figure is worth a look and where to act, as the panels need it: the alerts' thresholds."""
+
+from __future__ import annotations
+
+from grafana import words
+from grafana.sdk import Step
+from prometheus import thresholds
+
+GPU_HEAT = (thresholds.GPU_WARM_CELSIUS, thresholds.GPU_HOT_CELSIUS)
+GPU_MEMORY_HEAT = (thresholds.GPU_MEMORY_WARM_CELSIUS, thresholds.GPU_MEMORY_HOT_CELSIUS)
+GPU_MEMORY_USED = (thresholds.GPU_MEMORY_FULL_RATIO,)
+MEMORY_USED = (1 - thresholds.MEMORY_LOW_RATIO, 1 - thresholds.MEMORY_NEARLY_OUT_RATIO)
+DISK_USED = (1 - thresholds.DISK_LOW_RATIO, 1 - thresholds.DISK_FULL_RATIO)
+CONTAINER_MEMORY = MEMORY_USED  # of its limit: the kernel kills at 1
+TOR_REQUEST = (thresholds.TOR_SLOW_SECONDS,)
+AIDE_AGE = (thresholds.AIDE_OVERDUE_SECONDS,)
+SCRAPE = (thresholds.SCRAPE_SLOW_SECONDS,)
+PROBE_AGE = (thresholds.PROBE_STALE_LIFETIMES, thresholds.PROBE_FORSAKEN_LIFETIMES)
+
+ANY_IS_ODD = ((1, words.LOOK),)
+ANY_IS_BAD = ((1, words.ACT),)
+
+
+def steps(limits: tuple[float, ...]) -> tuple[Step, ...]:
+    """The colours from each limit on."""
+    return tuple(zip(limits, (words.LOOK, words.ACT), strict=False))

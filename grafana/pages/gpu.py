@@ -1,0 +1,230 @@
+"""GPU: every card's use, memory and who holds it, power, heat, clocks, what holds it back, errors."""
+
+from __future__ import annotations
+
+from grafana import cards, limits, marks, words
+from grafana.cards import MEMORY_USED, NO_GPU, PER_CARD, card_lines
+from grafana.charts import CARDS, Legend, counts, lines, paint, stack, timeline
+from grafana.codes import one_code
+from grafana.health import DOMAINS
+from grafana.limits import steps
+from grafana.page import Page
+from grafana.sdk import Panel, over_time
+from grafana.tables import figure as number
+from grafana.tables import share, table, text, word
+from grafana.tiles import figure, label_figure, state_tile
+
+DOMAIN = DOMAINS[0]
+# On the host the label is empty.
+BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", "")'
+
+# Why a card runs below its clock: the driver's word, our code (the worst is the highest), ours for people.
+HELD_BACK = (
+    ("gpu_idle", 1, "idle", words.ASLEEP),
+    ("sw_power_cap", 2, "power limit", words.NEUTRAL),
+    ("sw_thermal_slowdown", 11, "heat", words.LOOK),
+    ("hw_slowdown", 12, "hardware", words.LOOK),
+    ("hw_thermal_slowdown", 13, "heat (hardware)", words.ACT),
+    ("hw_power_brake_slowdown", 14, "power brake", words.ACT),
+)
+WHY = {0: ("free", words.GOOD)} | {code: (text, colour) for _, code, text, colour in HELD_BACK}
+HELD_BY = one_code(
+    "by (instance, gpu)",
+    {f'grid_gpu_throttle_active{{BOX, reason="{reason}"}}': code for reason, code, _, _ in HELD_BACK},
+)
+
+
+def page() -> Page:
+    """The page."""
+    gpu = Page("grid-gpu", "Every card, and who uses it for what.", since="6h", refresh="30s")
+    gpu.band(3, state_tile(DOMAIN), *figures())
+    gpu.band(5, cards_now())
+    gpu.band(7, cards.use("Use"), cards.memory_used("Memory used"))
+    gpu.band(8, memory_by_container(), memory_by_process())
+    gpu.band(7, power(), cards.core_temperature("Core temperature"), memory_temperature())
+    gpu.band(5, held_back())
+    gpu.band(7, clock(), fan(), ecc_errors())
+    gpu.mark(marks.reboots(), marks.alerts("gpu"))
+    return gpu
+
+
+def figures() -> list[Panel]:
+    """All cards in seven numbers."""
+    used = "sum(grid_gpu_memory_used_bytes{BOX}) / sum(grid_gpu_memory_total_bytes{BOX})"
+    energy = "sum(avg_over_time(grid_gpu_power_draw_watts{BOX}[$__range])) * $__range_s / 3600"
+    return [
+        figure("Cards", "Cards that the driver lists.", "sum(grid_gpus{BOX})"),
+        figure(
+            "Use", "Mean over the cards.", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0
+        ),
+        figure(
+            "Memory",
+            "The share of all cards' memory that is in use.",
+            used,
+            "percentunit",
+            *steps(limits.GPU_MEMORY_USED),
+            decimals=0,
+        ),
+        figure(
+            "Hottest",
+            "The hottest core.",
+            "max(grid_gpu_temperature_celsius{BOX})",
+            "celsius",
+            *steps(limits.GPU_HEAT),
+        ),
+        figure(
+            "Power",
+            "What all cards draw together.",
+            "sum(grid_gpu_power_draw_watts{BOX})",
+            "watt",
+            decimals=0,
+        ),
+        figure("Energy", "What all cards drew in the chosen range.", energy, "watth", decimals=1),
+        label_figure(
+            "Driver",
+            "The driver's version.",
+            "count by (driver_version) (grid_gpu_info{BOX})",
+            "driver_version",
+        ),
+    ]
+
+
+def cards_now() -> Panel:
+    """A row a card."""
+    of_limit = "max by (instance, gpu) (grid_gpu_power_draw_watts{BOX} / grid_gpu_power_limit_watts{BOX})"
+    # A series that no card here has would take its column with it.
+    errors = (
+        'sum by (instance, gpu) (grid_gpu_ecc_errors_lifetime_total{BOX, kind="uncorrected"})'
+        " or max by (instance, gpu) (grid_gpu_info{BOX}) * 0 - 1"
+    )
+    return table(
+        "Cards now",
+        "A row a card. ECC: errors over the card's life that could not be corrected.",
+        text("Instance", "instance", 130),
+        text("GPU", "gpu", 50),
+        text("Card", "name", 205),
+        share("Use", "max by (instance, gpu) (grid_gpu_utilization_ratio{BOX})"),
+        share("Memory", f"max by (instance, gpu) ({MEMORY_USED})", *steps(limits.GPU_MEMORY_USED)),
+        number("of", "max by (instance, gpu) (grid_gpu_memory_total_bytes{BOX})", "bytes", 75),
+        share("Power", of_limit),
+        number("of limit", "max by (instance, gpu) (grid_gpu_power_limit_watts{BOX})", "watt", 75),
+        number(
+            "Core",
+            "max by (instance, gpu) (grid_gpu_temperature_celsius{BOX})",
+            "celsius",
+            70,
+            *steps(limits.GPU_HEAT),
+        ),
+        word("Held back by", HELD_BY, WHY | {0: ("free", words.PLAIN)}, 120),
+        word("ECC", errors, {-1: ("no ECC", words.ASLEEP)}, 70, *limits.ANY_IS_BAD),
+        number("P-state", "max by (instance, gpu) (grid_gpu_performance_state{BOX})", "prefix:P", 75),
+        number("PCIe", "max by (instance, gpu) (grid_gpu_pcie_link_generation{BOX})", width=60),
+        number("Lanes", "max by (instance, gpu) (grid_gpu_pcie_link_width{BOX})", width=65),
+        labels_from="max by (instance, gpu, name) (grid_gpu_info{BOX})",
+        empty="No GPU figures now",
+    )
+
+
+def memory_by_container() -> Panel:
+    """Who holds the memory, over time."""
+    return stack(
+        "Memory by container",
+        "Who holds the cards' memory; (host) is what runs outside containers.",
+        "bytes",
+        over_time(f"sum by (instance, container) ({BY_PROCESS})", "${who}{{container}}"),
+        legend=Legend(300, ("lastNotNull", "max")),
+        empty="No process held GPU memory in this range",
+    )
+
+
+def memory_by_process() -> Panel:
+    """Who holds the memory, now."""
+    held = f"sum by (instance, gpu, container, process) ({BY_PROCESS})"
+    whole = "max by (instance, gpu) (grid_gpu_memory_total_bytes{BOX})"
+    of_card = f"{held} / on (instance, gpu) group_left () {whole}"
+    return table(
+        "Memory by process, now",
+        "Which process, in which container, holds how much of which card.",
+        text("Instance", "instance", 120),
+        text("GPU", "gpu", 50),
+        text("Container", "container", 110),
+        text("Process", "process", 110),
+        number("Memory", held, "bytes", 90),
+        share("of the card", of_card),
+        worst_by="Memory",
+        empty="No process holds GPU memory now",
+    )
+
+
+def power() -> Panel:
+    """What the cards draw, and may draw."""
+    panel = lines(
+        "Power against limit",
+        "What each card draws; dashed, the highest limit that is set.",
+        "watt",
+        over_time("grid_gpu_power_draw_watts{BOX}", PER_CARD),
+        over_time("max by (instance) (grid_gpu_power_limit_watts{BOX})", "${who}limit"),
+        names=CARDS,
+        empty=NO_GPU,
+    )
+    dashed = {"fill": "dash", "dash": [6, 6]}
+    paint(panel, "/.*limit$/", words.PLAIN, **{"custom.lineStyle": dashed})
+    return panel
+
+
+def memory_temperature() -> Panel:
+    """How hot each card's memory is; many cards do not tell."""
+    return card_lines(
+        "Memory temperature",
+        "The memory's temperature, where the card tells it; it heats up apart from the core.",
+        "celsius",
+        "grid_gpu_memory_temperature_celsius{BOX}",
+        dashed=limits.GPU_MEMORY_HEAT,
+        low=None,
+        empty="No card here tells its memory's temperature",
+    )
+
+
+def held_back() -> Panel:
+    """Why a card ran below its clock."""
+    return timeline(
+        "Held back by",
+        "Why the card ran below its clock: the gravest of the driver's reasons at the time.",
+        over_time(HELD_BY, PER_CARD),
+        meaning=WHY,
+        empty=NO_GPU,
+    )
+
+
+def clock() -> Panel:
+    """The clock that computing runs at; the memory's is another scale."""
+    return card_lines(
+        "SM clock",
+        "The clock of the multiprocessors, which compute.",
+        "hertz",
+        'grid_gpu_clock_hertz{BOX, clock="sm"}',
+    )
+
+
+def fan() -> Panel:
+    """What cools the cards."""
+    return card_lines(
+        "Fan",
+        "The speed that the driver asks of the fan; it says nothing about a blocked one.",
+        "percentunit",
+        "grid_gpu_fan_speed_ratio{BOX}",
+        high=1,
+        empty="No card here has a fan that it tells of",
+    )
+
+
+def ecc_errors() -> Panel:
+    """Memory errors over the card's life, so that a step shows when they came."""
+    errors = "sum by (instance, gpu, kind) (grid_gpu_ecc_errors_lifetime_total{BOX})"
+    return counts(
+        "ECC errors",
+        "Memory errors over the card's life: corrected ones are wear, uncorrected ones spoil results.",
+        "short",
+        over_time(errors, "${who}GPU {{gpu}} {{kind}}"),
+        empty="No card here counts ECC errors",
+    )

@@ -1,0 +1,113 @@
+"""Overview: one glance says whether the box is well; each tile opens the page that says why not."""
+
+from __future__ import annotations
+
+from grafana import cards, limits, marks, words
+from grafana.alerts_table import firing_now
+from grafana.charts import lines, timeline
+from grafana.health import DOMAINS
+from grafana.limits import steps
+from grafana.page import Page
+from grafana.sdk import Panel, over_time
+from grafana.tiles import overview_tile, worst
+
+PAGE = "One glance says whether the box is well; each tile opens the page that says why not."
+
+
+def page() -> Page:
+    """The page."""
+    overview = Page("grid-overview", PAGE, since="24h", refresh="30s")
+    tiles = state_tiles()
+    overview.band(3, *tiles[:4])
+    overview.band(3, *tiles[4:])
+    story = what_happened()
+    overview.band(9, story, firing_now(), widths=(15, 9))
+    overview.band(
+        7, cards.use("GPU use"), cards.memory_used("GPU memory"), cards.core_temperature("GPU temperature")
+    )
+    overview.band(7, memory_and_swap(), waiting_for(), disk_used())
+    overview.mark(marks.reboots(), marks.only_on(story, marks.alerts()))
+    return overview
+
+
+def state_tiles() -> list[Panel]:
+    """A tile a domain: its state, and the figure that tells most."""
+    gpu, host, disk, tor, containers, services, aide, exporter = DOMAINS
+    memory_used = "1 - min(grid_memory_available_bytes{BOX} / grid_memory_total_bytes{BOX})"
+    fullest = "1 - min(grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX})"
+    running = 'sum(grid_container_state{BOX, state="running"})'
+    active = 'sum(grid_service_state{BOX, state="active"})'
+    checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
+    return [
+        overview_tile(gpu, "use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),
+        overview_tile(host, "used", memory_used, "percentunit", *steps(limits.MEMORY_USED), decimals=0),
+        overview_tile(disk, "fullest disk", fullest, "percentunit", *steps(limits.DISK_USED), decimals=1),
+        overview_tile(
+            tor,
+            "latency",
+            "max(grid_tor_check_duration_seconds{BOX})",
+            "s",
+            *steps(limits.TOR_REQUEST),
+            decimals=1,
+        ),
+        overview_tile(containers, "running", running, "short"),
+        overview_tile(services, "active", active, "short"),
+        overview_tile(aide, "last check", checked, "s", *steps(limits.AIDE_AGE), decimals=0),
+        overview_tile(
+            exporter, "scrape", "max(scrape_duration_seconds{BOX})", "s", *steps(limits.SCRAPE), decimals=0
+        ),
+    ]
+
+
+def what_happened() -> Panel:
+    """A lane a domain, also for what the box does not have, so that the lanes keep their height."""
+    return timeline(
+        "What happened",
+        "The worst state of each part over time, in the tiles' words. Red: when a firing alert began.",
+        *(over_time(worst(domain), domain.title) for domain in DOMAINS),
+        meaning=words.state_words(),
+        empty="No grid-exporter answered in this range",
+    )
+
+
+def memory_and_swap() -> Panel:
+    """What is left for programs."""
+    return lines(
+        "Memory and swap",
+        "Memory that is not available to programs, and swap in use, as shares of the whole.",
+        "percentunit",
+        over_time("1 - grid_memory_available_bytes{BOX} / grid_memory_total_bytes{BOX}", "${who}memory"),
+        over_time("1 - grid_swap_free_bytes{BOX} / (grid_swap_total_bytes{BOX} > 0)", "${who}swap"),
+        names=("memory", "swap"),
+        limits=limits.MEMORY_USED,
+        high=1,
+        empty="No host figures seen in this range",
+    )
+
+
+def waiting_for() -> Panel:
+    """What slows the box down."""
+    waiting = "sum by (instance, resource) (rate(grid_pressure_waiting_seconds_total{BOX}[$__rate_interval]))"
+    return lines(
+        "Waiting for",
+        "The share of time in which some task waited for a processor, a disk or memory (pressure).",
+        "percentunit",
+        over_time(waiting, "${who}{{resource}}"),
+        names=("cpu", "io", "memory"),
+        empty="This kernel tells no pressure",
+    )
+
+
+def disk_used() -> Panel:
+    """How full the disks are."""
+    used = "1 - grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX}"
+    return lines(
+        "Disk used",
+        "The share of each file system that is not available; the dashed lines: low, and all but full.",
+        "percentunit",
+        over_time(f"max by (instance, mountpoint) ({used})", "${who}{{mountpoint}}"),
+        names=("/", "/.+"),
+        limits=limits.DISK_USED,
+        high=1,
+        empty="No model directory seen in this range",
+    )

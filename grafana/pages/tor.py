@@ -1,0 +1,170 @@
+"""Tor & integrity: whether traffic leaves through Tor, from where, and whether files are as they were."""
+
+from __future__ import annotations
+
+from grafana import limits, marks, words
+from grafana.charts import counts, label_timeline, lines, timeline
+from grafana.health import DOMAINS, health
+from grafana.limits import steps
+from grafana.page import Page
+from grafana.sdk import Panel, over_time
+from grafana.tiles import figure, label_figure, state_tile
+
+PAGE = "Whether traffic leaves through Tor, from which exit, and whether the files are as they were."
+TOR, AIDE = DOMAINS[3], DOMAINS[6]
+NO_TOR = "No Tor seen in this range"
+NO_AIDE = "No AIDE seen in this range"
+YES_NO = {0: ("no", words.ACT), 1: ("yes", words.GOOD)}
+
+
+def page() -> Page:
+    """The page."""
+    tor = Page("grid-tor", PAGE, since="24h", refresh="1m")
+    tor.heading("Tor")
+    tor.band(4, state_tile(TOR, size=26), *tor_figures(), widths=(4, 5, 3, 4, 4, 4))
+    tor.band(4, exits())
+    request = request_through_tor()
+    tor.band(7, request, answers(), traffic())
+    tor.heading("Integrity (AIDE)")
+    tor.band(4, state_tile(AIDE, size=26), *aide_figures(), widths=(4, 3, 3, 3, 4, 4, 3))
+    tor.band(5, integrity(), findings())
+    tor.mark(marks.reboots(), marks.alerts("tor|aide"), marks.only_on(request, marks.exit_changes()))
+    return tor
+
+
+def tor_figures() -> list[Panel]:
+    """The way out in five figures."""
+    address = "max by (address) (grid_tor_exit_info{BOX})"
+    since = "time() - max(grid_tor_exit_changed_timestamp_seconds{BOX})"
+    took = "max(grid_tor_check_duration_seconds{BOX})"
+    seen = "count(count by (address) (max_over_time(grid_tor_exit_info{BOX}[$__range])))"
+    started = "min(grid_tor_bootstrap_ratio{BOX})"
+    return [
+        label_figure("Exit address", "Where the world sees this box.", address, "address", size=24),
+        figure("Since", "Since the exit last changed.", since, "s", decimals=1, size=26),
+        figure(
+            "Request took",
+            "How long a request took through Tor to the check page and back.",
+            took,
+            "s",
+            *steps(limits.TOR_REQUEST),
+            decimals=1,
+            size=26,
+        ),
+        figure("Exits seen", "Different exits in the chosen range.", seen, size=26),
+        figure(
+            "Bootstrapped",
+            "How far Tor has started, by its own word.",
+            started,
+            "percentunit",
+            (0, words.LOOK),
+            (1, words.PLAIN),
+            empty="No control port",
+            size=26,
+        ),
+    ]
+
+
+def exits() -> Panel:
+    """The exits, one after the other."""
+    return label_timeline(
+        "Exit address over time",
+        "The address that the check page saw; every bar is an exit, a lane a box.",
+        over_time("max by (instance, address) (grid_tor_exit_info{BOX})"),
+        label="address",
+        empty=NO_TOR,
+    )
+
+
+def request_through_tor() -> Panel:
+    """How slow the way out is."""
+    return lines(
+        "Request through Tor",
+        "How long a request took through Tor to the check page and back; the dashed line: slow.",
+        "s",
+        over_time("grid_tor_check_duration_seconds{BOX}", "${who}request"),
+        names=("request",),
+        limits=limits.TOR_REQUEST,
+        empty=NO_TOR,
+    )
+
+
+def answers() -> Panel:
+    """Where the way out ends."""
+    return timeline(
+        "Answers",
+        "Does Tor carry a request, does the check page see Tor, is there a circuit, could we find out?",
+        over_time("grid_tor_up{BOX}", "${who}carries"),
+        over_time("grid_tor_is_tor{BOX}", "${who}is Tor"),
+        over_time("grid_tor_circuit_established{BOX}", "${who}circuit"),
+        over_time('grid_probe_success{BOX, probe="tor"}', "${who}found out"),
+        meaning=YES_NO,
+        empty=NO_TOR,
+    )
+
+
+def traffic() -> Panel:
+    """What Tor carries."""
+    carried = "sum by (instance, direction) (rate(grid_tor_traffic_bytes_total{BOX}[$__rate_interval]))"
+    return lines(
+        "Traffic",
+        "What Tor itself says that it carries; it needs a control port.",
+        "Bps",
+        over_time(carried, "${who}{{direction}}"),
+        names=("read", "written"),
+        empty="No control port told of traffic in this range",
+    )
+
+
+def aide_figures() -> list[Panel]:
+    """The last check in six numbers."""
+    checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
+    accepted = "time() - min(grid_aide_accept_timestamp_seconds{BOX})"
+    took = "max(grid_aide_check_duration_seconds{BOX})"
+    old = steps(limits.AIDE_AGE)
+    return [
+        *(differing(change) for change in ("added", "removed", "changed")),
+        figure(
+            "Checked, ago",
+            "Since the last check; of the box checked longest ago.",
+            checked,
+            "s",
+            *old,
+            decimals=1,
+        ),
+        figure(
+            "Accepted, ago", "Since findings were last accepted.", accepted, "s", decimals=1, empty="never"
+        ),
+        figure("Check took", "How long the last check took.", took, "s", decimals=1),
+    ]
+
+
+def differing(change: str) -> Panel:
+    """How many files differ in one way."""
+    found = f'sum(grid_aide_entries{{BOX, change="{change}"}})'
+    description = f"Files {change} since the database was accepted, by the last check."
+    return figure(change.capitalize(), description, found, "short", *limits.ANY_IS_BAD, size=26)
+
+
+def integrity() -> Panel:
+    """Each box's integrity."""
+    return timeline(
+        "Integrity over time",
+        "What AIDE's last check said at the time, a lane a box.",
+        over_time(health("aide"), "{{instance}}"),
+        meaning=words.state_words(absent="No AIDE"),
+        empty=NO_AIDE,
+        lane=0.6,
+    )
+
+
+def findings() -> Panel:
+    """How many files differed."""
+    return counts(
+        "Findings",
+        "Files that differed from the accepted database, by the last check at the time.",
+        "short",
+        over_time("sum by (instance, change) (grid_aide_entries{BOX})", "${who}{{change}}"),
+        names=("added", "changed", "removed"),
+        empty=NO_AIDE,
+    )

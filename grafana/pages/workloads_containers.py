@@ -1,0 +1,173 @@
+"""Workloads, second part: containers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from grafana import limits
+from grafana.charts import Legend, stack, timeline
+from grafana.codes import one_code
+from grafana.health import DOMAINS
+from grafana.page import Page
+from grafana.sdk import Panel, over_time
+from grafana.tables import Column, share, state, table, text, word
+from grafana.tables import figure as number
+from grafana.tiles import figure, state_tile
+from grafana.words import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING, PLAIN
+
+CONTAINERS = DOMAINS[4]
+NO_CONTAINERS = "No containers seen in this range"
+EACH = "by (instance, container)"
+CORES = f"sum {EACH} (rate(grid_container_cpu_seconds_total{{BOX}}[$__rate_interval]))"
+MEMORY = f"max {EACH} (grid_container_memory_bytes{{BOX}})"
+INFO = "image, compose_project, restart_policy"
+# What a container may lack: without an anchor its column would go where no container has it.
+OR_UNKNOWN = f"or max {EACH} (grid_container_info{{BOX}}) * 0 - 1"
+# For what may be none: nothing, where the engine answers, is 0 and not "unknown".
+OR_NONE = "or sum(grid_container_engine_up{BOX}) * 0"
+
+# State and health as one code; a running container's health may say more than its state.
+STATES = {"running": 1, "created": 3, "paused": 4, "exited": 5, "removing": 6, "restarting": 13, "dead": 21}
+HEALTHS = {"starting": 2, "unhealthy": 12}
+CODE = one_code(
+    EACH,
+    {f'grid_container_state{{BOX, state="{name}"}}': code for name, code in STATES.items()}
+    | {f'grid_container_health{{BOX, health="{name}"}}': code for name, code in HEALTHS.items()},
+)
+MEANING = {
+    1: ("running", GOOD),
+    2: ("starting", NEUTRAL),
+    3: ("created", ASLEEP),
+    4: ("paused", NEUTRAL),
+    5: ("exited", ASLEEP),
+    6: ("removing", ASLEEP),
+    12: ("unhealthy", LOOK),
+    13: ("restarting", LOOK),
+    21: ("dead", ACT),
+}
+EXITS = {
+    -1: (NOTHING, ASLEEP),
+    0: ("0", PLAIN),
+    137: ("137 killed", LOOK),
+    143: ("143 stopped", PLAIN),
+    1137: ("137 out of memory", ACT),
+}
+
+
+def containers(page: Page) -> None:
+    """The part under its heading."""
+    page.heading("Containers")
+    page.band(3, state_tile(CONTAINERS), *figures())
+    page.band(11, over_the_range())
+    page.band(14, containers_now())
+    page.band(8, cores(), memory())
+
+
+def figures() -> list[Panel]:
+    """All containers in seven numbers."""
+    running = 'sum(grid_container_state{BOX, state="running"})'
+    stopped = 'sum(grid_container_state{BOX, state=~"exited|created|dead"})'
+    unhealthy = f'sum(grid_container_health{{BOX, health="unhealthy"}}) {OR_NONE}'
+    restarts = "round(sum(increase(grid_container_restarts_total{BOX}[$__range])))"
+    ended_badly = f"sum(grid_container_exit_code{{BOX}} != bool 0) {OR_NONE}"
+    killed = "sum(grid_container_oom_killed{BOX})"
+    unwatched = "sum(grid_container_watchtower_enabled{BOX} == bool 0)"
+    return [
+        figure("Running", "Containers that run.", running),
+        figure("Stopped", "Containers that do not run.", stopped),
+        odd("Unhealthy", "Containers that fail their own health check.", unhealthy),
+        odd("Restarts", "How often the engine restarted containers in the chosen range.", restarts),
+        odd(
+            "Ended badly", "Containers that do not run and ended with an exit code other than 0.", ended_badly
+        ),
+        odd("OOM kills", "Containers that the kernel killed for want of memory.", killed),
+        figure("Unwatched", "Containers that Watchtower does not update.", unwatched),
+    ]
+
+
+def odd(title: str, description: str, promql: str) -> Panel:
+    """A number of which even one is worth a look."""
+    return figure(title, description, promql, "short", *limits.ANY_IS_ODD)
+
+
+def over_the_range() -> Panel:
+    """A lane a container; a restart loop is stripes."""
+    return timeline(
+        "Containers over time",
+        "Each container's state and health in one word. A restart loop shows as stripes.",
+        over_time(CODE, "${who}{{container}}"),
+        meaning=MEANING,
+        empty=NO_CONTAINERS,
+    )
+
+
+def containers_now() -> Panel:
+    """A row a container."""
+    restarts = f"round(max {EACH} (increase(grid_container_restarts_total{{BOX}}[$__range])))"
+    updated = f"max {EACH} (grid_container_watchtower_enabled{{BOX}})"
+    of_limit = f"max {EACH} (grid_container_memory_bytes{{BOX}} / grid_container_memory_limit_bytes{{BOX}})"
+    return table(
+        "Containers now",
+        "A row a container, worst first. Restarts are those of the chosen range.",
+        text("Instance", "instance", 110),
+        text("Project", "compose_project", 85),
+        text("Container", "container", 140),
+        state("State", CODE, MEANING, 95),
+        number("Up for", up_for(), "s", 95, decimals=1, empty=NOTHING),
+        number("Restarts", restarts, "short", 75, *limits.ANY_IS_ODD),
+        word("Last exit", f"{last_exit()} {OR_UNKNOWN}", EXITS, 140, *limits.ANY_IS_ODD),
+        number("Cores", CORES, "none", 70, decimals=2, empty=NOTHING),
+        number("Memory", MEMORY, "bytes", 90, decimals=1, empty=NOTHING),
+        of_its_limit(f"{of_limit} {OR_UNKNOWN}"),
+        word("Watchtower", updated, {1: ("updates", PLAIN), 0: ("left alone", ASLEEP)}, 95),
+        text("Policy", "restart_policy", 105),
+        text("Image", "image"),
+        labels_from=f"max by (instance, container, {INFO}) (grid_container_info{{BOX}})",
+        worst_by="State",
+        empty="No containers now",
+    )
+
+
+def up_for() -> str:
+    """Since when each container that runs does."""
+    started = f"max {EACH} (grid_container_started_timestamp_seconds{{BOX}})"
+    return (
+        f'time() - {started} and on (instance, container) grid_container_state{{BOX, state="running"}} == 1'
+    )
+
+
+def last_exit() -> str:
+    """How each container that does not run ended; the kernel's kill adds 1000 to the exit code."""
+    code = f"max {EACH} (grid_container_exit_code{{BOX}})"
+    return f"{code} + 1000 * max {EACH} (grid_container_oom_killed{{BOX}})"
+
+
+def of_its_limit(promql: str) -> Column:
+    """The share of its memory limit that a container uses, where it has one."""
+    limited = share("of its limit", promql, *limits.steps(limits.CONTAINER_MEMORY), width=160)
+    return replace(limited, meaning={-1: ("no limit", ASLEEP)})
+
+
+def cores() -> Panel:
+    """What they compute."""
+    return stack(
+        "Cores used",
+        "Processor cores in use by each container, one on top of the other.",
+        "none",
+        over_time(CORES, "${who}{{container}}"),
+        legend=Legend(280, ("mean", "max")),
+        decimals=1,
+        empty=NO_CONTAINERS,
+    )
+
+
+def memory() -> Panel:
+    """What they hold."""
+    return stack(
+        "Memory",
+        "Memory held by each container less file cache that is not in use, one on top of the other.",
+        "bytes",
+        over_time(MEMORY, "${who}{{container}}"),
+        legend=Legend(300, ("lastNotNull", "max")),
+        empty=NO_CONTAINERS,
+    )

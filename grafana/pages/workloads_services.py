@@ -1,0 +1,140 @@
+"""Workloads, third part: services and timers."""
+
+from __future__ import annotations
+
+from grafana import limits
+from grafana.charts import Legend, lines, timeline
+from grafana.codes import one_code
+from grafana.health import DOMAINS
+from grafana.page import Page
+from grafana.sdk import Panel, over_time
+from grafana.tables import figure as number
+from grafana.tables import state, table, text
+from grafana.tiles import figure, label_figure, state_tile
+from grafana.words import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING
+from prometheus.thresholds import TIMER_OVERDUE_SECONDS
+
+SERVICES = DOMAINS[5]
+NO_SERVICES = "No services seen in this range"
+CHOSEN = 'BOX, category=~"$category"'
+EACH = "by (instance, category, name)"
+MEMORY = f"max {EACH} (grid_service_memory_bytes{{{CHOSEN}}})"
+NEXT = "min by (instance, name) (grid_systemd_timer_next_trigger_timestamp_seconds{BOX})"
+LAST = "max by (instance, name) (grid_systemd_timer_last_trigger_timestamp_seconds{BOX})"
+# While what it started still runs, a timer's next trigger stays in the past: that one was kept.
+LATE = f"{NEXT} < time() - {TIMER_OVERDUE_SECONDS} unless {LAST} >= {NEXT}"
+
+STATES = {
+    "active": 1,
+    "reloading": 2,
+    "activating": 2,
+    "deactivating": 3,
+    "maintenance": 4,
+    "inactive": 5,
+    "not-found": 6,
+    "failed": 20,
+}
+CODE = one_code(
+    EACH, {f'grid_service_state{{{CHOSEN}, state="{name}"}}': code for name, code in STATES.items()}
+)
+MEANING = {
+    1: ("active", GOOD),
+    2: ("starting", NEUTRAL),
+    3: ("stopping", NEUTRAL),
+    4: ("maintenance", NEUTRAL),
+    5: ("inactive", ASLEEP),
+    6: ("not found", ASLEEP),
+    20: ("failed", ACT),
+}
+
+
+def services(page: Page) -> None:
+    """The part under its heading."""
+    page.heading("Services and timers")
+    page.band(3, state_tile(SERVICES), *figures())
+    page.band(10, over_the_range(), services_now())
+    page.band(6, timers(), memory())
+
+
+def figures() -> list[Panel]:
+    """All services and timers in seven numbers."""
+    active = f'sum(grid_service_state{{{CHOSEN}, state="active"}})'
+    failed = f'sum(grid_service_state{{{CHOSEN}, state="failed"}})'
+    failed_units = "sum(grid_systemd_failed_units{BOX})"
+    its_word = "max by (state) (grid_systemd_state{BOX}) == 1"
+    restarts = f"round(sum(increase(grid_service_restarts_total{{{CHOSEN}}}[$__range])))"
+    due = "grid_systemd_timer_next_trigger_timestamp_seconds{BOX}"
+    overdue = f"count({LATE}) or sum({due}) * 0"
+    bad, odd = limits.ANY_IS_BAD, limits.ANY_IS_ODD
+    return [
+        figure("Active", "Watched services that are active.", active),
+        figure("Failed", "Watched services that have failed.", failed, "short", *bad),
+        figure(
+            "Failed units", "Failed units of the whole system, watched or not.", failed_units, "short", *bad
+        ),
+        label_figure("systemd", "systemd's own word for the system.", its_word, "state"),
+        figure("Restarts", "Restarts of watched services in the chosen range.", restarts, "short", *odd),
+        figure("Timers", "Timers that will trigger again.", f"count({due})"),
+        figure("Overdue", "Timers that are too late.", overdue, "short", *odd),
+    ]
+
+
+def over_the_range() -> Panel:
+    """A lane a service."""
+    return timeline(
+        "Services over time",
+        "systemd's state of each watched service.",
+        over_time(CODE, "${who}{{name}}"),
+        meaning=MEANING,
+        empty=NO_SERVICES,
+    )
+
+
+def services_now() -> Panel:
+    """A row a service."""
+    up_for = f"time() - max {EACH} (grid_service_started_timestamp_seconds{{{CHOSEN}}})"
+    restarts = f"round(max {EACH} (increase(grid_service_restarts_total{{{CHOSEN}}}[$__range])))"
+    cores = f"sum {EACH} (rate(grid_service_cpu_seconds_total{{{CHOSEN}}}[$__rate_interval]))"
+    return table(
+        "Services now",
+        "A row a watched service, worst first. Restarts are those of the chosen range.",
+        text("Instance", "instance", 110),
+        text("Category", "category", 85),
+        text("Service", "name", 170),
+        state("State", CODE, MEANING, 85),
+        number("Up for", up_for, "s", 90, decimals=1, empty=NOTHING),
+        number("Restarts", restarts, "short", 75, *limits.ANY_IS_ODD),
+        number("Cores", cores, "none", 65, decimals=2, empty=NOTHING),
+        number("Memory", MEMORY, "bytes", 80, decimals=0, empty=NOTHING),
+        worst_by="State",
+        empty="No services now",
+    )
+
+
+def timers() -> Panel:
+    """A row a timer."""
+    late = f"({LATE}) * 0 + 1 or {NEXT} * 0"
+    return table(
+        "Timers",
+        "systemd's timers, the next to trigger first.",
+        text("Instance", "instance", 120),
+        text("Timer", "name", 180),
+        state("Word", late, {0: ("on time", GOOD), 1: ("overdue", LOOK)}, 95),
+        number("Last ran, ago", f"time() - {LAST}", "s", decimals=1, empty="never"),
+        number("Next in", f"{NEXT} - time()", "s", decimals=1),
+        worst_by="Next in",
+        ascending=True,
+        empty="No timers now",
+    )
+
+
+def memory() -> Panel:
+    """What services hold."""
+    return lines(
+        "Service memory",
+        "Memory held by each watched service, its file cache included.",
+        "bytes",
+        over_time(MEMORY, "${who}{{name}}"),
+        legend=Legend(260, ("lastNotNull",)),
+        empty=NO_SERVICES,
+    )

@@ -1,0 +1,160 @@
+"""The official SDK, adapted: what all panels need of it, under short names and with our defaults.
+
+Only this file and the panels beside it know the SDK. What is built is its models, plain values that encode to
+the JSON that Grafana loads.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Sequence
+from typing import Any
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.builders import prometheus
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.common import DataSourceRef
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
+
+from grafana.health import CHOSEN
+from grafana.words import Words
+
+Panel = model.Panel
+Override = model.DashboardFieldConfigSourceOverrides
+Query = prometheus.Dataquery
+Step = tuple[float, str]  # from this value on, this colour
+
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+
+def now(promql: str, legend: str = "") -> Query:
+    """A figure as it is now. Its ``{BOX`` stands for the chosen boxes.
+
+    Not the last value of a range: that would show what a dead box said last as if it were live.
+    """
+    return _query(promql, legend).instant()
+
+
+def over_time(promql: str, legend: str = "") -> Query:
+    """A line over the chosen range."""
+    return _query(promql, legend).range()
+
+
+def rows(query: Query) -> Query:
+    """The same query with its labels as columns."""
+    return query.format(PromQueryFormat.TABLE)
+
+
+def _query(promql: str, legend: str) -> Query:
+    return (
+        Query()
+        .expr(promql.replace("{BOX", "{" + CHOSEN))
+        .legend_format(legend)
+        .format(PromQueryFormat.TIME_SERIES)
+        .editor_mode(QueryEditorMode.CODE)
+        .datasource(SOURCE)
+    )
+
+
+def finish(panel: Panel, title: str, description: str, queries: Sequence[Query], empty: str) -> Panel:
+    """Gives a panel what every panel has; ``empty`` is what it says where there is nothing to show."""
+    panel.title = title
+    panel.description = description
+    panel.datasource = SOURCE
+    panel.targets = [query.ref_id(letter(index)).build() for index, query in enumerate(queries)]
+    fields(panel).defaults.no_value = empty
+    return panel
+
+
+def letter(index: int) -> str:
+    """The name of a panel's query, by its place among them."""
+    return string.ascii_uppercase[index]
+
+
+def fields(panel: Panel) -> model.FieldConfigSource:
+    """How a panel shows its fields."""
+    if panel.field_config is None:
+        panel.field_config = model.FieldConfigSource()
+    return panel.field_config
+
+
+def override(panel: Panel, matcher: str, what: str, properties: dict[str, Any]) -> None:
+    """Shows some fields differently.
+
+    Args:
+        panel: the panel; a later override wins over an earlier one.
+        matcher: ``byName``, ``byRegexp`` (with its slashes) or ``byFrameRefID``.
+        what: the name, expression or query letter.
+        properties: Grafana's names of the properties, and their values.
+    """
+    fields(panel).overrides.append(
+        Override(
+            matcher=model.MatcherConfig(id_val=matcher, options=what),
+            properties=[
+                model.DynamicConfigValue(id_val=key, value=value) for key, value in properties.items()
+            ],
+        )
+    )
+
+
+def transform(panel: Panel, name: str, **options: object) -> None:
+    """Adds a transformation of the panel's data."""
+    step = model.DataTransformerConfig(id_val=name, options=options)
+    panel.transformations = [*(panel.transformations or []), step]
+
+
+def thresholds(base: str, *steps: Step) -> build.ThresholdsConfig:
+    """Colours by value: ``base``, and from each step's value on its own."""
+    return (
+        build.ThresholdsConfig()
+        .mode(model.ThresholdsMode.ABSOLUTE)
+        .steps([model.Threshold(value=value, color=colour) for value, colour in ((None, base), *steps)])
+    )
+
+
+def colour(mode: model.FieldColorModeId, fixed: str = "") -> build.FieldColor:
+    """How a field gets its colour."""
+    chosen = build.FieldColor().mode(mode)
+    return chosen.fixed_color(fixed) if fixed else chosen
+
+
+def in_words(words: Words) -> model.ValueMap:
+    """Shows values as words in their colours."""
+    return model.ValueMap(
+        options={
+            str(value): model.ValueMappingResult(text=text, color=shade, index=index)
+            for index, (value, (text, shade)) in enumerate(words.items())
+        }
+    )
+
+
+def null_as(text: str, shade: str) -> model.SpecialValueMap:
+    """Shows what has no value as a word."""
+    return model.SpecialValueMap(
+        options=model.DashboardSpecialValueMapOptions(
+            match=model.SpecialValueMatch.NULL_AND_NAN,
+            result=model.ValueMappingResult(text=text, color=shade),
+        )
+    )
+
+
+def plain(value: object) -> Any:
+    """A model or builder as plain JSON values."""
+    return json.loads(JSONEncoder().encode(value))
+
+
+def encode(dashboard: model.Dashboard) -> str:
+    """A dashboard as the text of its file."""
+    return json.dumps(_without_placement(plain(dashboard)), indent=1, sort_keys=True) + "\n"
+
+
+def _without_placement(value: Any) -> Any:
+    """Links and annotations are born with a placement that hides them behind a button: they lose it."""
+    if isinstance(value, list):
+        return [_without_placement(item) for item in value]
+    if isinstance(value, dict):
+        kept = {key: item for key, item in value.items() if (key, item) != ("placement", "inControlsMenu")}
+        return {key: _without_placement(item) for key, item in kept.items()}
+    return value
