@@ -117,6 +117,7 @@ def stack(
     """Shares of a whole, one on top of the other; of names that nobody knows beforehand."""
     builder = _timeseries(unit, legend).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC)).min(0)
     builder.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(50).line_width(0)
+    builder.show_points(VisibilityMode.NEVER)
     if decimals is not None:
         builder.decimals(decimals)
     return sdk.finish(builder.build(), title, description, queries, empty)
@@ -126,6 +127,7 @@ def bars(title: str, description: str, unit: str, *queries: Query, empty: str) -
     """Events, stacked where they coincide."""
     builder = _timeseries(unit).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC)).min(0).decimals(0)
     builder.draw_style(GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
+    builder.show_points(VisibilityMode.NEVER)
     builder.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     return sdk.finish(builder.build(), title, description, queries, empty)
 

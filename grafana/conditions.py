@@ -105,8 +105,6 @@ CONDITIONS = {
         Link("min", DISK_AVAILABLE, f"< {DISK_LOW_RATIO}", words.LOW_SPACE),
         Link("min", FILLING, "< 0", words.FILLING),
         Link("max", "grid_directory_scan_errors{BOX}", "> 0", words.SCAN_ERRORS),
-        # Each directory is a probe of its own: one that fails must hide neither a full disk nor itself.
-        Link("min", 'grid_probe_success{BOX, probe=~"disk(:.*)?"}', "== 0", words.CANNOT_TELL),
     ),
     "tor": (
         Link("min", "grid_tor_up{BOX}", "== 0", words.DOWN),

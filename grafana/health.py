@@ -53,10 +53,14 @@ def _probe_links(domain: str, chain: tuple[Link, ...]) -> tuple[Link, ...]:
     """The chain between what every probe's domain begins and ends with; the exporter itself is no probe."""
     if domain == "exporter":
         return chain
-    succeeded = f'grid_probe_success{{BOX, probe=~"{domain}(:.*)?"}}'
+    probes = f'BOX, probe=~"{domain}(:.*)?"'
+    success, stuck = f"grid_probe_success{{{probes}}}", f"grid_probe_stuck{{{probes}}}"
     return (
         Link("max", f'grid_probe_enabled{{BOX, probe="{domain}"}}', "== 0", words.ABSENT),
-        Link("max", succeeded, "== 0", words.CANNOT_TELL),
+        Link("max", success, "== 0", words.CANNOT_TELL),
         *chain,
-        Link("max", succeeded, "== 1", words.WELL),
+        # A directory is a probe of its own: one that fails must hide neither another that is full, nor itself.
+        Link("min", success, "== 0", words.CANNOT_TELL),
+        Link("max", stuck, "== 1", words.CANNOT_TELL),
+        Link("max", success, "== 1", words.WELL),
     )

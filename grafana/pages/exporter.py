@@ -16,13 +16,14 @@ PAGE = "Each probe's success, duration, age and runs; what a scrape costs."
 EXPORTER = DOMAINS[7]
 NOBODY = "No grid-exporter answered in this range"
 EACH = "by (instance, probe)"
-LAST_RUN = f"max {EACH} (grid_probe_success{{BOX}}) + 2 * max {EACH} (grid_probe_stuck{{BOX}})"
+STUCK = f"max {EACH} (grid_probe_stuck{{BOX}})"
+LAST_RUN = f"({STUCK} == 1) * 4 or 3 - 2 * max {EACH} (grid_probe_success{{BOX}}) or {STUCK} * 0 + 2"
 MEANING = {
-    -1: ("not here", words.ASLEEP),
-    0: ("failed", words.ACT),
+    0: ("not here", words.ASLEEP),
     1: ("worked", words.GOOD),
-    2: ("stuck", words.ACT),
-    3: ("stuck", words.ACT),
+    2: ("first run", words.NEUTRAL),
+    3: ("failed", words.ACT),
+    4: ("stuck", words.ACT),
 }
 # At the scrape: time() would call a probe old that is fresh at every scrape, a minute later.
 AGE = "timestamp(grid_probe_last_run_timestamp_seconds{BOX}) - grid_probe_last_run_timestamp_seconds{BOX}"
@@ -65,13 +66,13 @@ def figures() -> list[Panel]:
 
 def probes_now() -> Panel:
     """A row a probe, and a row a kind of probe that the box has no use for."""
-    not_here = f"(max {EACH} (grid_probe_enabled{{BOX}}) == 0) * 0 - 1"
+    not_here = f"(max {EACH} (grid_probe_enabled{{BOX}}) == 0) * 0"
     succeeded = f"time() - max {EACH} (grid_probe_last_success_timestamp_seconds{{BOX}})"
     runs = f"sum {EACH} (increase(grid_probe_runs_total{{BOX}}[$__range]))"
     failed = f'sum {EACH} (increase(grid_probe_runs_total{{BOX, outcome!="success"}}[$__range]))'
     return table(
         "Probes now",
-        "A row a probe. Age: at the last scrape. Runs, and the share that failed: in the chosen range.",
+        "A row a probe, worst first. Age: at the last scrape. Runs, and those that failed: in the range.",
         text("Instance", "instance", 120),
         text("Probe", "probe"),
         state("Last run", f"{LAST_RUN} or {not_here}", MEANING, 90),
@@ -82,7 +83,6 @@ def probes_now() -> Panel:
         number("Runs", runs, "short", 65, decimals=0),
         number("Failed", f"{failed} / {runs}", "percentunit", 80, (0.001, words.LOOK), decimals=1),
         worst_by="Last run",
-        ascending=True,
         empty="No grid-exporter answers",
     )
 
