@@ -1,0 +1,50 @@
+"""The token that opens the action, read anew at each try: a new one works without a restart."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import stat
+from hashlib import sha256
+from pathlib import Path
+
+from exporter.aide import files
+from exporter.probe import ProbeError
+
+_LEAST = 32  # characters; a token that can be guessed is none
+_MOST = 4096
+_FORBIDDEN = 0o027  # written by the group, or anything by everyone
+
+
+def read_token(path: Path) -> str:
+    """The token: the file's one line.
+
+    Raises:
+        ProbeError: it is missing, too open, too short, or no text.
+    """
+    new = f"openssl rand -hex 32 | sudo tee {path} >/dev/null && sudo chown root:grid-exporter {path} && "
+    mend = f"{new}sudo chmod 640 {path}"
+    try:
+        with files.plain(path) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            token = file.read(_MOST + 1).decode("ascii").strip()
+    except (OSError, ValueError) as error:
+        text = error.strerror if isinstance(error, OSError) else "it is no plain text file"
+        raise ProbeError(f"the token file {path} cannot be used: {text}", mend) from error
+    if stat.S_IMODE(mode) & _FORBIDDEN:
+        raise ProbeError(f"the token file {path} is open to others than its group", f"sudo chmod 640 {path}")
+    if not _LEAST <= len(token) <= _MOST or not token.isprintable() or " " in token:
+        raise ProbeError(f"the token file {path} has no token of at least {_LEAST} characters", mend)
+    return token
+
+
+def bearer(header: str) -> str | None:
+    """The token of an Authorization header; None where it is missing, or of another scheme."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def same(given: str, wanted: str) -> bool:
+    """Whether the two are one token, in a time that tells neither where they differ nor how long they are."""
+    digests = (sha256(text.encode("utf-8", "surrogateescape")).digest() for text in (given, wanted))
+    return hmac.compare_digest(*digests)

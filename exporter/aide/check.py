@@ -1,0 +1,237 @@
+"""The check: AIDE compares, and what it saw becomes the candidate that a person may accept.
+
+A check that is not beyond doubt is a failed one: it finds nothing, calls nothing clean and offers nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, get_args
+
+from exporter import command
+from exporter.aide import files, report
+from exporter.aide.database import digest, in_force, inspect, trust
+from exporter.aide.files import Paths
+from exporter.aide.lock import exclusive
+from exporter.aide.say import complain, reason, say
+from exporter.aide.summary import START, Change, Summary, save
+from exporter.probe import ProbeError
+
+CONFIGS = (Path("/etc/aide/aide.conf"), Path("/etc/aide.conf"))  # Debian's, Fedora's
+TIMEOUT = 12 * 3600.0  # seconds; a large file system at idle priority takes hours
+LISTED = 300  # findings of each kind; the rest is counted, and complete in AIDE's own report
+
+_STDOUT_LIMIT = 64 * 1024 * 1024
+_STDERR_LIMIT = 16 * 1024 * 1024
+_REPORT_LIMIT = 256 * 1024 * 1024
+_EXIT_STATUSES = range(8)  # a sum of 1, 2 and 4 for added, removed and changed; all others are errors
+_DATABASE_IN = re.compile(r"'database_in' option already set to '(.*)' \(ignore new value '")
+
+# Whatever aide.conf says of reports, this one is complete. It comes last, so that it leaves out what the
+# owner's report_ignore_* options leave out.
+_AFTER = """\
+report_quiet=false
+report_append=false
+report_grouped=true
+report_summarize_changes=true
+report_format=json
+report_level=added_removed_attributes
+report_url=file:{work}/report.json
+"""
+# AIDE takes the first of several values, and the first rule that matches. The checks' own directory is
+# left out: it changes with each check, and only root can write there.
+_BEFORE = """\
+database_out=file:{work}/aide.db
+!{state}$ d
+"""
+
+
+def check(paths: Paths, config: Path | None = None, *, timeout: float = TIMEOUT) -> int:
+    """Runs a check and leaves its summary, the candidate and AIDE's own report.
+
+    SIGTERM and SIGINT end it, AIDE with it, and leave the summary of a failed check. To be called from the
+    main thread.
+
+    Args:
+        paths: where it all lies.
+        config: AIDE's configuration; None looks where distributions put it.
+        timeout: seconds after which AIDE is killed.
+
+    Returns:
+        The exit status: 0 for a check that succeeded, whatever it found; 1 for one that failed, or could not
+        begin.
+    """
+    try:
+        with exclusive(paths, "check"):
+            summary = _summarize(paths, config, timeout)
+            save(paths.summary, summary)
+            _discard(paths, keep=summary.id)
+    except (ProbeError, OSError, ValueError) as error:
+        return complain("not checked", error)
+    if not summary.success:
+        return complain("the check failed", ProbeError(summary.reason, summary.mend))
+    if summary.clean:
+        return say(f"clean: {summary.total} entries, no difference")
+    found = f"{summary.added} added, {summary.removed} removed, {summary.changed} changed"
+    return say(f"{found}; to review and accept: sudo grid-exporter aide show")
+
+
+def _summarize(paths: Paths, config: Path | None, timeout: float) -> Summary:
+    """The check's summary, however it ends."""
+    known: dict[str, Any] = {"started": time.time()}
+
+    async def within_time() -> dict[str, Any]:
+        task = asyncio.ensure_future(_examine(paths, config, known))
+        for number in (signal.SIGTERM, signal.SIGINT):  # AIDE ignores the one, and would miss the other
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        async with asyncio.timeout(timeout):
+            return await task
+
+    try:
+        return Summary(success=True, **asyncio.run(within_time()), ended=time.time(), **known)
+    except TimeoutError:
+        why, mend = f"it was ended after {timeout:g} s", "look for a file system that hangs"
+    except asyncio.CancelledError:
+        why, mend = "it was stopped before it ended", START
+    except (ProbeError, OSError, ValueError) as error:
+        why, mend = reason(error), getattr(error, "mend", "")
+    return Summary(success=False, ended=time.time(), reason=why, mend=mend, **known)
+
+
+async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> dict[str, Any]:
+    """Has AIDE compare, and gives what the summary says of a check that succeeded.
+
+    Args:
+        paths: where it all lies.
+        config: AIDE's configuration, where it is not in one of the usual places.
+        known: what the summary says however this ends, filled as it is found out.
+
+    Raises:
+        ProbeError: the check failed.
+        OSError: a file could not be read or written.
+    """
+    config = config or _config()
+    path = (await _database_in(config)).resolve()
+    database = in_force(paths, path)
+    known.update(database=str(path), database_sha256=database.sha256, database_timestamp=database.modified)
+    shutil.rmtree(paths.work, ignore_errors=True)
+    paths.work.mkdir(mode=0o700)
+    output = await command.run(*_argv(paths, config), limit=_STDOUT_LIMIT)
+    known["exit_code"] = output.code
+    warnings = _judge(output, paths, config)
+    try:
+        found, id_ = _findings(paths, output.code)
+    except ValueError as error:
+        raise ProbeError(str(error), f"run it by hand: sudo aide --config {config} --check") from error
+    with files.plain(path) as file:
+        if digest(file) != database.sha256:
+            raise ProbeError(f"the database {path} was replaced while it was checked", START)
+    _keep(paths, id_)
+    trust(paths, path, database.sha256)
+    return {"id": id_, "warnings": tuple(warnings[:LISTED]), **_counted(found)}
+
+
+def _config() -> Path:
+    for config in CONFIGS:
+        if config.exists():
+            return config
+    raise ProbeError(f"AIDE has no configuration: there is no {CONFIGS[0]}", "sudo apt install aide-common")
+
+
+async def _database_in(config: Path) -> Path:
+    """The database that AIDE reads. The configuration is a program, so AIDE is asked what it comes to."""
+    argv = ("aide", "--config", str(config), "--config-check", "--log-level", "notice")
+    output = await command.run(*argv, "--after", "database_in=file:/nonexistent")
+    if output.code:
+        raise ProbeError(f"AIDE does not take its configuration: {output.complaint}", f"mend {config}")
+    for line in output.stderr.decode("utf-8", "surrogateescape").split("\n"):
+        if option := _DATABASE_IN.search(line):
+            kind, _, name = option[1].partition(":")
+            if kind != "file":
+                raise ProbeError(f"{config}: database_in is {kind}, not a file", "have it name a file")
+            return Path(name)
+    raise ProbeError(f"{config} names no database", "add database_in=file:/var/lib/aide/aide.db")
+
+
+def _argv(paths: Paths, config: Path) -> Sequence[str]:
+    """AIDE's command line. Its warnings go to a file, since on a busy box they are many."""
+    state = str(paths.state).replace(".", "[.]")
+    before, after = (text.format(work=paths.work, state=state) for text in (_BEFORE, _AFTER))
+    options = ("--config", str(config), "--log-level=warning", "--before", before, "--after", after)
+    return (
+        "sh",
+        "-c",
+        'exec "$@" 2>"$0"',
+        str(paths.work / "stderr"),
+        command.find("aide"),
+        *options,
+        "--update",
+    )
+
+
+def _judge(output: command.Output, paths: Paths, config: Path) -> Sequence[str]:
+    """AIDE's harmless warnings, after its exit status and all that it complained of were looked at."""
+    with files.plain(paths.work / "stderr") as file:
+        stderr = file.read(_STDERR_LIMIT + 1)
+    said = replace(output, stderr=stderr).complaint
+    if output.code not in _EXIT_STATUSES:
+        raise ProbeError(
+            f"AIDE failed: {report.visible(said)}", f"sudo aide --config {config} --config-check"
+        )
+    if len(stderr) > _STDERR_LIMIT:
+        raise ProbeError(f"AIDE warned without end, lastly: {report.visible(said)}", f"mend {config}")
+    fatal, harmless = report.judge(stderr.decode("utf-8", "surrogateescape"))
+    if fatal:
+        mend = f"have it readable, or leave it out in {config} (!/path), then: {START}"
+        raise ProbeError(f"AIDE could not do all of its work: {fatal}", mend)
+    return harmless
+
+
+def _findings(paths: Paths, exit_code: int) -> tuple[report.Report, str]:
+    """What the report says, and the candidate's digest, where the two agree.
+
+    Raises:
+        ValueError: they do not, or one of them is not whole.
+    """
+    with files.plain(paths.work / "report.json") as file:
+        data = file.read(_REPORT_LIMIT + 1)
+    if len(data) > _REPORT_LIMIT:
+        raise ValueError("more has changed than can be reported; make a new database")
+    found = report.parse(data, exit_code)
+    candidate = inspect(paths.work / "aide.db")
+    if candidate.entries != found.total:
+        raise ValueError(f"AIDE reports {found.total} entries and wrote {candidate.entries}")
+    if found.count("added") == found.total:
+        raise ValueError("AIDE knows no file of its database: it is damaged, or the rules are all different")
+    return found, candidate.sha256
+
+
+def _keep(paths: Paths, id_: str) -> None:
+    """Has what AIDE wrote outlive a power cut, under the candidate's name."""
+    for name, kept in (("aide.db", paths.candidate(id_)), ("report.json", paths.report(id_))):
+        files.sync(paths.work / name)
+        (paths.work / name).replace(kept)
+    files.sync(paths.private)
+
+
+def _counted(found: report.Report) -> dict[str, Any]:
+    of = {kind: [one for one in found.findings if one.change == kind] for kind in get_args(Change)}
+    listed = tuple(chain.from_iterable(ones[:LISTED] for ones in of.values()))
+    counts: dict[str, Any] = {kind: len(ones) for kind, ones in of.items()}
+    return {"total": found.total, **counts, "findings": listed, "unlisted": len(found.findings) - len(listed)}
+
+
+def _discard(paths: Paths, keep: str) -> None:
+    """Removes every other candidate: only what the last check found can be accepted."""
+    shutil.rmtree(paths.work, ignore_errors=True)
+    for path in paths.private.iterdir():
+        if re.fullmatch(r"[0-9a-f]{64}\.(db|json)", path.name) and path.stem != keep:
+            path.unlink()

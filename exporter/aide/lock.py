@@ -1,0 +1,135 @@
+"""One command at a time, and no trace lost of one that was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from exporter.aide import files
+from exporter.aide.files import Paths
+from exporter.aide.summary import START, Moment, Outcome, Summary, save
+from exporter.probe import ProbeError
+
+Command = Literal["check", "accept"]
+
+_PROC = Path("/proc")
+
+
+class Running(msgspec.Struct, frozen=True):
+    """The command at work, since a Unix time. ticks: when its process began, as /proc/PID/stat tells."""
+
+    command: Command
+    since: Moment
+    pid: int
+    ticks: int
+
+
+_RUNNING = msgspec.json.Decoder(Running)
+
+
+def load_running(paths: Paths) -> Running | None:
+    """What the command at work, or one that was killed, left of itself; None where the last one ended.
+
+    Raises:
+        OSError: it may not be read.
+        ValueError: it is damaged.
+    """
+    try:
+        return _RUNNING.decode(files.read(paths.running))
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{paths.running.name} is damaged: {error}") from error
+
+
+def alive(running: Running, proc: Path = _PROC) -> bool:
+    """Whether the process that wrote this still is. Its number alone could be another's by now."""
+    return _ticks(proc / str(running.pid)) == running.ticks
+
+
+def _ticks(process: Path) -> int | None:
+    """When a process began, in clock ticks since the boot (/proc/PID/stat, field 22); None for none."""
+    try:
+        state, *fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
+        return None if state in {b"Z", b"X"} else int(fields[18])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def killed_check(running: Running) -> Summary:
+    """The summary of a check that could not leave one."""
+    reason = "the check was killed before it ended"
+    return Summary(success=False, started=running.since, ended=running.since, reason=reason, mend=START)
+
+
+def killed_accept(running: Running) -> Outcome:
+    """The outcome of an accept that could not leave one. Whichever database stands now is a whole one."""
+    return Outcome(success=False, timestamp=running.since, reason="it was killed before it ended")
+
+
+@contextlib.contextmanager
+def exclusive(paths: Paths, command: Command, *, wait: bool = False) -> Iterator[None]:
+    """Holds the lock; what a killed command left unsaid is said first.
+
+    The mark that the command is at work stays where it ends by an exception: then nobody said how it ended.
+
+    Raises:
+        ProbeError: another command is at work (and is not to be waited for), or the directory cannot be used.
+    """
+    lock = _lock(paths, wait=wait)
+    try:
+        _settle(paths)
+        me = Running(command, time.time(), os.getpid(), _ticks(_PROC / "self") or 0)
+        files.write(paths.running, msgspec.json.encode(me))
+        yield
+        paths.running.unlink()
+    finally:
+        os.close(lock)
+
+
+def _lock(paths: Paths, *, wait: bool) -> int:
+    """The lock's descriptor; closing it gives the lock back, as every end of the process does."""
+    try:
+        paths.state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        paths.private.mkdir(mode=0o700, exist_ok=True)
+        for path, forbidden in ((paths.state, 0o022), (paths.private, 0o077)):
+            _refuse_shared(path, forbidden)
+        fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, files.PRIVATE)
+    except OSError as error:
+        raise ProbeError(f"{error.filename}: {error.strerror}", "run it as root") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError as error:
+        os.close(fd)
+        raise ProbeError("a check or an accept is under way", "wait until it has ended") from error
+    return fd
+
+
+def _refuse_shared(path: Path, forbidden: int) -> None:
+    """Whoever else could write here could have a database accepted; only root may read the private part."""
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & forbidden:
+        mend = f"sudo chown root {path} && sudo chmod {0o777 & ~forbidden:o} {path}"
+        raise ProbeError(f"{path} is open to someone else", mend)
+
+
+def _settle(paths: Paths) -> None:
+    """Holding the lock, whoever still is marked as running was killed."""
+    try:
+        left = load_running(paths)
+    except ValueError:
+        return
+    if left is None:
+        return
+    if left.command == "check":
+        save(paths.summary, killed_check(left))
+    else:
+        save(paths.outcome, killed_accept(left))

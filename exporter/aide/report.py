@@ -1,0 +1,216 @@
+"""What AIDE says of a check: its JSON report, and its warnings on standard error.
+
+AIDE's word alone is not enough: for a damaged database it reports every file as new, and a part that it could
+not read as removed, both without an error. What does not add up here is no report.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from exporter.aide.summary import Change, Finding
+
+PATH_LIMIT = 4096
+VALUE_LIMIT = 128
+
+# Strongest first: one digest is enough to tell that a file's content changed.
+DIGESTS = (
+    "sha512", "sha256", "sha512_256", "sha3_512", "sha3_256", "stribog512", "stribog256", "whirlpool",
+    "gost", "haval", "tiger", "rmd160", "sha1", "md5", "crc32", "crc32b",
+)  # fmt: skip
+
+# A control character, as AIDE writes it. Debian's 0.18.3 writes its number in decimal where JSON wants hex:
+# ESC would be read as an apostrophe, and two names as one. So the escape itself is shown, after a mark that
+# no name has (a lone surrogate), which comes out as a single backslash.
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_MARK = "\udc00"
+
+# A file that vanished while AIDE looked: that happens on any box that works, and AIDE warns of it up to five
+# times (the last time with another call's error). AIDE escapes control characters, so that a line is a
+# message, and a name cannot reach its beginning or its end.
+_GONE = "No such file or directory"
+_VANISHED = re.compile(
+    rf"(?:(?:get_file_status: lstat\(\)|opendir\(\)|readlink\(\)) failed for .*: {_GONE}"
+    rf"|hash calculation: open\(\) failed for .*: {_GONE} \(hashsums could not be calculated\)"
+    rf"|tried to read access ACL on .* but failed with: {_GONE}"
+    rf"|tried to read default ACL on .* but failed with: (?:{_GONE}|Invalid argument)"
+    rf"|(?:listxattrs|getxattr|lgetfilecon_raw) failed for .*: ?{_GONE}"
+    rf"|(?:failed to access|lstat\(\) failed for|fstat\(\) failed for) .*: {_GONE} \(skipping\))"
+)
+# A file that was written to meanwhile, which is a finding then, and AIDE's opinions of its configuration.
+_HARMLESS = re.compile(
+    r"(?:hash calculation: '/.*' has been changed \(changed attributes: .*, hash could not be calculated\)"
+    r"|(?:hash calculation: )?number of bytes read .* mismatches .*"
+    r"|hash calculation: .* \(discarding calculated hashsums\)"
+    r"|Dead symlink detected at .*"
+    r"|[^ ]+:\d+: Using '\w+' (?:attribute )?is DEPRECATED .*"
+    r"|[^ ]+:\d+: special characters in group names are DEPRECATED.*"
+    r"|[^ ]+:\d+: ignor(?:e|ing) .*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What AIDE found. total: entries that it wrote to the new database."""
+
+    total: int
+    findings: Sequence[Finding]
+
+    def count(self, change: Change) -> int:
+        """How many findings of this kind there are."""
+        return sum(finding.change == change for finding in self.findings)
+
+
+def visible(text: str) -> str:
+    r"""Text that is safe on a terminal and in a page, and that no other text comes out as.
+
+    Bytes that are not UTF-8 are shown as ``\xff``, what cannot be seen as ``\u202e``, a backslash as ``\\``.
+    What is longer than a path can be loses its end.
+    """
+    shown = "".join(_visible(char) for char in text[:PATH_LIMIT])
+    return shown if len(text) <= PATH_LIMIT else shown + "…"
+
+
+def _visible(char: str) -> str:
+    if char == _MARK:
+        return "\\"
+    if char == "\\":
+        return "\\\\"
+    if "\udc80" <= char <= "\udcff":  # surrogateescape's stand-in for a raw byte
+        return f"\\x{ord(char) & 0xFF:02x}"
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04x}" if char <= "\uffff" else f"\\U{ord(char):08x}"
+
+
+def judge(stderr: str) -> tuple[str, Sequence[str]]:
+    """Tells what AIDE wrote on standard error.
+
+    Returns:
+        The first message that makes the check worthless (empty if none does), and what else a person may want
+        to know.
+    """
+    harmless = []
+    for line in filter(None, (line.strip() for line in stderr.split("\n"))):
+        level, _, message = line.partition(": ")
+        if level == "WARNING" and _HARMLESS.fullmatch(message):
+            harmless.append(visible(message))
+        elif level != "NOTICE" and not (level == "WARNING" and _VANISHED.fullmatch(message)):
+            return visible(message or line), harmless
+    return "", harmless
+
+
+def parse(data: bytes, exit_code: int) -> Report:
+    """Reads AIDE's JSON report (report_level added_removed_attributes or above, grouped and summarized).
+
+    A file whose checked attributes changed (its digest could not be calculated this time) is one that AIDE
+    names, but neither counts nor mentions in its exit status. It was not compared, so here it has changed.
+
+    Args:
+        data: the report.
+        exit_code: AIDE's exit status; it must say the same as the report.
+
+    Raises:
+        ValueError: it is empty, cut off, or contradicts itself or the exit status.
+    """
+    top = _names(_decode(data))
+    numbers = _names(top.get("number_of_entries"))
+    details = _Details(top.get("details", _Pairs()))
+    findings: list[Finding] = []
+    for bit, change in enumerate(get_args(Change)):
+        listed = _pairs(top.get(change, _Pairs()))
+        if len(listed) != numbers.get(change, 0):
+            raise ValueError(
+                f"AIDE's report counts {numbers.get(change, 0)} {change}, and lists {len(listed)}"
+            )
+        if bool(listed) != bool(exit_code & 1 << bit):
+            raise ValueError(
+                f"AIDE's report lists {len(listed)} {change}, and its exit status is {exit_code}"
+            )
+        findings += [_finding(change, path, flags, details) for path, flags in listed]
+    findings += _uncompared(top, {finding.path for finding in findings})
+    return Report(_number(numbers.get("total")), findings)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written: two names that look alike stay two."""
+
+
+def _decode(data: bytes) -> Any:
+    if not data.strip():
+        raise ValueError("AIDE left an empty report")
+    text = _ESCAPE.sub(_marked, data.decode("utf-8", "surrogateescape"))
+    try:
+        return json.loads(text, object_pairs_hook=_Pairs, strict=False)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"AIDE's report is not whole: {error}") from error
+
+
+def _marked(escape: re.Match[str]) -> str:
+    """The escape itself, or what shows a control character's."""
+    return rf"\udc00u{escape[1]}" if escape[1] else escape[0]
+
+
+def _pairs(value: Any) -> _Pairs:
+    if not isinstance(value, _Pairs):
+        raise ValueError("AIDE's report has an unknown form")  # noqa: TRY004 - the data is wrong, not the call
+    return value
+
+
+def _names(value: Any) -> dict[str, Any]:
+    """An object whose names must be unique: under an AIDE that quotes badly a file's name could add one."""
+    pairs = _pairs(value)
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("AIDE's report says one thing twice")
+    return names
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError("AIDE's report has no number of entries")
+    return value
+
+
+class _Details:
+    """What differs of each changed file. Where two names look alike it is not said of which."""
+
+    def __init__(self, details: Any) -> None:
+        self._of: dict[str, Any] = {}
+        for path, attributes in _pairs(details):
+            self._of[path] = _Pairs() if path in self._of else attributes
+
+    def of(self, path: str) -> dict[str, tuple[str | None, str | None]]:
+        sides = {name: dict(_pairs(side)) for name, side in _pairs(self._of.get(path, _Pairs()))}
+        digest = next((name for name in DIGESTS if name in sides), None)
+        shown = (name for name in sides if name == digest or name not in DIGESTS)
+        return {visible(name): (_value(sides[name], "old"), _value(sides[name], "new")) for name in shown}
+
+
+def _value(sides: dict[str, Any], side: str) -> str | None:
+    value = sides.get(side)
+    if value is None:
+        return None
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return visible(text[:VALUE_LIMIT]) + ("…" if len(text) > VALUE_LIMIT else "")
+
+
+def _finding(change: Change, path: str, flags: Any, details: _Details) -> Finding:
+    """The file's type is the first of AIDE's letters for what changed."""
+    kind = visible(str(flags)[:1]) or "?"
+    return Finding(change, visible(path), kind, details.of(path))
+
+
+def _uncompared(top: dict[str, Any], known: Iterable[str]) -> list[Finding]:
+    """The files of which AIDE checked other attributes than the database has, and said nothing else."""
+    differing = _pairs(top.get("different_attributes", _Pairs()))
+    found = [(visible(path), _value({"new": change}, "new")) for path, change in differing]
+    return [
+        Finding("changed", path, attributes={"attributes": (None, of)})
+        for path, of in found
+        if path not in known
+    ]

@@ -1,0 +1,109 @@
+"""What a check leaves for people and for the exporter: one JSON file, root's, replaced as a whole.
+
+All times are Unix seconds. Names of files are shown as `exporter.aide.report.visible` spells them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from exporter.aide import files
+
+Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Digest = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")]
+Change = Literal["added", "removed", "changed"]
+
+START = "sudo systemctl start grid-aide-check"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One difference between the database and the file system.
+
+    kind: AIDE's letter for the type of file (f, d, l, …). attributes: what differs, before and after; None
+    where AIDE has no value for that side.
+    """
+
+    change: Change
+    path: str
+    kind: str = "?"
+    attributes: dict[str, tuple[str | None, str | None]] = {}
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The last check. A failed one has no ID, no counts and no findings: nothing of it can be accepted.
+
+    id: SHA-256 of the candidate database. unlisted: how many findings there are beyond those listed.
+    database: the database in force, its SHA-256 and its mtime. accepted: when the candidate became that
+    database.
+    """
+
+    success: bool
+    started: Moment
+    ended: Moment
+    reason: str = ""
+    mend: str = ""
+    exit_code: int | None = None
+    id: Digest = ""
+    total: Count = 0
+    added: Count = 0
+    removed: Count = 0
+    changed: Count = 0
+    findings: tuple[Finding, ...] = ()
+    unlisted: Count = 0
+    warnings: tuple[str, ...] = ()
+    database: str = ""
+    database_sha256: Digest = ""
+    database_timestamp: Moment | None = None
+    accepted: Moment | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether the check succeeded and found no difference."""
+        return self.success and not (self.added or self.removed or self.changed)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last attempt to accept a database ended. id: what was asked for; empty where it was no ID."""
+
+    success: bool
+    timestamp: Moment
+    id: Digest = ""
+    reason: str = ""
+
+
+def load_summary(path: Path) -> Summary | None:
+    """The last check's summary; None where none has run yet.
+
+    Raises:
+        OSError: it may not be read.
+        ValueError: it is damaged.
+    """
+    return _load(path, _SUMMARY)
+
+
+def load_outcome(path: Path) -> Outcome | None:
+    """How the last attempt to accept ended; None where there was none. Raises as `load_summary`."""
+    return _load(path, _OUTCOME)
+
+
+def save(path: Path, value: Summary | Outcome) -> None:
+    """Writes a summary or an outcome, whole or not at all."""
+    files.write(path, msgspec.json.encode(value) + b"\n")
+
+
+_SUMMARY = msgspec.json.Decoder(Summary)
+_OUTCOME = msgspec.json.Decoder(Outcome)
+_T = TypeVar("_T")
+
+
+def _load(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T | None:
+    try:
+        return decoder.decode(files.read(path))
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from error

@@ -1,0 +1,166 @@
+"""AIDE: what root's last check found, and how the last attempt to accept its candidate ended.
+
+The exporter runs no AIDE and reads no database. Root's commands (`grid-exporter aide check` and `accept`)
+leave a small summary; this reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from exporter.aide.files import Paths
+from exporter.aide.standing import Standing, standing
+from exporter.aide.summary import START
+from exporter.families import Samples, gauge
+from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
+
+LAST_CHECK = gauge(
+    "grid_aide_last_check_timestamp_seconds",
+    "When the last AIDE check ended, whatever it came to, Unix time (summary of `grid-exporter aide check`).",
+)
+DURATION = gauge("grid_aide_check_duration_seconds", "How long the last AIDE check took (its summary).")
+SUCCESS = gauge(
+    "grid_aide_check_success",
+    "Whether the last AIDE check could be done and its database was whole, 1 or 0 (its summary).",
+)
+CLEAN = gauge(
+    "grid_aide_clean",
+    "Whether the last AIDE check found no difference, 1 or 0; absent when it failed (its summary).",
+)
+ENTRIES = gauge(
+    "grid_aide_entries",
+    "Files that the last AIDE check found added, removed or changed; absent when it failed (its summary).",
+    "change",
+)
+DATABASE = gauge(
+    "grid_aide_database_timestamp_seconds",
+    "When the AIDE database in force was made, Unix time: its mtime, seen by the last check or accept.",
+)
+ACCEPT_SUCCESS = gauge(
+    "grid_aide_accept_success",
+    "Whether the last attempt to accept an AIDE database succeeded, 1 or 0; absent before the first.",
+)
+ACCEPTED = gauge(
+    "grid_aide_accept_timestamp_seconds",
+    "When the last attempt to accept an AIDE database ended, Unix time; absent before the first.",
+)
+
+_SWITCHED_OFF = re.compile(r"^\s*CRON_DAILY_RUN=[\"']?no\b", re.MULTILINE)
+_TIMER = "dailyaidecheck.timer"
+
+
+class Settings(Schedule, frozen=True):
+    """When to look, and where.
+
+    state: the directory in which the checks leave their summary. action_token_file: a file with the token for
+    reviewing and accepting over HTTP; without it there is no such action.
+    """
+
+    ttl: Duration = Duration(60)
+    wait: Duration = Duration(1)
+    timeout: Duration = Duration(5)
+    state: str = str(Paths().state)
+    action_token_file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what the other commands would refuse too."""
+        super().__post_init__()
+        Paths(Path(self.state))
+        if self.action_token_file is not None and not self.action_token_file.startswith("/"):
+            raise ValueError(f"action_token_file must be an absolute path, got {self.action_token_file!r}")
+
+
+def samples(now: Standing) -> Samples:
+    """The families of what stands.
+
+    Raises:
+        ProbeError: no check has run yet, so nothing is known.
+    """
+    summary, found = now.summary, Samples()
+    if summary is None:
+        raise ProbeError("no AIDE check has run yet", START)
+    found.add(LAST_CHECK, summary.ended)
+    if summary.ended > summary.started:  # a clock may be set back, and who was killed left no end
+        found.add(DURATION, summary.ended - summary.started)
+    found.add(SUCCESS, summary.success)
+    if summary.success:
+        found.add(CLEAN, summary.clean)
+        for change in ("added", "removed", "changed"):
+            found.add(ENTRIES, getattr(summary, change), change)
+    found.add(DATABASE, summary.database_timestamp)
+    if now.outcome:
+        found.add(ACCEPT_SUCCESS, now.outcome.success)
+        found.add(ACCEPTED, now.outcome.timestamp)
+    return found
+
+
+def notes(now: Standing) -> Iterator[Note]:
+    """What a person should know of a check that failed, of findings, and of an accept that was refused."""
+    if now.summary and not now.summary.success:
+        yield Note(f"the last AIDE check failed: {now.summary.reason}", now.summary.mend)
+    elif now.summary and not now.summary.clean and now.summary.accepted is None:
+        yield Note("AIDE found differences", "sudo grid-exporter aide show")
+    if now.outcome and not now.outcome.success:
+        yield Note(f"the last attempt to accept failed: {now.outcome.reason}", "sudo grid-exporter aide show")
+
+
+def debian_runs_too(root: Path) -> Note | None:
+    """Whether Debian's own daily check is switched on: the same work twice a day, and mail of its own."""
+    etc = root / "etc"
+    timer = (etc / "systemd/system/timers.target.wants" / _TIMER).is_symlink()
+    cron = (etc / "cron.daily/aide").exists() and not (root / "lib/systemd/system" / _TIMER).exists()
+    try:
+        off = _SWITCHED_OFF.search((etc / "default/aide").read_text("utf-8", "replace"))
+    except OSError:
+        off = None
+    if off or not (timer or cron):
+        return None
+    mend = f"sudo systemctl disable --now {_TIMER}" if timer else "set CRON_DAILY_RUN=no in /etc/default/aide"
+    return Note("Debian's own daily AIDE check runs beside this one", mend)
+
+
+def read(paths: Paths, box: Box) -> Result:
+    """What stands, from the files that the checks left.
+
+    Raises:
+        ProbeError: no check has run yet, or what it left cannot be read.
+    """
+    try:
+        now = standing(paths, box.proc)
+    except PermissionError as error:
+        mend = f"sudo chgrp -R grid-exporter {paths.state}, and see that the exporter runs as that group"
+        raise ProbeError(f"{error.filename} may not be read", mend) from error
+    except OSError as error:
+        raise ProbeError(f"{error.filename}: {error.strerror}", START) from error
+    except ValueError as error:
+        raise ProbeError(f"what the last AIDE check left is of no use: {error}", START) from error
+    beside = debian_runs_too(box.root)
+    return Result(samples(now).families(), (*notes(now), *([beside] if beside else [])))
+
+
+def build(settings: Settings, box: Box) -> list[Probe]:
+    """The one probe."""
+    paths = Paths(box.root / settings.state.lstrip("/"))
+
+    async def run() -> Result:
+        return await asyncio.to_thread(read, paths, box)
+
+    return [Probe("aide", settings, settings, run)]
+
+
+async def discover(box: Box) -> Settings | Note:
+    """AIDE where it is installed, or where a check left its summary."""
+    settings = Settings()
+    if shutil.which("aide") or (box.root / settings.state.lstrip("/") / "summary.json").exists():
+        return settings
+    return Note(
+        "no aide on PATH, and no summary of a check",
+        "install aide, then: sudo systemctl start grid-aide-check",
+    )
+
+
+KIND = Kind("aide", Settings, build, discover)
