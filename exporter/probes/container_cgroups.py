@@ -21,7 +21,7 @@ class Usage:
 
 
 def usage(box: Box, pid: int, container_id: str) -> Usage:
-    """What the container of this main process uses; None for what can't be read."""
+    """What the container of this main process uses (pid 0: it has none); None for what can't be read."""
     groups = parse_groups(_read(box.proc / str(pid) / "cgroup"), container_id)
     return Usage(_cpu_seconds(box.cgroup, groups), _memory_bytes(box.cgroup, groups))
 

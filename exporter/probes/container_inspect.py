@@ -148,7 +148,7 @@ def by_name(containers: Iterable[Container]) -> dict[str, Container]:
     named like another's id. The first keeps the name; the next goes by its short id, or its full one.
     """
     named: dict[str, Container] = {}
-    for container in containers:
+    for container in {it.id: it for it in containers}.values():
         for name in (container.name, container.id[:12], container.id):
             if name and named.setdefault(name, container) is container:
                 break

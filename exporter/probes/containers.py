@@ -125,10 +125,9 @@ def measure(containers: Mapping[str, Container], box: Box) -> list[Metric]:
     for name, container in containers.items():
         describe(samples, name, container)
         samples.add(WATCHED, watchtower.updates(container, unlabelled=unlabelled), name)
-        if container.state.pid:
-            used = usage(box, container.state.pid, container.id)
-            samples.add(CPU, used.cpu_seconds, name)
-            samples.add(MEMORY, used.memory_bytes, name)
+        used = usage(box, container.state.pid, container.id)
+        samples.add(CPU, used.cpu_seconds, name)
+        samples.add(MEMORY, used.memory_bytes, name)
     return samples.families()
 
 
@@ -162,7 +161,7 @@ def _whose(engine: Sequence[str]) -> tuple[Note, ...]:
     if Path(engine[0]).name != "podman" or len(engine) > 1 or os.geteuid() == 0:
         return ()
     mend = "set probes.containers.command: [podman, --url, unix:///run/podman/podman.sock] to see root's"
-    return (Note("podman shows no containers, of this user's alone", mend),)
+    return (Note("podman shows this user no containers; it shows everyone only their own", mend),)
 
 
 def build(settings: Settings, box: Box) -> list[Probe]:

@@ -26,6 +26,14 @@ async def test_two_processes_whatever_the_number(tool: Tool) -> None:
     ]
 
 
+async def test_configuration_of_whoever_runs_it(tool: Tool, tmp_path: Path) -> None:
+    """The tool is kept from the user's own configuration, which may choose another engine."""
+    script = Path(tool.argv[0])
+    script.write_text(script.read_text().replace("echo ", 'echo "$DOCKER_CONFIG" >>config; echo '))
+    await inspect_all(tool.argv)
+    assert (tmp_path / "config").read_text() == "/nonexistent\n" * 2
+
+
 async def test_no_containers(tool: Tool) -> None:
     """Without a container one process suffices."""
     tool.says("ps", "")
@@ -34,10 +42,10 @@ async def test_no_containers(tool: Tool) -> None:
 
 
 async def test_thousands_of_containers(tool: Tool) -> None:
-    """Five thousand ids fit into one command line, and what is said of them is taken."""
+    """Five thousand ids fit into one command line, and 10 MB said of them are taken."""
     ids = [f"{number:064x}" for number in range(5000)]
     tool.says("ps", "\n".join(ids))
-    tool.says("inspect", inspected(*ids))
+    tool.says("inspect", inspected(*ids).replace("{", '{"Padding": "' + "x" * 1000 + '", '))
     containers, wrong = await inspect_all(tool.argv)
     assert (len(containers), wrong) == (5000, "")
 
@@ -75,7 +83,7 @@ async def test_all_vanished(tool: Tool) -> None:
 
 async def test_one_can_not_be_inspected(tool: Tool) -> None:
     """One that is there and can't be told of is wrong, for the engine's reason; the others are told."""
-    trouble = f"Error response from daemon: layer {'0' * 64}: no such file or directory"
+    trouble = f"Error response from daemon: readlink /layers/{FIRST}: no such file or directory"
     tool.says("inspect", inspected(SECOND), f"{trouble}\n", 1)
     containers, wrong = await inspect_all(tool.argv)
     assert [it.id for it in containers] == [SECOND]

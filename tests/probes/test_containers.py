@@ -163,21 +163,46 @@ async def test_one_that_makes_no_sense(tool: Tool) -> None:
     assert found["grid_container_engine_up"] == 1
 
 
-@pytest.mark.parametrize(("euid", "told"), [(0, False), (1000, True)])
+@pytest.mark.parametrize(
+    ("euid", "options", "listed", "told"),
+    [(0, (), "", False), (1000, (), "", True), (1000, (), FIRST, False), (1000, ("--remote",), "", False)],
+)
 async def test_podman_of_one_user(
-    tool: Tool, monkeypatch: pytest.MonkeyPatch, euid: int, *, told: bool
+    tool: Tool,
+    monkeypatch: pytest.MonkeyPatch,
+    euid: int,
+    options: tuple[str, ...],
+    listed: str,
+    *,
+    told: bool,
 ) -> None:
     """Podman that shows a plain user nothing may have plenty for root: the user is told."""
-    tool.says("ps", "")
+    tool.says("ps", listed)
+    tool.says("inspect", inspected(FIRST))
     podman = Path(tool.argv[0]).with_name("podman")
-    # The word of an option stands second in every call.
-    podman.write_text(f'#!/bin/sh\nexec {tool.argv[0]} - "$@"\n')
+    # The tool takes its subcommand for the second word.
+    podman.write_text(f'#!/bin/sh\n[ "$1" = --remote ] && shift\nexec {tool.argv[0]} - "$@"\n')
     podman.chmod(0o755)
     monkeypatch.setattr("os.geteuid", lambda: euid)
-    result = await look((str(podman),), Box())
+    result = await look((str(podman), *options), BARE)
     assert [note.text for note in result.notes] == (
         ["podman shows this user no containers; it shows everyone only their own"] if told else []
     )
+
+
+def test_use_of_the_box(tmp_path: Path) -> None:
+    """What the container's control group has used is told beside what the engine says."""
+    (tmp_path / "42").mkdir()
+    (tmp_path / "42" / "cgroup").write_text(f"0::/docker/{FIRST}\n")
+    group = tmp_path / "docker" / FIRST
+    group.mkdir(parents=True)
+    (group / "cpu.stat").write_text("usage_usec 1500000\n")
+    (group / "memory.current").write_text("10000\n")
+    (group / "memory.stat").write_text("inactive_file 4000\n")
+    containers, _ = parse(inspected(FIRST).replace('"running"', '"running", "Pid": 42').encode())
+    found = series(measure(by_name(containers), Box(proc=tmp_path, cgroup=tmp_path)))
+    assert found['grid_container_cpu_seconds_total{container="ab"}'] == 1.5
+    assert found['grid_container_memory_bytes{container="ab"}'] == 6000
 
 
 TEXT = st.text(max_size=20) | st.sampled_from(
