@@ -1,0 +1,40 @@
+"""Which container a process runs in, by the control group that the kernel has it in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from exporter.probe import Box
+
+# docker-ID.scope, docker/ID, libpod-ID.scope/container, cri-containerd-ID.scope, crio-ID.scope, kubepods/…/ID
+CONTAINER = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=/|$)", re.MULTILINE)
+LIMIT = 64 * 1024
+
+
+def parse_containers(text: str) -> list[str]:
+    """The ids of the containers that a ``/proc/PID/cgroup`` names, the outermost first; none on the host.
+
+    Docker's, Podman's, containerd's and CRI-O's, under version 1 and 2. What systemd-nspawn and LXC start has
+    no such id and counts as the host's.
+    """
+    return list(dict.fromkeys(CONTAINER.findall(text)))
+
+
+def container_of(pid: int, box: Box) -> str:
+    """The container that a process runs in: its name, or 12 digits of its id where the name is unknown.
+
+    Empty on the host, and where there is no telling: the process has ended or may not be looked at. Of
+    containers inside one another it is the one that the host's engine knows.
+    """
+    ids = parse_containers(_read(box.proc / str(pid) / "cgroup"))
+    names = (box.container_names[identity] for identity in ids if identity in box.container_names)
+    return next(names, ids[0][:12] if ids else "")
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(LIMIT)
+    except OSError:
+        return ""

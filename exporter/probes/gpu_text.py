@@ -1,0 +1,85 @@
+"""nvidia-smi's text: the fields it knows, its tables, and what it says beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+# A line of the help that names a field, and its other names: "clocks.current.sm" or "clocks.sm"
+ENTRY = re.compile(r'^"[^"\s,]+"(?: or "[^"\s,]+")*\s*$', re.MULTILINE)
+# What a row begins with, a card's index or a card's UUID: tells a row that was cut off from a message. A card
+# that is part of a system on chip has a UUID without a prefix, or none.
+START = re.compile(r"\d+|(GPU|MIG)-\S*|[0-9a-f]{8}-\S*|\[.*\]|N/A", re.ASCII)
+NOTHING = {"", "n/a", "not supported", "not found", "unknown error", "insufficient permissions", "err!"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a query printed.
+
+    columns: their names; none where no table came. rows: the cells by column. said: the lines before and
+    after, the driver's complaints among them. torn: rows that lack cells.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, str], ...]
+    said: tuple[str, ...]
+    torn: tuple[str, ...]
+
+
+def parse_fields(text: str, wanted: Iterable[str]) -> dict[str, str]:
+    """The fields of ``--help-query-gpu`` that are wanted: by the driver's name, the one it is wanted by.
+
+    A driver lists a field once, its older names behind the one that its tables show.
+    """
+    driver: dict[str, str] = {}
+    for entry in ENTRY.findall(text):
+        names = re.findall(r'"([^"]+)"', entry)
+        driver |= dict.fromkeys(names, names[0])
+    fields: dict[str, str] = {}
+    for name in wanted:
+        if name in driver:
+            fields.setdefault(driver[name], name)
+    return fields
+
+
+def parse_table(text: str, fields: Mapping[str, str], free: str) -> Table:
+    """Reads a table printed with ``--format=csv`` for these fields, and gives its columns our names.
+
+    Nothing in it is quoted: a comma in a cell looks like any other. Only the column ``free`` holds free text,
+    so what a row has too much belongs there. Every line ends with a newline: a last one without was cut off.
+    """
+    first = next(iter(fields), None)
+    columns: tuple[str, ...] = ()
+    rows, said, torn = [], [], []
+    *lines, rest = text.split("\n")
+    for line in lines:
+        cells = [cell.strip() for cell in line.split(",")]
+        if not columns and cells[0] == first:
+            names = (cell.partition(" [")[0] for cell in cells)
+            columns = tuple(fields.get(name, name) for name in names)
+        elif not columns or not START.fullmatch(cells[0]):
+            said.append(line)
+        elif row := _row(columns, line, free):
+            rows.append(row)
+        else:
+            torn.append(line)
+    (torn if columns else said).append(rest)
+    return Table(columns, tuple(rows), tuple(filter(str.strip, said)), tuple(filter(str.strip, torn)))
+
+
+def _row(columns: tuple[str, ...], line: str, free: str) -> dict[str, str] | None:
+    cells = line.split(",")
+    extra = len(cells) - len(columns)
+    if extra > 0 and free in columns:
+        at = columns.index(free)
+        cells[at : at + extra + 1] = [",".join(cells[at : at + extra + 1])]
+    if len(cells) != len(columns):
+        return None
+    return {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+
+
+def known(cell: str) -> str:
+    """A cell's text; nothing where it holds one of the many words for that, such as [Not Supported]."""
+    return "" if cell.lower() in NOTHING or (cell.startswith("[") and cell.endswith("]")) else cell
