@@ -73,7 +73,9 @@ class Settings(Schedule, frozen=True, kw_only=True):
             raise ValueError("directories must name at least one, such as [/ai/models]")
         for path in self.directories:
             if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
-                raise ValueError(f"directories must be absolute paths such as /ai/models, got {path!r}")
+                raise ValueError(
+                    f"directories must be absolute paths without .., such as /ai/models, got {path!r}"
+                )
         paths = [tidy(path) for path in self.directories]
         for path in paths:
             if paths.count(path) > 1:
