@@ -59,7 +59,7 @@ def _probe_links(domain: str, chain: tuple[Link, ...]) -> tuple[Link, ...]:
         Link("max", f'grid_probe_enabled{{BOX, probe="{domain}"}}', "== 0", words.ABSENT),
         Link("max", success, "== 0", words.CANNOT_TELL),
         *chain,
-        # A directory is a probe of its own: one that fails must hide neither another that is full, nor itself.
+        # A directory is a probe of its own: one that fails hides neither another that is full, nor itself.
         Link("min", success, "== 0", words.CANNOT_TELL),
         Link("max", stuck, "== 1", words.CANNOT_TELL),
         Link("max", success, "== 1", words.WELL),

@@ -31,10 +31,15 @@ def alerts(domains: str = ".*") -> build.AnnotationQuery:
 
 
 def exit_changes() -> build.AnnotationQuery:
-    """When Tor's exit changed; off at first, for there are many."""
+    """When Tor's exit changed: often."""
     times = f"grid_tor_exit_changed_timestamp_seconds{{{CHOSEN}}} * 1000"
-    mark = _mark("Exit changes", times, "super-light-blue").enable(enable=False)
+    mark = off_at_first(_mark("Exit changes", times, "super-light-blue"))
     return mark.title_format("New Tor exit").text_format("{{instance}}")
+
+
+def off_at_first(mark: build.AnnotationQuery) -> build.AnnotationQuery:
+    """Leaves a mark to be switched on, where there are too many to see anything else."""
+    return mark.enable(enable=False)
 
 
 def only_on(panel: Panel, mark: build.AnnotationQuery) -> build.AnnotationQuery:

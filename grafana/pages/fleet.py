@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from grafana import limits, words
+from grafana import limits, marks, words
 from grafana.alerts_table import firing_now
 from grafana.charts import timeline
 from grafana.health import DOMAINS, Domain
@@ -35,6 +35,7 @@ def page() -> Page:
     fleet.band(3, *figures())
     fleet.band(15, boxes())
     fleet.band(13, worst_over_time(), firing_now(across_boxes=True), widths=(15, 9))
+    fleet.mark(marks.off_at_first(marks.reboots()), marks.off_at_first(marks.alerts()))
     return fleet
 
 

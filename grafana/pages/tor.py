@@ -93,7 +93,7 @@ def answers() -> Panel:
     """Where the way out ends."""
     return timeline(
         "Answers",
-        "Does Tor carry a request, does the check page see Tor, is there a circuit, could we find out?",
+        "Whether Tor carries a request, the check page sees Tor, a circuit stands, the probe found out.",
         over_time("grid_tor_up{BOX}", "${who}carries"),
         over_time("grid_tor_is_tor{BOX}", "${who}is Tor"),
         over_time("grid_tor_circuit_established{BOX}", "${who}circuit"),

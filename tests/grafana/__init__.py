@@ -1,0 +1,1 @@
+"""Tests of the dashboards: what is generated, and what a real Prometheus says to it."""
