@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 from exporter import __version__, daemon, log, trial
-from exporter.config import ConfigError, Plan, discover, load
+from exporter.access.guard import Guard
+from exporter.config import Plan, discover, load
 from exporter.loop import watch_children_by_pidfd
 from exporter.probe import Box
+from exporter.site import ListenError, listen
+from exporter.strictyaml import ConfigError
 
 USAGE_ERROR = 2  # also for a configuration that can't be used
 
@@ -24,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         return int(options.run(options))
     except ConfigError as error:
         return _fail(f"configuration: {error}", USAGE_ERROR)
-    except daemon.StartError as error:
+    except ListenError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
         return 130
@@ -46,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
         "--config.file", dest="config", type=Path, metavar="FILE", help="default: what the box has"
     )
     parser.add_argument("--web.listen-address", dest="listen", default="127.0.0.1:10058", metavar="HOST:PORT")
+    parser.add_argument(
+        "--web.config.file", dest="web_config", type=Path, metavar="FILE", help="who may scrape"
+    )
     parser.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info")
     parser.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt")
     commands = parser.add_subparsers(title="commands (none of them: serve)", metavar="COMMAND")
@@ -65,8 +71,9 @@ async def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    listeners = daemon.listen(options.listen)
-    asyncio.run(daemon.serve(listeners, lambda: _plan(options)))
+    guard = Guard(options.web_config)
+    listeners = listen(options.listen)
+    asyncio.run(daemon.serve(listeners, guard, lambda: _plan(options)))
     return 0
 
 
@@ -74,6 +81,7 @@ def _check_config(options: argparse.Namespace) -> int:
     if options.config is None:
         raise ConfigError("check-config needs --config.file")
     plan = load(options.config, options.box)
+    Guard(options.web_config)
     sys.stdout.write(f"{options.config} is good: {len(plan.probes)} probes\n")
     return 0
 

@@ -1,4 +1,4 @@
-"""The configuration file: YAML, read strictly, every mistake one clear line with the place where it is."""
+"""The configuration file: which probes there are, read strictly."""
 
 from __future__ import annotations
 
@@ -10,29 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
-from exporter.probe import Box, Duration, Kind, Note, Probe
+from exporter import strictyaml
+from exporter.probe import Box, Duration, Note, Probe
 from exporter.probes import KINDS
+from exporter.strictyaml import ConfigError
 
-SIZE_LIMIT = 1024 * 1024
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
-DURATION = re.compile(
-    r"(?=\d)" + "".join(rf"(?:(\d+){unit})?" for unit in ("y", "w", "d", "h", r"m(?!s)", "s", "ms"))
-)
-PLAIN_WORDS = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "nothing",
-}
-
-
-class ConfigError(Exception):
-    """The configuration can't be used. Its text is one line for a person: where it is wrong, and how."""
+UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+# Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
+DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d+){unit}(?!s))?" for unit in UNITS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +42,7 @@ def load(path: Path, box: Box) -> Plan:
         ConfigError: it can't be read, is not what a configuration looks like, or names commands while anyone
             may write it.
     """
-    text = _read(path)
-    settings = parse(text)
+    settings = parse(strictyaml.read(path))
     if "commands" in settings and path.stat().st_mode & stat.S_IWOTH:
         raise ConfigError(f"{path} names commands and anyone may write it: chmod o-w {path}")
     off = Note("not in the configuration", f"add it under probes: in {path}")
@@ -79,16 +64,8 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         ConfigError: with the path of the mistake, such as ``probes.disk.ttl``.
     """
-    try:
-        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-        config = msgspec.convert(document, _Config, dec_hook=_decode)
-    except yaml.YAMLError as error:
-        raise ConfigError(_explain_yaml(error)) from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(_explain(str(error))) from error
-    except RecursionError as error:
-        raise ConfigError("it contains itself (a YAML alias inside its own anchor)") from error
-    return {name: it for name, it in msgspec.structs.asdict(config.probes).items() if it is not msgspec.UNSET}
+    probes = strictyaml.decode(text, _Config, _decode).probes
+    return {name: it for name, it in msgspec.structs.asdict(probes).items() if it is not msgspec.UNSET}
 
 
 def duration(text: object) -> Duration:
@@ -100,20 +77,8 @@ def duration(text: object) -> Duration:
     match = DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"expected a duration such as 60s, got {text!r}")
-    units = ("y", "w", "d", "h", "m", "s", "ms")
-    parts = zip(match.groups(), units, strict=True)
-    return Duration(sum(int(count) * UNITS[unit] for count, unit in parts if count))
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > SIZE_LIMIT:
-            raise ConfigError(f"{path} is larger than {SIZE_LIMIT // 1024} KiB: not a configuration")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text") from error
+    parts = zip(match.groups(), UNITS.values(), strict=True)
+    return Duration(sum(int(count) * unit for count, unit in parts if count))
 
 
 def _build(settings: Mapping[str, Any], box: Box) -> tuple[Probe, ...]:
@@ -127,59 +92,22 @@ def _build(settings: Mapping[str, Any], box: Box) -> tuple[Probe, ...]:
     return tuple(probes)
 
 
-def _probes_struct(kinds: tuple[Kind, ...]) -> type[msgspec.Struct]:
-    """The type of the ``probes`` key: a field for each kind, so that one list alone names them."""
-    fields = [(kind.name, kind.settings | msgspec.UnsetType, msgspec.UNSET) for kind in kinds]
-    return msgspec.defstruct("Probes", fields, forbid_unknown_fields=True, frozen=True)
+# The type of the `probes` key, a field for each kind: so that one list alone names them.
+_Probes = msgspec.defstruct(
+    "_Probes",
+    [(kind.name, kind.settings | msgspec.UnsetType, msgspec.UNSET) for kind in KINDS],
+    forbid_unknown_fields=True,
+    frozen=True,
+)
 
 
 class _Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file."""
 
-    probes: _probes_struct(KINDS)  # type: ignore[valid-type]
+    probes: _Probes  # type: ignore[valid-type]
 
 
 def _decode(kind: type, value: object) -> object:
     if kind is Duration:
         return duration(value)
     raise NotImplementedError(kind)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which however takes the last of two equal keys without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - its signature
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key.value!r} is given twice", problem_mark=key.start_mark
-                )
-            if isinstance(key.value, str):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _explain_yaml(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).replace("\n", " ")
-    return f"line {mark.line + 1}: {problem}" if mark else problem
-
-
-def _explain(message: str) -> str:
-    """Puts msgspec's message into a person's words, its path first: ``probes.disk.ttl: expected ...``."""
-    problem, _, path = message.partition(" - at `$")
-    path = path.rstrip("`").removeprefix(".")
-    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem, re.DOTALL):
-        return f"{path}{'.' if path else ''}{unknown[1]}: unknown key"
-    if missing := re.fullmatch(r"Object missing required field `(.*)`", problem):
-        return f"{path}{'.' if path else ''}{missing[1]}: missing"
-    problem = re.sub(r"`([^`]*)`", lambda types: _in_words(types[1]), problem)
-    problem = problem[:1].lower() + problem[1:]
-    if problem.endswith("got nothing"):
-        problem += " (write {} for its defaults)" if "a mapping" in problem else ""
-    return f"{path or 'the file'}: {problem}"
-
-
-def _in_words(types: str) -> str:
-    return " or ".join(PLAIN_WORDS.get(name, name) for name in types.split(" | "))

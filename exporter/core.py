@@ -6,10 +6,11 @@ import logging
 import time
 
 from exporter.cache import Cache
-from exporter.config import ConfigError, Plan
+from exporter.config import Plan
 from exporter.figures import OwnFigures, Reload
 from exporter.probes import KINDS
 from exporter.scrape import Scraper
+from exporter.strictyaml import ConfigError
 
 log = logging.getLogger(__name__)
 

@@ -7,18 +7,22 @@ import math
 from aiohttp import web
 
 from exporter import page
+from exporter.access.guard import Guard
 from exporter.core import Exporter
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 SPARE = 0.5  # seconds of Prometheus's own timeout that are left for the answer's way back
+BODY_LIMIT = 4096  # bytes; what is sent here is an ID at most
 PAGE_PATIENCE = 2.0  # seconds that a person waits for quick probes' figures
 
 
-def make_app(exporter: Exporter) -> web.Application:
-    """The application that serves this exporter."""
+def make_app(exporter: Exporter, guard: Guard | None = None) -> web.Application:
+    """The application that serves this exporter to whom the guard lets in (to everybody, without one)."""
     handlers = _Handlers(exporter)
-    app = web.Application()
+    app = web.Application(
+        middlewares=[guard.middleware] if guard and guard.configured else [], client_max_size=BODY_LIMIT
+    )
     app.router.add_get("/metrics", handlers.metrics)
     app.router.add_get("/", handlers.page)
     app.router.add_get("/-/healthy", handlers.healthy)

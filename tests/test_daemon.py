@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.daemon import StartError, listen
+from exporter.site import ListenError, listen
 from tests.daemon import daemon, free_port, run
 from tests.test_command import alive
 
@@ -86,7 +86,7 @@ def test_a_port_already_taken_is_one_clear_line() -> None:
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     """The error shows what an address looks like."""
-    with pytest.raises(StartError, match="expected host:port such as"):
+    with pytest.raises(ListenError, match="expected host:port such as"):
         listen(address)
 
 

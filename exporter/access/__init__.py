@@ -1,0 +1,1 @@
+"""Who may scrape: TLS, client certificates, passwords, tokens, by the exporter-toolkit's web-config.yml."""

@@ -1,0 +1,112 @@
+"""Whether a request's Authorization opens the door: passwords (bcrypt) and bearer tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import bcrypt
+
+from exporter.access.webconfig import BCRYPT
+from exporter.strictyaml import ConfigError
+
+REMEMBERED = 64  # passwords that were right lately
+LONGEST = 72  # bytes that bcrypt looks at; a longer password would be cut, so it is wrong
+TOKEN_LIMIT = 4096  # bytes of a token file
+
+
+class Credentials:
+    """Who may come in. Where there are neither users nor tokens, everybody may."""
+
+    def __init__(self, users: Mapping[str, str], tokens: Iterable[bytes]) -> None:
+        self._users = {name.encode(): password.encode() for name, password in users.items()}
+        self._tokens = [hashlib.sha256(token).digest() for token in tokens]
+        self._salt = os.urandom(32)
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._nobody = _hash_of_nobody(users.values())
+        # One at a time: who tries passwords by the thousand must not take the machine's cores.
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
+
+    @property
+    def needed(self) -> bool:
+        """Whether a request must bring any."""
+        return bool(self._users or self._tokens)
+
+    @property
+    def challenge(self) -> str:
+        """What WWW-Authenticate offers."""
+        offers = ["Basic"] if self._users else []
+        return ", ".join([*offers, "Bearer"] if self._tokens else offers)
+
+    async def open_to(self, authorization: str) -> bool:
+        """Whether this Authorization header's value is right."""
+        if not self.needed:
+            return True
+        scheme, _, value = authorization.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            return self._token_is_right(value.strip())
+        if scheme.lower() == "basic" and self._users:
+            return await self._password_is_right(value.strip())
+        return False
+
+    def _token_is_right(self, token: str) -> bool:
+        """Compares with every token whatever the outcome, by digest, so that time tells nothing."""
+        given = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        return sum([hmac.compare_digest(given, known) for known in self._tokens]) > 0
+
+    async def _password_is_right(self, value: str) -> bool:
+        try:
+            user, colon, password = base64.b64decode(value, validate=True).partition(b":")
+        except (binascii.Error, ValueError):
+            return False
+        known = self._users.get(user)
+        # The memory holds a keyed digest of name, hash and password together: it opens nothing elsewhere.
+        parts = b"".join(len(part).to_bytes(4) + part for part in (user, known or b"", password))
+        digest = hmac.digest(self._salt, parts, "sha256")
+        if digest in self._right:
+            self._right.move_to_end(digest)
+            return True
+        attempt = password if len(password) <= LONGEST and b"\0" not in password else b""
+        loop = asyncio.get_running_loop()
+        matches = await loop.run_in_executor(self._worker, bcrypt.checkpw, attempt, known or self._nobody)
+        if not (matches and known and colon and attempt == password):
+            return False
+        self._right[digest] = None
+        while len(self._right) > REMEMBERED:
+            self._right.popitem(last=False)
+        return True
+
+
+def _hash_of_nobody(hashes: Iterable[str]) -> bytes:
+    """A hash that no password has and that takes as long to check as the users' own.
+
+    An unknown user then costs the same work as a known one with a wrong password: no name can be guessed.
+    """
+    costs = [int(match[1]) for known in hashes if (match := BCRYPT.fullmatch(known))]
+    return bcrypt.gensalt(max(costs, default=4)) + b"." * 31
+
+
+def read_token(path: Path) -> bytes:
+    """The token in the file, without the blanks around it.
+
+    Raises:
+        ConfigError: it can't be read, is empty, or is no token.
+    """
+    try:
+        with path.open("rb") as file:
+            token = file.read(TOKEN_LIMIT + 1).strip()
+    except OSError as error:
+        raise ConfigError(f"the token file {path} can't be read: {error.strerror}") from error
+    if not token:
+        raise ConfigError(f"the token file {path} is empty")
+    if len(token) > TOKEN_LIMIT or not token.isascii() or any(byte <= 0x20 for byte in token):  # noqa: PLR2004 - blanks
+        raise ConfigError(f"the token file {path} does not hold one token: a word of printable ASCII")
+    return token

@@ -1,0 +1,135 @@
+"""Stands before every request: the web-config in force, read again when it changes."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from exporter.access import tls
+from exporter.access.credentials import Credentials, read_token
+from exporter.access.webconfig import load
+from exporter.strictyaml import ConfigError
+
+log = logging.getLogger(__name__)
+
+OPEN_PATHS = ("/-/healthy", "/-/ready")  # they say nothing but that
+OWN_DOOR = "/-/aide/"  # what lies below has a token of its own, and a request carries one Authorization
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Marks = tuple[tuple[Path, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One reading of the web-config with everything that it names, ready for use.
+
+    marks: what the files looked like just before they were read.
+    """
+
+    credentials: Credentials
+    context: ssl.SSLContext | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    marks: Marks = ()
+
+
+def read_rules(path: Path) -> Rules:
+    """Reads the web-config and all files that it names.
+
+    Raises:
+        ConfigError: any of it can't be used.
+    """
+    own_mark = _marks([path])
+    config, directory = load(path), path.parent
+    tokens = [directory / name for name in config.bearer_token_files]
+    tls_config = config.tls_server_config
+    marks = own_mark + _marks([*tokens, *(tls.files(tls_config, directory) if tls_config else ())])
+    return Rules(
+        Credentials(config.basic_auth_users, [read_token(token) for token in tokens]),
+        tls.server_context(tls_config, directory) if tls_config else None,
+        {name: value for name, value in config.http_server_config.headers.items() if value},
+        marks,
+    )
+
+
+class Guard:
+    """The rules in force. Without a web-config everybody may come in."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.rules = read_rules(path) if path else Rules(Credentials({}, []))
+        self._seen = self.rules.marks
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a web-config at all."""
+        return self._path is not None
+
+    @property
+    def protects(self) -> bool:
+        """Whether anything keeps strangers out."""
+        context = self.rules.context
+        return self.rules.credentials.needed or (
+            context is not None and context.verify_mode == ssl.CERT_REQUIRED
+        )
+
+    def refresh(self) -> bool:
+        """Takes changed files into force; faulty ones are logged once and leave everything as it was.
+
+        Returns whether other rules are in force now.
+        """
+        marks = _marks(path for path, _ in self._seen)
+        if self._path is None or marks == self._seen:
+            return False
+        self._seen = marks
+        try:
+            self.rules = read_rules(self._path)
+        except ConfigError as error:
+            log.error("the web configuration was not taken, the one before stays in force: %s", error)  # noqa: TRY400
+            return False
+        self._seen = self.rules.marks
+        log.info("the web configuration was read again")
+        return True
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Lets a request through when it may come in, and puts the configured headers on every answer."""
+        rules, path = self.rules, request.path
+        try:
+            if (
+                path in OPEN_PATHS
+                or path.startswith(OWN_DOOR)
+                or await rules.credentials.open_to(_given(request))
+            ):
+                response = await handler(request)
+            else:
+                challenge = {"WWW-Authenticate": rules.credentials.challenge}
+                response = web.Response(status=401, text="Unauthorized\n", headers=challenge)
+        except web.HTTPException as error:
+            error.headers.update(rules.headers)
+            raise
+        response.headers.update(rules.headers)
+        return response
+
+
+def _given(request: web.Request) -> str:
+    """The request's Authorization; none where it brings several, which servers read differently."""
+    values = request.headers.getall("Authorization", [])
+    return values[0] if len(values) == 1 else ""
+
+
+def _marks(paths: Iterable[Path]) -> Marks:
+    """What changes when a file is replaced or written anew, or when a link leads elsewhere."""
+    return tuple((path, _mark(path)) for path in paths)
+
+
+def _mark(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return error.errno
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

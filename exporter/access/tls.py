@@ -1,0 +1,116 @@
+"""The server's TLS context, from a web-config's names, which are Go's."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exporter.access.webconfig import TlsConfig
+from exporter.strictyaml import ConfigError
+
+VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+# Go's names of the suites that it holds secure, and OpenSSL's. TLS 1.3's are always on, in both worlds.
+SUITES = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+SUITES_13 = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+DEFAULT_SUITES = [name for go, name in SUITES.items() if "_CBC_" not in go]
+CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1"}
+
+
+def server_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
+    """The context for this configuration; relative paths start at ``directory``.
+
+    Raises:
+        ConfigError: a name that can't be had here, or a certificate, key or CA that can't be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _version("min_version", tls.min_version)
+    context.maximum_version = _version("max_version", tls.max_version)
+    if context.minimum_version > context.maximum_version:
+        raise ConfigError("tls_server_config: min_version is above max_version")
+    context.set_ciphers(":".join(_suites(tls.cipher_suites)))
+    _set_curve(context, tls.curve_preferences)
+    if not tls.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    _load(context, tls, directory)
+    return context
+
+
+def files(tls: TlsConfig, directory: Path) -> list[Path]:
+    """The files whose change makes another context."""
+    return [directory / name for name in (tls.cert_file, tls.key_file, tls.client_ca_file) if name]
+
+
+def _version(key: str, name: str) -> ssl.TLSVersion:
+    version = VERSIONS.get(name)
+    if version is None:
+        raise ConfigError(f"tls_server_config.{key}: expected {' or '.join(VERSIONS)}, got {name!r}")
+    return version
+
+
+def _suites(names: list[str]) -> list[str]:
+    for name in names:
+        if name not in SUITES and name not in SUITES_13:
+            raise ConfigError(f"tls_server_config.cipher_suites: {name!r} is not supported here")
+    return [SUITES[name] for name in names if name in SUITES] or DEFAULT_SUITES
+
+
+def _set_curve(context: ssl.SSLContext, names: list[str]) -> None:
+    if not names:
+        return
+    if len(names) > 1 or names[0] not in CURVES:
+        one = ", ".join(CURVES)
+        raise ConfigError(
+            f"tls_server_config.curve_preferences: expected one of {one}, got {', '.join(names)}"
+        )
+    context.set_ecdh_curve(CURVES[names[0]])
+
+
+def _load(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
+    try:
+        with (
+            _path(tls.cert, tls.cert_file, directory) as cert,
+            _path(tls.key, tls.key_file, directory) as key,
+        ):
+            context.load_cert_chain(cert, key, password="")  # an encrypted key fails; nobody is asked
+        if tls.client_auth_type == "RequireAndVerifyClientCert":
+            with _path(tls.client_ca, tls.client_ca_file, directory) as ca:
+                context.load_verify_locations(ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"tls_server_config: the certificates can't be used: {error.reason or error}"
+        ) from error
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise ConfigError(f"tls_server_config: {place}{error.strerror}") from error
+
+
+@contextmanager
+def _path(text: str, name: str, directory: Path) -> Iterator[Path]:
+    """The path of a file with this text, which OpenSSL wants; never on a disk, since a key may be in it."""
+    if not text:
+        path = directory / name
+        path.open("rb").close()  # for an error that names the file
+        yield path
+        return
+    descriptor = os.memfd_create("grid-exporter", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

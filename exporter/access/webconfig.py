@@ -1,0 +1,133 @@
+"""The exporter-toolkit's web-config.yml, so that files written for other exporters work here.
+
+What can't be had here is refused by name rather than ignored: a protection that somebody believes in must not
+be missing without a word. One key is added, ``bearer_token_files``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from exporter import strictyaml
+from exporter.strictyaml import ConfigError
+
+BCRYPT = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}")
+HEADERS = (
+    "Content-Security-Policy",
+    "Strict-Transport-Security",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+    "X-XSS-Protection",
+)
+HEADER_VALUES = {"X-Content-Type-Options": {"", "nosniff"}, "X-Frame-Options": {"", "deny", "sameorigin"}}
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A mapping whose every key is known."""
+
+
+class TlsConfig(Strict, frozen=True):
+    """``tls_server_config``; names as Go has them. Paths are relative to the file's own directory."""
+
+    cert_file: str = ""
+    key_file: str = ""
+    cert: str = ""
+    key: str = ""
+    client_auth_type: str = ""
+    client_ca_file: str = ""
+    client_ca: str = ""
+    client_allowed_sans: list[str] = []
+    cipher_suites: list[str] = []
+    curve_preferences: list[str] = []
+    min_version: str = "TLS12"
+    max_version: str = "TLS13"
+    prefer_server_cipher_suites: bool = True
+
+
+class HttpConfig(Strict, frozen=True):
+    """``http_server_config``. HTTP/2 is an offer that a client need not take; here it is not made."""
+
+    http2: bool = True
+    headers: dict[str, str] = {}
+
+
+class WebConfig(Strict, frozen=True):
+    """The whole file."""
+
+    tls_server_config: TlsConfig | None = None
+    http_server_config: HttpConfig = HttpConfig()
+    basic_auth_users: dict[str, str] = {}
+    bearer_token_files: list[str] = []
+    rate_limit: dict[str, object] | None = None
+
+
+def load(path: Path) -> WebConfig:
+    """Reads and checks the file.
+
+    Raises:
+        ConfigError: it can't be read, or holds what is wrong or can't be had here.
+    """
+    return parse(strictyaml.read(path))
+
+
+def parse(text: str) -> WebConfig:
+    """The configuration in the text; an empty one protects nothing.
+
+    Raises:
+        ConfigError: with the path of the mistake.
+    """
+    config = strictyaml.decode(text, WebConfig) if text.strip() else WebConfig()
+    if config.rate_limit is not None:
+        raise ConfigError("rate_limit: not supported here (connections are limited; a storm costs little)")
+    for name, value in config.http_server_config.headers.items():
+        _check_header(name, value)
+    for user, password in config.basic_auth_users.items():
+        _check_user(user, password)
+    if config.tls_server_config is not None:
+        _check_tls(config.tls_server_config)
+    return config
+
+
+def _check_header(name: str, value: str) -> None:
+    where = f"http_server_config.headers.{name}"
+    if name not in HEADERS:
+        raise ConfigError(f"{where}: can't be configured; these can: {', '.join(HEADERS)}")
+    allowed = HEADER_VALUES.get(name)
+    if allowed is not None and value.lower() not in allowed:
+        raise ConfigError(f"{where}: expected {' or '.join(sorted(allowed - {''}))}, got {value!r}")
+    if not value.isprintable():
+        raise ConfigError(f"{where}: holds a character that no header may hold")
+
+
+def _check_user(user: str, password: str) -> None:
+    if ":" in user or not user:
+        raise ConfigError(f"basic_auth_users: {user!r} can't be a user's name: it is empty or holds a colon")
+    if not BCRYPT.fullmatch(password):
+        raise ConfigError(f"basic_auth_users.{user}: expected a bcrypt hash (htpasswd -nBC 10 {user})")
+
+
+def _check_tls(tls: TlsConfig) -> None:
+    where = "tls_server_config"
+    for name in ("cert", "key", "client_ca"):
+        if getattr(tls, name) and getattr(tls, f"{name}_file"):
+            raise ConfigError(f"{where}: {name} and {name}_file exclude each other")
+    for name in ("cert", "key"):
+        if not (getattr(tls, name) or getattr(tls, f"{name}_file")):
+            raise ConfigError(f"{where}: {name} or {name}_file is missing")
+    has_ca = bool(tls.client_ca or tls.client_ca_file)
+    if tls.client_auth_type not in {"", "NoClientCert", "RequireAndVerifyClientCert"}:
+        known = "NoClientCert or RequireAndVerifyClientCert"
+        raise ConfigError(f"{where}.client_auth_type: expected {known}, got {tls.client_auth_type!r}")
+    if tls.client_auth_type == "RequireAndVerifyClientCert" and not has_ca:
+        raise ConfigError(f"{where}: client certificates are required, but client_ca_file is missing")
+    if tls.client_auth_type != "RequireAndVerifyClientCert" and has_ca:
+        raise ConfigError(
+            f"{where}: there is a client_ca_file, but client_auth_type does not require certificates"
+        )
+    if tls.client_allowed_sans:
+        raise ConfigError(
+            f"{where}.client_allowed_sans: not supported here; have a CA of its own for scrapers"
+        )

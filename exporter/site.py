@@ -1,0 +1,147 @@
+"""Where the exporter listens: sockets, TLS, and limits so that a crowd shuts nobody out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import socket
+import ssl
+from collections.abc import Callable
+
+from aiohttp import web
+
+from exporter.access.guard import Guard
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+HIGHEST_PORT = 65535
+MOST_CONNECTIONS = 256  # then the oldest makes room: Prometheus's own scrape always gets in
+HEAD_SECONDS = 20.0  # that a request's head may take, and that an idle connection is kept
+UNREAD_SECONDS = 30.0  # that an answer may lie unread before the connection is dropped
+LOOK_EVERY = 2.0  # seconds between looks at whether the web-config has changed
+
+
+class ListenError(Exception):
+    """There is no listening there. Its text says why, and what to do."""
+
+
+def listen(address: str) -> list[socket.socket]:
+    """Sockets listening on ``host:port``, ``[ipv6]:port`` or ``:port`` (every address).
+
+    Raises:
+        ListenError: it is no address, is taken, or may not be had.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > HIGHEST_PORT:
+        raise ListenError(
+            f"--web.listen-address: expected host:port such as 127.0.0.1:10058, got {address!r}"
+        )
+    name = host.removeprefix("[").removesuffix("]") or None
+    try:
+        places = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [_listen_at(family, place) for family, _, _, _, place in dict.fromkeys(places)]
+    except OSError as error:
+        hint = "; is another exporter running? (ss -ltnp)" if error.errno == errno.EADDRINUSE else ""
+        raise ListenError(f"can't listen on {address}: {error.strerror or error}{hint}") from error
+
+
+def _listen_at(family: int, place: tuple[object, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(place)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def raise_descriptor_limit() -> None:
+    """Allows as many open files as the hard limit does: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Site:
+    """Serves an application on sockets that are already listening."""
+
+    def __init__(self, app: web.Application, listeners: list[socket.socket], guard: Guard) -> None:
+        self._listeners = listeners
+        self._guard = guard
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=HEAD_SECONDS, shutdown_timeout=1.0
+        )
+        self._servers: list[asyncio.Server] = []
+
+    @property
+    def url(self) -> str:
+        """Where a person on this machine finds it."""
+        host, port = self._listeners[0].getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+        scheme = "https" if self._guard.rules.context else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    async def start(self) -> None:
+        """Begins to answer."""
+        raise_descriptor_limit()
+        await self._runner.setup()
+        await self._accept(self._guard.rules.context)
+        local = all(_is_loopback(listener) for listener in self._listeners)
+        if not local and not self._guard.protects:
+            log.warning("everybody who reaches this address may read everything: see --web.config.file")
+
+    async def watch(self) -> None:
+        """Takes a changed web-config into force; new connections then get its TLS."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            before = self._guard.rules.context
+            if self._guard.refresh() and (before or self._guard.rules.context):
+                await self._accept(self._guard.rules.context)
+
+    async def stop(self) -> None:
+        """Stops listening and ends the connections."""
+        for accepting in self._servers:
+            accepting.close()
+        await self._runner.cleanup()
+
+    async def _accept(self, context: ssl.SSLContext | None) -> None:
+        """Has new connections made with this context; those that there are go on."""
+        loop, server, before = asyncio.get_running_loop(), self._runner.server, self._servers
+        if server is None:
+            raise RuntimeError("the application is not set up")
+        handshake = HEAD_SECONDS / 2 if context else None
+        self._servers = [
+            await loop.create_server(
+                limited(server), sock=s.dup(), ssl=context, ssl_handshake_timeout=handshake
+            )
+            for s in self._listeners
+        ]
+        for accepting in before:
+            accepting.close()
+
+
+def limited(server: web.Server) -> Callable[[], asyncio.Protocol]:
+    """Makes the server's connections; where there are too many, the oldest is dropped for the new one."""
+
+    def connect() -> asyncio.Protocol:
+        connections = server.connections
+        for oldest in connections[: max(0, len(connections) + 1 - MOST_CONNECTIONS)]:
+            if oldest.transport is not None:
+                oldest.transport.abort()
+        return server()
+
+    return connect
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    host = str(listener.getsockname()[0])
+    return host.startswith("127.") or host == "::1"

@@ -1,0 +1,106 @@
+"""YAML into typed values, every mistake one line that begins with its path: for both configuration files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+T = TypeVar("T")
+
+SIZE_LIMIT = 1024 * 1024
+PLAIN_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "nothing",
+}
+
+
+class ConfigError(Exception):
+    """A configuration can't be used. Its text is one line for a person: where it is wrong, and how."""
+
+
+def read(path: Path) -> str:
+    """The file's text.
+
+    Raises:
+        ConfigError: it can't be read, is absurdly large, or is not UTF-8.
+    """
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise ConfigError(f"{path} is larger than {SIZE_LIMIT // 1024} KiB: not a configuration")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text") from error
+
+
+def decode(text: str, kind: type[T], hook: Callable[[type, Any], Any] | None = None) -> T:
+    """The text as a value of this type; unknown keys, keys given twice and wrong types are refused.
+
+    Args:
+        text: YAML.
+        kind: what to make of it.
+        hook: makes values of types that msgspec doesn't know; raises ValueError.
+
+    Raises:
+        ConfigError: with the path of the mistake, such as ``probes.disk.ttl``.
+    """
+    try:
+        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        return msgspec.convert(document, kind, dec_hook=hook)
+    except yaml.YAMLError as error:
+        raise ConfigError(_explain_yaml(error)) from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error))) from error
+    except ValueError as error:  # a date that is none, say
+        raise ConfigError(str(error)) from error
+    except RecursionError as error:
+        raise ConfigError("it contains itself (a YAML alias inside its own anchor)") from error
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, which however takes the last of two equal keys without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - its signature
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key.value, str):
+                if key.value in seen:
+                    problem = f"{key.value!r} is given twice"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _explain_yaml(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).replace("\n", " ")
+    return f"line {mark.line + 1}: {problem}" if mark else problem
+
+
+def _explain(message: str) -> str:
+    """Puts msgspec's message into a person's words, its path first: ``probes.disk.ttl: expected ...``."""
+    problem, _, path = message.partition(" - at `$")
+    path = path.rstrip("`").removeprefix(".")
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem, re.DOTALL):
+        return f"{path}{'.' if path else ''}{unknown[1]}: unknown key"
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", problem):
+        return f"{path}{'.' if path else ''}{missing[1]}: missing"
+    problem = re.sub(r"`([^`]*)`", lambda types: _in_words(types[1]), problem)
+    if problem.startswith("Expected a mapping") and problem.endswith("got nothing"):
+        problem += " (write {} for its defaults)"
+    return f"{path or 'the file'}: {problem[:1].lower()}{problem[1:]}"
+
+
+def _in_words(types: str) -> str:
+    return " or ".join(PLAIN_WORDS.get(name, name) for name in types.split(" | "))
