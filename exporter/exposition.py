@@ -44,7 +44,10 @@ def _escape(char: str) -> str:
 
 
 def render(families: Iterable[Metric]) -> dict[str, Rendered]:
-    """Renders each family; a second sample of one series is dropped, it would spoil the scrape."""
+    """Renders each family, by the name it is printed under: a counter's has ``_total``.
+
+    A second sample of one series is dropped, it would spoil the scrape.
+    """
     rendered: dict[str, Rendered] = {}
     for family in families:
         unique: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
@@ -54,7 +57,8 @@ def render(families: Iterable[Metric]) -> dict[str, Rendered]:
         whole = Metric(family.name, clean(family.documentation), family.type, family.unit)
         whole.samples = list(unique.values())
         help_line, type_line, samples = generate_latest(_registry(whole)).split(b"\n", 2)
-        rendered[family.name] = Rendered(help_line + b"\n" + type_line + b"\n", samples)
+        name = type_line.split()[2].decode()
+        rendered[name] = Rendered(help_line + b"\n" + type_line + b"\n", samples)
     return rendered
 
 
@@ -67,7 +71,8 @@ def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
     """One body from several runs' families.
 
     A family that several runs have (a directory each) comes out under one header. The same series in two of
-    them (two directories on one file system) comes out once, as the first has it.
+    them (two directories on one file system) comes out once, as the first has it. Where their types differ
+    (two commands that don't know of each other) the first's stands and the other's samples are left out.
     """
     together: dict[str, list[Rendered]] = {}
     for part in parts:
@@ -84,9 +89,18 @@ def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
 
 
 def _merge(families: list[Rendered]) -> bytes:
-    """The families' sample lines, each series once. The last blank ends the series' name."""
+    """The sample lines of those that have the first's type, each series once.
+
+    The last blank of a line ends the series' name.
+    """
     lines: dict[bytes, bytes] = {}
     for family in families:
+        if _type(family) != _type(families[0]):
+            continue
         for line in family.samples.splitlines(keepends=True):
             lines.setdefault(line.rpartition(b" ")[0], line)
     return b"".join(lines.values())
+
+
+def _type(family: Rendered) -> bytes:
+    return family.header.split(b"\n")[1]

@@ -40,6 +40,22 @@ def test_a_series_found_twice_comes_out_once() -> None:
     ]
 
 
+def test_a_counter_and_a_gauge_of_its_bare_name_are_two() -> None:
+    """A counter's name lacks its _total until it is printed; the printed name tells families apart."""
+    gauge, counter = Metric("x", "A gauge.", "gauge"), Metric("x", "A counter.", "counter")
+    gauge.add_sample("x", {}, 1)
+    counter.add_sample("x_total", {}, 2)
+    assert list(render([gauge, counter])) == ["x", "x_total"]
+
+
+def test_a_family_of_another_type_is_left_out() -> None:
+    """Under one header there can be samples of one type only: those of the first that has the name."""
+    other = Metric("grid_x", "Another x.", "unknown")
+    other.add_sample("grid_x", {"name": "z"}, 1)
+    body = join([render([family(("a", 1))]), render([other]), render([family(("b", 2))])]).decode()
+    assert body.splitlines()[1:] == ["# TYPE grid_x gauge", 'grid_x{name="a"} 1.0', 'grid_x{name="b"} 2.0']
+
+
 def test_hostile_names_stay_apart_and_readable() -> None:
     """Raw bytes, control characters and NUL become visible escapes; printable text of any script stays."""
     assert clean("a\udcffb") == r"a\xffb"
