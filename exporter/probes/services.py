@@ -84,19 +84,7 @@ UNIT_PROPERTIES = (
     *("MemoryCurrent", "CPUUsageNSec"),
     *("LastTriggerUSec", "NextElapseUSecRealtime", "NextElapseUSecMonotonic"),
 )
-TYPES = (
-    "service",
-    "socket",
-    "timer",
-    "path",
-    "mount",
-    "automount",
-    "swap",
-    "target",
-    "slice",
-    "scope",
-    "device",
-)
+TYPE = re.compile(r"\.(service|socket|timer|path|mount|automount|swap|target|slice|scope|device)$")
 NAME = re.compile(r"(?!\.\w+$)[A-Za-z0-9:_.\\@*?\[\]!-]{1,255}")
 PATTERN = re.compile(r"[*?\[]")
 
@@ -133,8 +121,7 @@ class Settings(Schedule, frozen=True):
 
 def full_name(name: str) -> str:
     """The name with its type, as systemctl completes it; a pattern stays as it is."""
-    typed = name.rpartition(".")[2] in TYPES
-    return name if typed or PATTERN.search(name) else f"{name}.service"
+    return name if TYPE.search(name) or PATTERN.search(name) else f"{name}.service"
 
 
 def parse(manager: str, units: str, categories: Categories, booted: float) -> Samples:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from exporter.exposition import join, render
 from exporter.families import Samples
 from exporter.probe import Box, Note, ProbeError
-from exporter.probes import systemctl
 from exporter.probes.services import KIND, STATES, Categories, Settings, build, discover, parse
 
 CAPTURES = Path(__file__).parents[1] / "captures" / "systemd"
@@ -215,23 +214,6 @@ def test_next_trigger_is_the_sooner() -> None:
 def test_stopped_timer_has_no_next_trigger() -> None:
     """What is left of a stopped timer's plan is no plan."""
     assert timer(ActiveState="inactive", NextElapseUSecRealtime="Mon 2026-11-23 01:27:28 UTC") == []
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("1h 24min 55.073746s", 5095.073746),
-        ("1y 1month 1w 1d", 31557600 + 2629800 + 604800 + 86400),
-        ("5ms 3us", 0.005003),
-        *(
-            (text, None)
-            for text in ("", "0", "infinity", "n/a", "1h 2parsecs", "1h-2min", "٣s", "9" * 5000 + "s")
-        ),
-    ],
-)
-def test_span(text: str, seconds: float | None) -> None:
-    """Spans are added up from all of systemd's units; what is none is None."""
-    assert systemctl.span(text) == (pytest.approx(seconds) if seconds else None)
 
 
 @pytest.mark.parametrize(
