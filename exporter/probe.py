@@ -98,6 +98,7 @@ class Box:
     """The machine that is looked at, and what one probe leaves for another.
 
     container_names: a container's full id to its name, left by the containers probe for the GPU's.
+    command_types: the types of the families that each command printed, the commands in the order written.
     """
 
     proc: Path = Path("/proc")
@@ -105,6 +106,7 @@ class Box:
     root: Path = Path("/")
     state: Path | None = field(default_factory=_state_directory)
     container_names: dict[str, str] = field(default_factory=dict)
+    command_types: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
