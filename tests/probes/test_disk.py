@@ -5,7 +5,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-
 from exporter.config import parse as parse_config
 from exporter.probe import Box, Duration, Note, ProbeError, Result, Schedule
 from exporter.probes import disk
