@@ -61,11 +61,7 @@ class Engine:
 
     def wait(self, name: str, what: Callable[[Any], bool]) -> None:
         """Waits until what `inspect` says of a container is so."""
-        until = time.monotonic() + PATIENCE
-        while not what(said := json.loads(self("inspect", "--type", "container", name))[0]):
-            if time.monotonic() > until:
-                raise TimeoutError(f"{name} stays {said['State']}")
-            time.sleep(0.02)
+        until(lambda: what(json.loads(self("inspect", "--type", "container", name))[0]))
 
     def remove(self, *names: str) -> None:
         """Removes these containers, running or not; without a name every one there is."""
@@ -109,7 +105,7 @@ def dockerd(tool: str = "docker") -> Iterator[Docker]:
             argv=argv, options=("--network=none",), removal=("--force",), socket=socket, daemon=daemon
         )
         try:
-            _wait_for(docker)
+            until(lambda: _answers(docker))
             docker.build(IMAGE)
             yield docker
         finally:
@@ -150,23 +146,48 @@ def _directory() -> Iterator[Path]:
     try:
         yield directory
     finally:
+        # What Podman starts at a container's end may still be about, and mount its storage anew.
+        until(lambda: not processes(f"{directory}/"))
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for mount in reversed([mount for mount in mounts if mount.startswith(f"{directory}/")]):
             subprocess.run(["umount", "--lazy", mount], check=False)
         shutil.rmtree(directory)
 
 
-def _wait_for(docker: Docker) -> None:
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            docker("version")
-        except RuntimeError:
-            if docker.daemon.poll() is not None or time.monotonic() > until:
-                raise RuntimeError((docker.socket.parent / "log").read_text()[-2000:]) from None
-            time.sleep(0.02)
-        else:
-            return
+def processes(word: str) -> list[str]:
+    """The command lines, as far as they have not just ended, that hold this word."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if word in line]
+
+
+def until(what: Callable[[], object]) -> None:
+    """Waits for what another process does.
+
+    Raises:
+        TimeoutError: it doesn't.
+    """
+    end = time.monotonic() + PATIENCE
+    while not what():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+def _answers(docker: Docker) -> bool:
+    """Whether the daemon is ready.
+
+    Raises:
+        RuntimeError: it has ended, with the end of its log.
+    """
+    if docker.daemon.poll() is not None:
+        raise RuntimeError((docker.socket.parent / "log").read_text()[-2000:])
+    try:
+        return bool(docker("version"))
+    except RuntimeError:
+        return False
 
 
 def _stop(docker: Docker) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from exporter.probe import Box, ProbeError
 from exporter.probes.containers import look
 from tests.real.container_world import in_every_state, in_states_of_docker
-from tests.real.dockerd import FOR_EVER, Docker, dockerd
+from tests.real.dockerd import FOR_EVER, Docker, dockerd, processes, until
 from tests.series import series
 
 pytestmark = pytest.mark.real("dockerd", "docker", "busybox")
@@ -76,7 +76,7 @@ async def test_every_state_and_health(world: Docker, tool: str) -> None:
     assert now[on("oom_killed", "oom")] == 1
     assert now[on("memory_limit_bytes", "plain")] == 64 * 1024 * 1024
     assert now[on("restarts_total", "crashing")] >= 5
-    assert now[on("created_timestamp_seconds", "created")] == pytest.approx(time.time(), abs=120)
+    assert now[on("created_timestamp_seconds", "created")] == pytest.approx(time.time(), abs=600)
     assert on("started_timestamp_seconds", "created") not in now
     assert on("exit_code", "plain") not in now
 
@@ -165,19 +165,8 @@ async def test_frozen_daemon(docker: Docker) -> None:
     with docker.frozen():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(look(docker.argv, Box()), 0.5)
-        assert not clients_of(docker)
+        assert not processes(" ".join(docker.argv))
     assert (await found(docker.argv))["grid_container_engine_up"] == 1
-
-
-def clients_of(docker: Docker) -> list[str]:
-    """The processes of the tool that talk, or wait to talk, to this daemon."""
-    lines = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            lines.append(process.read_text().replace("\0", " "))
-        except OSError:
-            continue  # it has just ended
-    return [line for line in lines if " ".join(docker.argv) in line]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -257,38 +246,27 @@ def statistics(docker: Docker, name: str) -> Any:
     return answer
 
 
+def shown_by_docker_stats(docker: Docker, name: str) -> list[float]:
+    """A container's memory and its limit in bytes, as `docker stats` shows them."""
+    units = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+    shown = docker("stats", "--no-stream", "--format", "{{.MemUsage}}", name).split(" / ")
+    return [float(amount[:-3]) * units[amount[-3:]] for amount in shown]
+
+
 async def test_figures_of_docker_stats(docker: Docker) -> None:
     """Processor time and memory are those of `docker stats`; the container is paused to keep them still."""
     work = (
-        "dd if=/dev/zero of=/file bs=1M count=8; n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done; echo done"
+        "dd if=/dev/zero of=/file bs=1M count=32; n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done; echo done"
     )
     docker.start("worker", "sh", "-c", f"{work}; sleep 1000000", options=["--memory=256m"])
-    await until(lambda: "done" in docker("logs", "worker"))
+    until(lambda: "done" in docker("logs", "worker"))
     docker("pause", "worker")
     now = await found(docker.argv)
     theirs = statistics(docker, "worker")
-    assert now[on("cpu_seconds_total", "worker")] == pytest.approx(
-        theirs["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
-    )
-    memory = theirs["memory_stats"]
-    cache = memory["stats"].get("total_inactive_file", memory["stats"].get("inactive_file"))
-    assert cache > 4 * 1024 * 1024
-    assert now[on("memory_bytes", "worker")] == memory["usage"] - cache
-    shown, limit = docker("stats", "--no-stream", "--format", "{{.MemUsage}}", "worker").split(" / ")
-    assert shown == in_binary_units(now[on("memory_bytes", "worker")])
-    assert limit == in_binary_units(now[on("memory_limit_bytes", "worker")])
-
-
-async def until(what: Callable[[], bool]) -> None:
-    """Waits for what another process does; the test's own timeout ends it."""
-    while not what():
-        await asyncio.sleep(0.02)
-
-
-def in_binary_units(amount: float) -> str:
-    """An amount of bytes as `docker stats` shows it: four digits and a unit."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.4g}{unit}"
-        amount /= 1024
-    return f"{amount:.4g}TiB"
+    seconds = theirs["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+    assert now[on("cpu_seconds_total", "worker")] == pytest.approx(seconds, rel=1e-3)
+    # Of the 32 MiB of file that it wrote and nobody reads little counts; the kernel's own part still moves.
+    memory, limit = shown_by_docker_stats(docker, "worker")
+    assert theirs["memory_stats"]["usage"] - memory > 16 * 2**20
+    assert now[on("memory_bytes", "worker")] == pytest.approx(memory, abs=2**20)
+    assert now[on("memory_limit_bytes", "worker")] == limit
