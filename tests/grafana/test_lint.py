@@ -215,7 +215,7 @@ def test_target_counter_agg() -> None:
 
 
 def test_no_zero_where_nothing_is_known() -> None:
-    """A number from vector() would turn "unknown" into a healthy zero; only severities are ranked with one."""
+    """A number from vector() would turn "unknown" into a healthy zero; only severities have one."""
     made_up = {target.panel for target in targets() if "vector(" in target.expr}
     assert made_up == {"Firing now"}
 

@@ -1,0 +1,215 @@
+"""What each state's code takes, and what is not quite enough for it, as a real Prometheus computes it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from grafana import words
+from grafana.conditions import CONDITIONS
+from grafana.health import DOMAINS, health
+from grafana.words import STATES, State
+from prometheus import thresholds as t
+
+BOX = 'job="grid", instance="atlas"'
+LENGTH = 480  # minutes of samples
+NOW = LENGTH * 60
+
+# Series without job and instance, and their value, or values in promtool's notation; None: no such series.
+Samples = dict[str, float | str | None]
+
+
+class Case(NamedTuple):
+    """What a box tells instead of being well, and the state that follows."""
+
+    domain: str
+    tells: Samples
+    state: State | None
+
+
+WELL: dict[str, Samples] = {
+    "gpu": {
+        "grid_gpus": 2,
+        'grid_gpu_temperature_celsius{gpu="0"}': 40,
+        'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS - 1,
+        'grid_gpu_throttle_active{gpu="0", reason="sw_power_cap"}': 1,
+        'grid_gpu_throttle_active{gpu="0", reason="hw_slowdown"}': 0,
+        'grid_gpu_ecc_errors_total{gpu="0", kind="corrected"}': 5,
+        'grid_gpu_ecc_errors_total{gpu="0", kind="uncorrected"}': 0,
+        'grid_gpu_memory_used_bytes{gpu="0"}': 97,
+        'grid_gpu_memory_total_bytes{gpu="0"}': 100,
+    },
+    "host": {
+        "grid_memory_available_bytes": 10,
+        "grid_memory_total_bytes": 100,
+        'grid_pressure_stalled_seconds_total{resource="memory"}': "0+5x480",
+        'grid_pressure_stalled_seconds_total{resource="io"}': "0+50x480",
+    },
+    "disk": {
+        'grid_filesystem_avail_bytes{mountpoint="/"}': 100,
+        'grid_filesystem_size_bytes{mountpoint="/"}': 1000,
+        'grid_directory_scan_errors{path="/ai"}': 0,
+    },
+    "tor": {"grid_tor_up": 1, "grid_tor_is_tor": 1},
+    "containers": {
+        "grid_container_engine_up": 1,
+        'grid_container_state{container="web", state="exited"}': 0,
+        'grid_container_state{container="job", state="exited"}': 1,
+        'grid_container_state{container="web", state="restarting"}': 0,
+        'grid_container_exit_code{container="job"}': 0,
+        'grid_container_health{container="web", health="unhealthy"}': 0,
+        'grid_container_info{container="web", restart_policy="always"}': 1,
+        'grid_container_info{container="job", restart_policy="on-failure:3"}': 1,
+        'grid_container_restarts_total{container="web"}': "0x470 1 2x20",
+    },
+    "services": {
+        'grid_service_state{name="ollama.service", state="failed"}': 0,
+        'grid_service_state{name="ollama.service", state="inactive"}': 0,
+        'grid_service_state{name="old.service", state="inactive"}': 1,
+        'grid_service_enabled{name="ollama.service"}': 1,
+        'grid_service_enabled{name="old.service"}': 0,
+        "grid_systemd_failed_units": 0,
+        'grid_systemd_timer_next_trigger_timestamp_seconds{name="sync.timer"}': NOW - t.TIMER_OVERDUE_SECONDS,
+        # Its service still runs: the next trigger stays where it was.
+        'grid_systemd_timer_next_trigger_timestamp_seconds{name="backup.timer"}': 10,
+        'grid_systemd_timer_last_trigger_timestamp_seconds{name="backup.timer"}': 10,
+    },
+    "aide": {
+        "grid_aide_check_success": 1,
+        "grid_aide_clean": 1,
+        "grid_aide_last_check_timestamp_seconds": NOW - t.AIDE_OVERDUE_SECONDS,
+    },
+    "exporter": {
+        "grid_exporter_config_last_reload_successful": 1,
+        'grid_probe_success{probe="gpu"}': 1,
+        'grid_probe_stuck{probe="gpu"}': 0,
+    },
+}
+PROBES = [domain.name for domain in DOMAINS if domain.name != "exporter"]
+
+
+def probe(domain: str, what: str) -> str:
+    """What the exporter says of a domain's probe; a directory is a probe of its own."""
+    return f'grid_probe_{what}{{probe="{"disk:/ai" if domain == "disk" else domain}"}}'
+
+
+def enabled(domain: str) -> str:
+    """Whether the exporter watches such a thing."""
+    return f'grid_probe_enabled{{probe="{domain}"}}'
+
+
+def nothing_else(domain: str) -> Samples:
+    """Everything that the domain's probe finds out, absent."""
+    return dict.fromkeys([*WELL[domain], probe(domain, "success")])
+
+
+DISK = 'grid_filesystem_avail_bytes{mountpoint="/"}'
+SIZE = 'grid_filesystem_size_bytes{mountpoint="/"}'
+EXITED = 'grid_container_state{container="web", state="exited"}'
+DUE = 'grid_systemd_timer_next_trigger_timestamp_seconds{name="sync.timer"}'
+
+CASES = [
+    *(Case(domain, {}, words.WELL) for domain in WELL),
+    *(Case(domain, {"up": 0}, words.SILENT) for domain in WELL),
+    *(Case(domain, {probe(domain, "success"): 0}, words.CANNOT_TELL) for domain in PROBES),
+    # Not here: the exporter says so. Not known yet: the first run goes on, or hangs.
+    *(
+        Case(domain, nothing_else(domain) | {enabled(domain): 0, probe(domain, "stuck"): None}, words.ABSENT)
+        for domain in PROBES
+    ),
+    *(Case(domain, nothing_else(domain), None) for domain in PROBES),
+    *(
+        Case(domain, nothing_else(domain) | {probe(domain, "stuck"): 1}, words.CANNOT_TELL)
+        for domain in PROBES
+    ),
+    Case("gpu", {"grid_gpus": "2x400 1x200"}, words.GONE),
+    Case("gpu", {'grid_gpu_ecc_errors_total{gpu="0", kind="uncorrected"}': 1}, words.ECC_ERRORS),
+    Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, words.HOT),
+    Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="hw_slowdown"}': 1}, words.THROTTLED),
+    Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="sw_thermal_slowdown"}': 1}, words.THROTTLED),
+    Case("gpu", {'grid_gpu_memory_used_bytes{gpu="0"}': 97.1}, words.MEMORY_FULL),
+    Case("host", {"grid_memory_available_bytes": 9.9}, words.LOW),
+    Case("host", {"grid_memory_available_bytes": 4}, words.LOW),
+    Case("host", {"grid_memory_available_bytes": 3.9}, words.NEARLY_OUT),
+    Case("host", {'grid_pressure_stalled_seconds_total{resource="memory"}': "0+7x480"}, words.STALLING),
+    Case("disk", {DISK: 99}, words.LOW_SPACE),
+    Case("disk", {DISK: 29}, words.FULL),
+    # Full within three days at the pace of six hours and of the last one; not where much is left, or at rest.
+    Case("disk", {DISK: "860-1x480"}, words.FILLING),
+    Case("disk", {DISK: "990-1x480"}, words.WELL),
+    Case("disk", {DISK: "740-1x380 360x120"}, words.WELL),
+    Case("disk", {'grid_directory_scan_errors{path="/ai"}': 1}, words.SCAN_ERRORS),
+    # Each directory is a probe: one that fails hides neither itself nor a full disk.
+    Case("disk", {'grid_probe_success{probe="disk:/old"}': 0}, words.CANNOT_TELL),
+    Case("disk", {'grid_probe_stuck{probe="disk:/old"}': 1}, words.CANNOT_TELL),
+    Case("disk", {'grid_probe_success{probe="disk:/old"}': 0, DISK: 29}, words.FULL),
+    Case("tor", {"grid_tor_up": 0, "grid_tor_is_tor": None}, words.DOWN),
+    Case("tor", {"grid_tor_is_tor": 0}, words.NOT_TOR),
+    Case("containers", {"grid_container_engine_up": 0}, words.ENGINE_DOWN),
+    Case("containers", {'grid_container_state{container="web", state="restarting"}': 1}, words.RESTARTS),
+    Case("containers", {'grid_container_state{container="old", state="dead"}': 1}, words.RESTARTS),
+    Case("containers", {'grid_container_restarts_total{container="web"}': "0x470 1 2 3x20"}, words.RESTARTS),
+    Case("containers", {'grid_container_health{container="web", health="unhealthy"}': 1}, words.UNHEALTHY),
+    Case("containers", {EXITED: 1}, words.STOPPED),
+    Case("containers", {'grid_container_exit_code{container="job"}': 1}, words.STOPPED),
+    Case("services", {'grid_service_state{name="ollama.service", state="failed"}': 1}, words.FAILED),
+    Case("services", {"grid_systemd_failed_units": 1}, words.FAILED),
+    Case("services", {DUE: NOW - t.TIMER_OVERDUE_SECONDS - 1}, words.OVERDUE),
+    Case("services", {'grid_service_state{name="ollama.service", state="inactive"}': 1}, words.STOPPED),
+    Case("aide", {"grid_aide_check_success": 0}, words.CHECK_FAILED),
+    Case("aide", {"grid_aide_clean": 0}, words.FINDINGS),
+    Case("aide", {"grid_aide_last_check_timestamp_seconds": NOW - t.AIDE_OVERDUE_SECONDS - 1}, words.OVERDUE),
+    Case("aide", {"grid_aide_last_check_timestamp_seconds": None}, words.NOT_CHECKED),
+    Case("exporter", {"grid_exporter_config_last_reload_successful": 0}, words.BAD_CONFIG),
+    Case("exporter", {'grid_probe_stuck{probe="gpu"}': 1}, words.STUCK),
+    Case("exporter", {'grid_probe_success{probe="gpu"}': 0}, words.PROBE_FAILING),
+]
+
+
+@pytest.mark.real("promtool")
+def test_every_case_gives_its_state(tmp_path: Path) -> None:
+    """Each domain's code is the worst that holds, and its thresholds are where they are said to be."""
+    file = tmp_path / "health.yml"
+    file.write_text(yaml.safe_dump({"tests": [_promtool_test(case) for case in CASES]}), encoding="utf-8")
+    ran = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_state_has_a_case() -> None:
+    """No word can be said that is not tested, and every domain's every condition has its case."""
+    assert {case.state for case in CASES} == {*STATES, None}
+    for domain, chain in CONDITIONS.items():
+        assert {link.state for link in chain} <= {case.state for case in CASES if case.domain == domain}
+
+
+def test_codes_rise_with_how_bad_it_is() -> None:
+    """The worst of several boxes is the highest code; no two states share one."""
+    assert len({state.code for state in STATES}) == len(STATES)
+    colours = list(dict.fromkeys(state.colour for state in STATES))
+    assert colours == [words.ASLEEP, words.GOOD, words.LOOK, words.BLIND, words.ACT]
+
+
+def _promtool_test(case: Case) -> dict[str, Any]:
+    base: Samples = {"up": 1}
+    if case.domain in PROBES:
+        base |= {enabled(case.domain): 1, probe(case.domain, "success"): 1, probe(case.domain, "stuck"): 0}
+    told = base | WELL[case.domain] | case.tells
+    code = [] if case.state is None else [{"labels": f"{{{BOX}}}", "value": case.state.code}]
+    return {
+        "name": f"{case.domain} {case.state}",
+        "interval": "1m",
+        "input_series": [_series(name, value) for name, value in told.items() if value is not None],
+        "promql_expr_test": [
+            {"expr": health(case.domain, 'job="grid"'), "eval_time": f"{LENGTH}m", "exp_samples": code}
+        ],
+    }
+
+
+def _series(name: str, value: float | str) -> dict[str, str]:
+    metric, _, labels = name.rstrip("}").partition("{")
+    values = value if isinstance(value, str) else f"{value}x{LENGTH}"
+    return {"series": f"{metric}{{{', '.join(filter(None, (BOX, labels)))}}}", "values": values}
