@@ -35,7 +35,9 @@ class Command(Schedule, frozen=True, kw_only=True):
         """Refuses what can't be run or told apart."""
         super().__post_init__()
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"name must be letters, digits, _ and -, got {self.name!r}")
+            raise ValueError(
+                f"name must be made of letters, digits, _ and -, a letter first, got {self.name!r}"
+            )
         if not self.argv or not self.argv[0].startswith("/"):
             raise ValueError(f"argv must begin with a program's full path, got {list(self.argv)}")
         if any("\0" in word for word in self.argv):

@@ -112,10 +112,10 @@ class Settings(Schedule, frozen=True):
         """Refuses what can't be a unit's name: systemctl would fail at it, or take it for another."""
         super().__post_init__()
         for category, names in self.categories.items():
-            for name in map(full_name, names):
-                if not NAME.fullmatch(name):
+            for name in names:
+                if not NAME.fullmatch(full_name(name)):
                     raise ValueError(f"categories.{category}: {name!r} can't be a unit's name")
-                if "@." in name:
+                if "@." in full_name(name):
                     raise ValueError(f"categories.{category}: {name} is a template: write @*. for its units")
 
 
@@ -147,7 +147,7 @@ def parse(manager: str, units: str, categories: Categories, booted: float) -> Sa
     for unit in found.values():
         names = systemctl.names(unit)
         # A pattern also finds units that others merely refer to: only what was asked for by name is missed.
-        if unit["LoadState"] != "not-found" or not names.isdisjoint(wanted):
+        if _state(unit) != "not-found" or not names.isdisjoint(wanted):
             _add_service(samples, unit, _category(names, categories))
             _add_timer(samples, unit, booted)
     if silent := set(wanted).difference(*map(systemctl.names, found.values())):
@@ -163,12 +163,18 @@ def _category(names: set[str], categories: Categories) -> str | None:
     return None
 
 
+def _state(unit: Properties) -> str:
+    """The unit's state. One whose file was deleted while it runs (or after it failed) is still there."""
+    gone = unit["LoadState"] == "not-found" and unit["ActiveState"] == "inactive"
+    return "not-found" if gone else unit["ActiveState"]
+
+
 def _add_service(samples: Samples, unit: Properties, category: str | None) -> None:
     """Adds the figures of a unit that is configured."""
     if category is None:
         return
     labels = (unit["Id"], category)
-    state = "not-found" if unit["LoadState"] == "not-found" else unit["ActiveState"]
+    state = _state(unit)
     samples.states(STATE, state, STATES, *labels)
     if state == "not-found":
         return

@@ -162,10 +162,10 @@ def test_two_commands_of_one_name() -> None:
 @pytest.mark.parametrize(
     ("name", "argv", "expected"),
     [
-        ("", ("/a",), "name must be"),
-        ("a b", ("/a",), "name must be"),
-        ("a\n", ("/a",), "name must be"),
-        ("1a", ("/a",), "name must be"),
+        ("", ("/a",), "name must be made of"),
+        ("a b", ("/a",), "name must be made of"),
+        ("a\n", ("/a",), "name must be made of"),
+        ("1a", ("/a",), "name must be made of"),
         ("a", (), "argv must begin with a program's full path"),
         ("a", ("ups",), "argv must begin with a program's full path"),
         ("a", ("/a", "\0"), "NUL"),

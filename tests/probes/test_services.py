@@ -152,6 +152,12 @@ def test_only_what_is_named_is_missed() -> None:
     assert of_family(parse(MANAGER, gone, {"c": ["g*"]}, 0), "grid_service") == {}
 
 
+def test_deleted_while_it_runs() -> None:
+    """A service whose file was deleted under it runs all the same."""
+    samples = parse(MANAGER, block(LoadState="not-found", ActiveState="active"), {"c": ["a.service"]}, BOOTED)
+    assert lines(samples)[-1] == 'grid_service_state{category="c",name="a.service",state="active"} 1.0'
+
+
 def test_alias_and_unit_are_one() -> None:
     """A unit asked for by two of its names is shown once, under its own."""
     unit = block(Names="a.service b.service")
