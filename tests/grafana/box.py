@@ -1,0 +1,223 @@
+"""Two boxes' last hour, with everything on them, for a real Prometheus to answer from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+STEP = 30  # seconds between scrapes
+SPAN = 3600
+
+CARDS = ("0", "1")
+STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+SERVICE_STATES = ("active", "reloading", "inactive", "failed", "activating", "deactivating", "not-found")
+REASONS = ("gpu_idle", "sw_power_cap", "hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown")
+PROBES = ("host", "gpu", "disk:/ai/models", "tor", "containers", "services", "aide", "command:ups")
+KINDS = ("host", "gpu", "disk", "tor", "containers", "services", "aide", "commands")
+DOMAINS = ("gpu", "host", "disk", "tor", "containers", "services", "aide", "exporter")
+DISK = 'mountpoint="/ai",device="/dev/nvme1n1",fstype="ext4"'
+TIMER = 'name="sync.timer"'
+
+Series = tuple[str, float, float]  # its name and labels, its value at the end, and its growth in a second
+
+
+def openmetrics(end: int) -> str:
+    """Both boxes' samples as text that promtool makes into blocks."""
+    lines = [line for box in ("atlas", "vega") for line in _box(box, end)]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def _box(instance: str, end: int) -> Iterator[str]:
+    for name, value, growth in _series(end):
+        metric, _, labels = name.partition("{")
+        inside = ",".join(filter(None, (labels.rstrip("}"), f'job="grid",instance="{instance}"')))
+        # A model that was removed, and an alert that began, half an hour ago.
+        last = end - SPAN // 2 if "old/model" in name else end
+        for time in range(end - SPAN, last + 1, STEP):
+            yield f"{metric}{{{inside}}} {value - growth * (end - time)} {time}"
+
+
+def _series(end: int) -> Iterator[Series]:
+    for name, value in _values(end).items():
+        yield name, value, 0
+    for name, rate in _growing().items():
+        yield name, rate * SPAN, rate
+    yield f"grid_filesystem_avail_bytes{{{DISK}}}", 1e12, -1e6
+
+
+def _growing() -> dict[str, float]:
+    """What grows, and by how much in a second."""
+    return {
+        **{f'grid_cpu_seconds_total{{mode="{mode}"}}': 1 for mode in ("idle", "iowait", "user", "system")},
+        **{
+            f'grid_pressure_waiting_seconds_total{{resource="{what}"}}': 0.1
+            for what in ("cpu", "io", "memory")
+        },
+        'grid_pressure_stalled_seconds_total{resource="memory"}': 0.01,
+        'grid_directory_entry_size_bytes{path="/ai/models",entry="org/model"}': 1e6,
+        'grid_directory_size_bytes{path="/ai/models"}': 1e6,
+        'grid_tor_traffic_bytes_total{direction="read"}': 1000,
+        'grid_tor_traffic_bytes_total{direction="written"}': 100,
+        'grid_container_restarts_total{container="web"}': 0.001,
+        'grid_container_cpu_seconds_total{container="web"}': 0.5,
+        'grid_service_restarts_total{name="ollama.service",category="ai"}': 0.001,
+        'grid_service_cpu_seconds_total{name="ollama.service",category="ai"}': 0.5,
+        "process_cpu_seconds_total": 0.01,
+        **{
+            f'grid_probe_runs_total{{probe="{probe}",outcome="{outcome}"}}': 0.1
+            for probe in PROBES
+            for outcome in ("success", "failure", "timeout")
+        },
+    }
+
+
+def _values(end: int) -> dict[str, float]:
+    """What stays."""
+    return (
+        _own(end) | _host(end) | _gpu() | _disk() | _tor(end) | _containers(end) | _services(end) | _aide(end)
+    )
+
+
+def _own(end: int) -> dict[str, float]:
+    firing = {f'alertname="Grid{domain}",severity="warning",domain="{domain}"' for domain in DOMAINS}
+    return {
+        "up": 1,
+        "scrape_duration_seconds": 0.1,
+        "scrape_samples_scraped": 680,
+        "scrape_series_added": 2,
+        'grid_exporter_build_info{version="1.0.0"}': 1,
+        "grid_exporter_config_last_reload_successful": 1,
+        "process_resident_memory_bytes": 5e7,
+        **{f'grid_probe_enabled{{probe="{kind}"}}': float(kind != "tor") for kind in KINDS},
+        **{f'grid_probe_success{{probe="{probe}"}}': 1 for probe in PROBES},
+        **{f'grid_probe_stuck{{probe="{probe}"}}': 0 for probe in PROBES},
+        **{f'grid_probe_duration_seconds{{probe="{probe}"}}': 0.2 for probe in PROBES},
+        **{f'grid_probe_ttl_seconds{{probe="{probe}"}}': 2 for probe in PROBES},
+        **{f'grid_probe_last_run_timestamp_seconds{{probe="{probe}"}}': end - 3 for probe in PROBES},
+        **{f'grid_probe_last_success_timestamp_seconds{{probe="{probe}"}}': end - 3 for probe in PROBES},
+        **{f'ALERTS{{{alert},alertstate="firing"}}': 1 for alert in firing},
+        **{f"ALERTS_FOR_STATE{{{alert}}}": end - SPAN // 2 for alert in firing},
+        **{f'grid:health:code{{domain="{domain}"}}': 0 for domain in DOMAINS},
+        "grid:gpu_cards:count": 2,
+        "grid:gpu_utilization_ratio:avg": 0.5,
+        "grid:gpu_memory_used_bytes:sum": 3e10,
+        "grid:gpu_memory_total_bytes:sum": 5e10,
+        "grid:gpu_temperature_celsius:max": 60,
+        "grid:gpu_power_draw_watts:sum": 500,
+        "grid:filesystem_used_ratio:max": 0.5,
+    }
+
+
+def _host(end: int) -> dict[str, float]:
+    return {
+        "grid_memory_total_bytes": 1e11,
+        "grid_memory_available_bytes": 5e10,
+        "grid_swap_total_bytes": 1e10,
+        "grid_swap_free_bytes": 1e10,
+        "grid_cpus": 16,
+        "grid_load1": 3,
+        "grid_load5": 2,
+        "grid_load15": 1,
+        "grid_boot_timestamp_seconds": end - 86400,
+    }
+
+
+def _gpu() -> dict[str, float]:
+    figures = {
+        "utilization_ratio": 0.5,
+        "memory_used_bytes": 1e10,
+        "memory_total_bytes": 2.5e10,
+        "temperature_celsius": 60,
+        "memory_temperature_celsius": 80,
+        "power_draw_watts": 250,
+        "power_limit_watts": 450,
+        "fan_speed_ratio": 0.3,
+        "performance_state": 2,
+        "pcie_link_generation": 4,
+        "pcie_link_width": 16,
+    }
+    told: dict[str, float] = {"grid_gpus": 2}
+    for gpu in CARDS:
+        card = f'gpu="{gpu}",uuid="GPU-{gpu}"'
+        told |= {f"grid_gpu_{name}{{{card}}}": value for name, value in figures.items()}
+        told |= {f'grid_gpu_throttle_active{{{card},reason="{reason}"}}': 0 for reason in REASONS}
+        told[
+            f'grid_gpu_info{{{card},name="RTX",driver_version="570",vbios_version="1",pci_bus_id="{gpu}"}}'
+        ] = 1
+        told[f'grid_gpu_clock_hertz{{{card},clock="sm"}}'] = 2e9
+        for kind in ("corrected", "uncorrected"):
+            told[f'grid_gpu_ecc_errors_total{{{card},kind="{kind}"}}'] = 0
+            told[f'grid_gpu_ecc_errors_lifetime_total{{{card},kind="{kind}"}}'] = 0
+        told[f'grid_gpu_process_memory_bytes{{{card},process="python3",container="web"}}'] = 5e9
+        told[f'grid_gpu_process_memory_bytes{{{card},process="Xorg",container=""}}'] = 1e8
+    return told
+
+
+def _disk() -> dict[str, float]:
+    return {
+        'grid_directory_entry_size_bytes{path="/ai/models",entry="old/model"}': 1e10,
+        'grid_directory_entry_size_bytes{path="/ai/models",entry="(other)"}': 1e9,
+        'grid_directory_scan_errors{path="/ai/models"}': 0,
+        'grid_directory_info{path="/ai/models",mountpoint="/ai"}': 1,
+        f"grid_filesystem_size_bytes{{{DISK}}}": 4e12,
+    }
+
+
+def _tor(end: int) -> dict[str, float]:
+    return {
+        "grid_tor_up": 1,
+        "grid_tor_is_tor": 1,
+        'grid_tor_exit_info{address="185.220.101.1"}': 1,
+        "grid_tor_exit_changed_timestamp_seconds": end - 600,
+        "grid_tor_check_duration_seconds": 1.3,
+        "grid_tor_bootstrap_ratio": 1,
+        "grid_tor_circuit_established": 1,
+    }
+
+
+def _containers(end: int) -> dict[str, float]:
+    told: dict[str, float] = {"grid_container_engine_up": 1}
+    for name, state in (("web", "running"), ("job", "exited")):
+        one = f'container="{name}"'
+        about = 'id="abc",image="nginx:1",restart_policy="always",compose_project="web",compose_service="web"'
+        told |= {f'grid_container_state{{{one},state="{each}"}}': float(each == state) for each in STATES}
+        told |= {
+            f"grid_container_info{{{one},{about}}}": 1,
+            f"grid_container_watchtower_enabled{{{one}}}": 1,
+            f"grid_container_started_timestamp_seconds{{{one}}}": end - 900,
+            f"grid_container_oom_killed{{{one}}}": 0,
+        }
+    return told | {
+        'grid_container_health{container="web",health="starting"}': 0,
+        'grid_container_health{container="web",health="unhealthy"}': 0,
+        'grid_container_exit_code{container="job"}': 137,
+        'grid_container_memory_bytes{container="web"}': 1e9,
+        'grid_container_memory_limit_bytes{container="web"}': 4e9,
+    }
+
+
+def _services(end: int) -> dict[str, float]:
+    unit = 'name="ollama.service",category="ai"'
+    return {
+        **{
+            f'grid_service_state{{{unit},state="{state}"}}': float(state == "active")
+            for state in SERVICE_STATES
+        },
+        f"grid_service_enabled{{{unit}}}": 1,
+        f"grid_service_started_timestamp_seconds{{{unit}}}": end - 900,
+        f"grid_service_memory_bytes{{{unit}}}": 1e9,
+        "grid_systemd_failed_units": 0,
+        'grid_systemd_state{state="running"}': 1,
+        f"grid_systemd_timer_last_trigger_timestamp_seconds{{{TIMER}}}": end - 9000,
+        f"grid_systemd_timer_next_trigger_timestamp_seconds{{{TIMER}}}": end - 2000,
+    }
+
+
+def _aide(end: int) -> dict[str, float]:
+    return {
+        "grid_aide_last_check_timestamp_seconds": end - 3600,
+        "grid_aide_check_duration_seconds": 100,
+        "grid_aide_check_success": 1,
+        "grid_aide_clean": 1,
+        **{f'grid_aide_entries{{change="{change}"}}': 0 for change in ("added", "removed", "changed")},
+        "grid_aide_accept_timestamp_seconds": end - 7200,
+    }

@@ -1,0 +1,163 @@
+"""A real Prometheus answers every query of every page, for one box and for several."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.grafana.box import SPAN, openmetrics
+from tests.grafana.dashboards import (
+    ALL,
+    FILLED,
+    annotation_queries,
+    every_query,
+    filled,
+    metrics,
+    panels,
+    targets,
+    variable_queries,
+)
+
+pytestmark = pytest.mark.real("prometheus", "promtool")
+PAGES = sorted({target.page for target in targets()})
+
+
+class Prometheus:
+    """One that answers from the boxes' blocks."""
+
+    def __init__(self, address: str, end: int) -> None:
+        self._address = address
+        self._end = end
+
+    def answer(self, expr: str, *, instant: bool = True) -> list[Any]:
+        """The series that a query gives, at the end or over the span; its error fails the test."""
+        when = {"time": self._end} if instant else {"start": self._end - SPAN, "end": self._end, "step": 60}
+        asked = urllib.parse.urlencode({"query": filled(expr), **when}).encode()
+        url = f"http://{self._address}/api/v1/query{'' if instant else '_range'}"
+        try:
+            with urllib.request.urlopen(url, asked, timeout=30) as response:
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:
+            answer = json.load(error)
+        assert answer["status"] == "success", f"{answer.get('error')}: {filled(expr)}"
+        result: list[Any] = answer["data"]["result"]
+        return result
+
+    def up(self) -> bool:
+        """Whether it answers yet."""
+        try:
+            with urllib.request.urlopen(f"http://{self._address}/-/ready", timeout=5) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def prometheus() -> Iterator[Prometheus]:
+    """A Prometheus on loopback with an hour of both boxes, for all tests of this file."""
+    end = int(time.time()) // 60 * 60
+    home = Path(tempfile.mkdtemp(prefix="grid-prometheus-"))
+    (home / "boxes.txt").write_text(openmetrics(end), encoding="utf-8")
+    (home / "prometheus.yml").write_text("{}\n", encoding="utf-8")
+    blocks = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{home}/boxes.txt", f"{home}/data"]
+    subprocess.run(blocks, check=True, capture_output=True)
+    address = f"127.0.0.1:{_free_port()}"
+    command = ["prometheus", f"--config.file={home}/prometheus.yml", f"--storage.tsdb.path={home}/data"]
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
+    try:
+        server = Prometheus(address, end)
+        _wait_until_up(server, process, home / "log")
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_panel_is_answered(prometheus: Prometheus, page: str) -> None:
+    """No query is wrong, and on boxes that have everything none comes back empty."""
+    silent = [
+        str(target)
+        for target in targets()
+        if target.page == page and not prometheus.answer(target.expr, instant=target.instant)
+    ]
+    assert silent == []
+
+
+def test_variables_and_annotations_are_answered(prometheus: Prometheus) -> None:
+    """What a page asks besides its panels gives something too."""
+    for where, expr in [*variable_queries(), *annotation_queries()]:
+        assert prometheus.answer(expr), where
+
+
+def test_one_box_of_several_can_be_chosen(prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one box chosen no other's series come, and every figure still has a value."""
+    monkeypatch.setitem(FILLED, "$instance", "vega")
+    for target in targets():
+        found = prometheus.answer(target.expr)
+        assert found, str(target)
+        assert {series["metric"].get("instance", "vega") for series in found} == {"vega"}, str(target)
+
+
+def test_tiles_have_one_value(prometheus: Prometheus) -> None:
+    """However many boxes are chosen: of several series Grafana would show a tile in several parts."""
+    for page in ALL:
+        for tile in (panel for panel in panels(page) if panel["type"] == "stat"):
+            for target in tile["targets"]:
+                assert len(prometheus.answer(target["expr"])) == 1, tile["title"]
+
+
+def test_rows_of_a_table_fit_each_other(prometheus: Prometheus) -> None:
+    """A table's queries have the same labels, so that they join to rows; info queries bring more of them."""
+    for page in ALL:
+        for table in (panel for panel in panels(page) if panel["type"] == "table"):
+            found = [prometheus.answer(target["expr"]) for target in table["targets"]]
+            labels = [{frozenset(series["metric"]) for series in answer} for answer in found]
+            assert all(len(each) == 1 for each in labels), table["title"]
+            by_size = sorted((next(iter(each)) for each in labels), key=len)
+            assert set(by_size[:-1]) <= {by_size[0]}, table["title"]
+            assert by_size[0] <= by_size[-1], table["title"]
+            _every_label_is_a_column(table, set(by_size[-1]))
+
+
+def test_boxes_tell_all_that_is_asked_for() -> None:
+    """The invented boxes know every metric of every query and none besides: they show what is left out."""
+    told = {line.partition("{")[0] for line in openmetrics(0).splitlines() if not line.startswith("#")}
+    asked: set[str] = set().union(*(metrics(expr) for _, expr in every_query()))
+    assert told == asked
+
+
+def _every_label_is_a_column(table: dict[str, Any], labels: set[str]) -> None:
+    """A label that no column shows is hidden on purpose."""
+    organize = table["transformations"][-1]["options"]
+    known = organize["renameByName"].keys() | organize["excludeByName"].keys()
+    assert labels <= known, (table["title"], labels - known)
+
+
+def _wait_until_up(server: Prometheus, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not server.up():
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
+        time.sleep(0.1)
+
+
+def _free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port
