@@ -71,7 +71,7 @@ def owners(uuid: str, cards: Sequence[Card]) -> list[Card]:
     With MIG a driver may tell the card's UUID or the part's, which holds the card's on old drivers and is one
     of its own on newer ones: then it is any card that is divided. Cards may share a UUID, or have none.
     """
-    same = [card for card in cards if card.uuid == uuid or (card.uuid and f"-{card.uuid}/" in uuid)]
+    same = [card for card in cards if card.uuid == uuid or f"-{card.uuid}/" in uuid]
     if same or not uuid.startswith("MIG-"):
         return same or ([] if uuid else list(cards))
     return [card for card in cards if card.divided] or list(cards)

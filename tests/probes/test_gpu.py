@@ -282,6 +282,13 @@ async def test_listed_field_refused(smi: FakeSmi, box: Box) -> None:
         assert smi.asked() == asked
 
 
+async def test_refuses_what_was_not_asked(smi: FakeSmi, box: Box) -> None:
+    """A tool that refuses a field that it wasn't asked for fails; it isn't asked again without end."""
+    smi.replay("rtx-4090-idle").set("gpu", 'Field "x" is not a valid field to query.\n\n', 2)
+    async with asyncio.timeout(30):
+        assert (await failure(box)).reason == 'nvidia-smi: Field "x" is not a valid field to query.'
+
+
 @pytest.mark.parametrize("code", [0, 6])
 async def test_no_card(smi: FakeSmi, box: Box, code: int) -> None:
     """A driver that works and finds no card is a fact: no card, and a note."""
@@ -473,3 +480,5 @@ async def test_discovery(smi: FakeSmi, box: Box, monkeypatch: pytest.MonkeyPatch
     assert await discover(box) == Note(
         "no nvidia-smi, but a card of AMD and Intel: only those of NVIDIA can be looked at"
     )
+    (box.root / "sys/class/drm/card1/device/vendor").write_text("0x10de\n")
+    assert await discover(box) == nothing

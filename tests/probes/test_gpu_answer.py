@@ -49,6 +49,7 @@ def test_trouble(out: str, code: int, err: str, trouble: str) -> None:
         (HEADER, 0, None, "it lists no card"),
         (HEADER + "0", 0, None, "a line of its answer is cut off"),
         ("No devices were found\n", 0, 0, ""),
+        (HEADER + "0, GPU-a, 40\nNo devices were found\n", 1, 1, ""),
     ],
 )
 def test_cards(out: str, cards: int, count: int | None, trouble: str) -> None:

@@ -52,6 +52,13 @@ def test_deprecated_field() -> None:
     assert cells == {f"grid_gpu_pcie_link_generation{{{LABELS}}}": 5}
 
 
+def test_driver_version() -> None:
+    """The driver's version is known where a newer driver tells it under its new name alone."""
+    samples = Samples()
+    add_cards(samples, [parse_card({"driver_version": "[N/A]", "kmd_version": "610.1"})])
+    assert [name for name in series(samples.families()) if 'driver_version="610.1"' in name]
+
+
 @pytest.mark.parametrize(
     ("cell", "state"),
     [("P0", 0), ("P8", 8), ("P15", 15), ("P16", None), ("P", None), ("8", None), ("P-1", None)],

@@ -125,6 +125,18 @@ def test_two_cards_with_one_uuid() -> None:
     }
 
 
+def test_part_where_no_card_seems_divided() -> None:
+    """A part's process is the only card's, also where the driver doesn't tell that it is divided."""
+    assert processes("MIG-5c0f6f2e, 1, python3, 5\n", cards("GPU-a"))['processes{gpu="0",uuid="GPU-a"}'] == 1
+
+
+def test_uuid_without_prefix() -> None:
+    """A card on a system on chip has a UUID without a prefix, and its rows are rows."""
+    uuid = "3f8d1c07-52ab-5e94-a6f1-c80b7d2e4915"
+    found = processes(f"{uuid}, 1, python3, 5\n", cards(uuid))
+    assert found[f'process_memory_bytes{{container="",gpu="0",process="python3",uuid="{uuid}"}}'] == 5 * MIB
+
+
 def test_no_uuid() -> None:
     """A card without a UUID has the processes without one, as long as it is the only one."""
     assert processes("[N/A], 1, python3, 5\n", cards("[N/A]"))['processes{gpu="0",uuid=""}'] == 1
