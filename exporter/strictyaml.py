@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any
 
 import msgspec
 import yaml
-
-T = TypeVar("T")
 
 SIZE_LIMIT = 1024 * 1024
 PLAIN_WORDS = {
@@ -44,7 +43,7 @@ def read(path: Path) -> str:
         raise ConfigError(f"{path} is not UTF-8 text") from error
 
 
-def decode(text: str, kind: type[T], hook: Callable[[type, Any], Any] | None = None) -> T:
+def decode(text: str, kind: type | UnionType, hook: Callable[[type, Any], Any] | None = None) -> Any:
     """The text as a value of this type; unknown keys, keys given twice and wrong types are refused.
 
     Args:

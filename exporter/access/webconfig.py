@@ -79,7 +79,7 @@ def parse(text: str) -> WebConfig:
     Raises:
         ConfigError: with the path of the mistake.
     """
-    config = strictyaml.decode(text, WebConfig) if text.strip() else WebConfig()
+    config: WebConfig = strictyaml.decode(text, WebConfig | None) or WebConfig()
     if config.rate_limit is not None:
         raise ConfigError("rate_limit: not supported here (connections are limited; a storm costs little)")
     for name, value in config.http_server_config.headers.items():

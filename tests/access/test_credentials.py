@@ -1,0 +1,125 @@
+import base64
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from exporter.access import credentials
+from exporter.access.credentials import Credentials, read_token
+from exporter.strictyaml import ConfigError
+
+HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+USERS = {"alice": HASH, "bøb": HASH}
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+async def test_without_users_and_tokens_everybody_may_come_in() -> None:
+    """No credentials are needed where none are configured."""
+    assert await Credentials({}, []).open_to("")
+
+
+@pytest.mark.parametrize("user", USERS)
+async def test_the_right_password_opens_every_time(user: str) -> None:
+    """The first time by bcrypt, then by what is remembered; the scheme's case does not matter."""
+    door = Credentials(USERS, [])
+    for _ in range(2):
+        assert await door.open_to(basic(user, "secret"))
+        assert await door.open_to(basic(user, "secret").replace("Basic", "bAsIc"))
+
+
+WRONG = {
+    "nothing": "",
+    "another password": basic("alice", "Secret"),
+    "no password": basic("alice", ""),
+    "the hash itself": basic("alice", HASH),
+    "another user": basic("mallory", "secret"),
+    "no user": basic("", "secret"),
+    "no colon": "Basic " + base64.b64encode(b"alice").decode(),
+    "no base64": "Basic alice:secret",
+    "base64 with rubbish": basic("alice", "secret") + "!",
+    "not ASCII": "Basic é",
+    "a NUL": basic("alice", "secret\0"),
+    "longer than bcrypt looks": basic("alice", "secret" + "x" * 100),
+    "a bearer token": "Bearer secret",
+    "another scheme": "Digest secret",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_everything_else_stays_outside(name: str) -> None:
+    """Also right after the right password was seen, and a second time."""
+    door = Credentials(USERS, [])
+    assert await door.open_to(basic("alice", "secret"))
+    assert not await door.open_to(WRONG[name])
+    assert not await door.open_to(WRONG[name])
+
+
+async def test_a_remembered_password_opens_nothing_for_another_user() -> None:
+    """What is remembered is name, hash and password together; parts that join up differently don't count."""
+    door = Credentials({"alice": HASH, "alices": HASH}, [])
+    assert await door.open_to(basic("alice", "secret"))
+    assert not await door.open_to(basic("alices", "ecret"))
+
+
+async def test_an_unknown_user_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names can't be guessed from the time: an unknown one is checked against a hash of the same cost."""
+    checked = []
+    real = bcrypt.checkpw
+
+    def counting(password: bytes, known: bytes) -> bool:
+        checked.append(known[:7])
+        return real(password, known)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    door = Credentials({"alice": HASH}, [])
+    await door.open_to(basic("alice", "wrong"))
+    await door.open_to(basic("mallory", "wrong"))
+    assert checked == [HASH[:7].encode()] * 2
+
+
+async def test_what_is_remembered_is_bounded() -> None:
+    """Many users do not make the memory grow without end."""
+    users = {f"u{n}": HASH for n in range(credentials.REMEMBERED + 5)}
+    door = Credentials(users, [])
+    for user in users:
+        assert await door.open_to(basic(user, "secret"))
+    assert len(door._right) == credentials.REMEMBERED
+
+
+async def test_any_of_several_tokens_opens() -> None:
+    """While a token is rotated the old and the new one both work; nothing else does."""
+    door = Credentials({}, [b"old-token", b"new-token"])
+    assert await door.open_to("Bearer old-token")
+    assert await door.open_to("bearer new-token")
+    for wrong in (
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer old-toke",
+        "Bearer old-tokenn",
+        "Basic old-token",
+        "old-token",
+    ):
+        assert not await door.open_to(wrong)
+
+
+async def test_a_token_does_not_open_a_door_that_has_none() -> None:
+    """Where only passwords are configured an empty token is no way in."""
+    assert not await Credentials({"alice": HASH}, []).open_to("Bearer ")
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"two words", b"\xff\xfe", b"x" * 5000, b"a\nb"])
+def test_a_file_that_holds_no_token_is_refused(tmp_path: Path, content: bytes) -> None:
+    """An empty token would open the door to everybody."""
+    (tmp_path / "token").write_bytes(content)
+    with pytest.raises(ConfigError):
+        read_token(tmp_path / "token")
+
+
+def test_blanks_around_a_token_do_not_count(tmp_path: Path) -> None:
+    """Editors end a file with a newline."""
+    (tmp_path / "token").write_text(" secret-token\n")
+    assert read_token(tmp_path / "token") == b"secret-token"

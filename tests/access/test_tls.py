@@ -1,0 +1,110 @@
+import ssl
+from pathlib import Path
+
+import pytest
+
+from exporter.access.tls import CURVES, SUITES, server_context
+from exporter.access.webconfig import TlsConfig, parse
+from exporter.strictyaml import ConfigError
+from tests.access.certificates import Certificates
+
+
+def config(certificates: Certificates, more: str = "", *, clients: bool = False) -> TlsConfig:
+    tls = parse(certificates.server(clients=clients, more=more)).tls_server_config
+    assert tls is not None
+    return tls
+
+
+def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
+    """A whole handshake in memory; returns the client's side."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = server.wrap_bio(to_server, to_client, server_side=True)
+    theirs = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    for side in (theirs, ours, theirs, ours, theirs):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    ours.write(b"x")
+    theirs.read(1)
+    return theirs
+
+
+def test_by_default_tls_is_1_2_or_newer(tmp_path: Path) -> None:
+    """The best version that both know is taken, and nothing below 1.2."""
+    certificates = Certificates(tmp_path)
+    server = server_context(config(certificates), tmp_path)
+    assert shake_hands(server, certificates.client_context()).version() == "TLSv1.3"
+    assert server.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_versions_and_suites_go_by_gos_names(tmp_path: Path) -> None:
+    """min_version, max_version and cipher_suites take effect."""
+    certificates = Certificates(tmp_path)
+    more = ", max_version: TLS12, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]"
+    side = shake_hands(server_context(config(certificates, more), tmp_path), certificates.client_context())
+    assert side.version() == "TLSv1.2"
+    assert side.cipher() == ("ECDHE-ECDSA-AES128-GCM-SHA256", "TLSv1.2", 128)
+    old = certificates.client_context()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError):
+        shake_hands(server_context(config(certificates, ", min_version: TLS13"), tmp_path), old)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_that_is_promised_can_be_had(tmp_path: Path, suite: str) -> None:
+    """OpenSSL knows each under the name that stands for Go's."""
+    server_context(config(Certificates(tmp_path), f", cipher_suites: [{suite}]"), tmp_path)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_every_curve_that_is_promised_can_be_had(tmp_path: Path, curve: str) -> None:
+    """OpenSSL knows each under the name that stands for Go's."""
+    server_context(config(Certificates(tmp_path), f", curve_preferences: [{curve}]"), tmp_path)
+
+
+def test_client_certificates_are_verified(tmp_path: Path) -> None:
+    """Only one of the configured CA comes in: none at all and a stranger's are refused."""
+    certificates = Certificates(tmp_path)
+    server = server_context(config(certificates, clients=True), tmp_path)
+    shake_hands(server, certificates.client_context("client"))
+    for name in (None, "stranger"):
+        with pytest.raises(ssl.SSLError):
+            shake_hands(server, certificates.client_context(name))
+
+
+def test_certificates_may_stand_in_the_file_itself(tmp_path: Path) -> None:
+    """Cert and key in place of cert_file and key_file."""
+    certificates = Certificates(tmp_path)
+    cert, key = ((tmp_path / f"server.{kind}").read_text() for kind in ("crt", "key"))
+    server = server_context(TlsConfig(cert=cert, key=key), Path("/nonexistent"))
+    assert shake_hands(server, certificates.client_context())
+
+
+BAD = {
+    ", min_version: TLS10": "tls_server_config.min_version: expected TLS12 or TLS13, got 'TLS10'",
+    ", min_version: TLS13, max_version: TLS12": "tls_server_config: min_version is above max_version",
+    ", cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]": "tls_server_config.cipher_suites: 'TLS_RSA_WITH_RC4_128_SHA' is not supported here",
+    ", curve_preferences: [X25519, CurveP256]": "tls_server_config.curve_preferences: expected one of CurveP256, CurveP384, CurveP521, got X25519, CurveP256",
+}
+
+
+@pytest.mark.parametrize("more", BAD)
+def test_what_can_not_be_had_is_refused_by_name(tmp_path: Path, more: str) -> None:
+    """Nothing is quietly weaker than the file says."""
+    with pytest.raises(ConfigError) as error:
+        server_context(config(Certificates(tmp_path), more), tmp_path)
+    assert str(error.value) == BAD[more]
+
+
+def test_a_key_that_does_not_fit_is_a_clear_error(tmp_path: Path) -> None:
+    """A wrong, broken or encrypted key is said to be one, without a question on the terminal."""
+    certificates = Certificates(tmp_path)
+    (tmp_path / "server.key").write_bytes((tmp_path / "client.key").read_bytes())
+    with pytest.raises(
+        ConfigError, match=r"certificates can't be used: (KEY_VALUES_MISMATCH|key values mismatch)"
+    ):
+        server_context(config(certificates), tmp_path)
+    (tmp_path / "server.key").write_text("rubbish")
+    with pytest.raises(ConfigError, match="certificates can't be used"):
+        server_context(config(certificates), tmp_path)

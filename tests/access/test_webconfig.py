@@ -1,0 +1,115 @@
+import pytest
+
+from exporter.access.webconfig import HEADERS, parse
+from exporter.strictyaml import ConfigError
+
+HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
+TLS = "cert_file: a.crt, key_file: a.key"
+
+BAD: dict[str, tuple[str, str]] = {
+    "no mapping": ("[]", "the file: expected a mapping or nothing, got a list"),
+    "unknown key": ("tls_config: {}", "tls_config: unknown key"),
+    "unknown TLS key": (
+        f"tls_server_config: {{{TLS}, cert_fil: x}}",
+        "tls_server_config.cert_fil: unknown key",
+    ),
+    "empty TLS": ("tls_server_config: {}", "tls_server_config: cert or cert_file is missing"),
+    "no key": ("tls_server_config: {cert_file: a}", "tls_server_config: key or key_file is missing"),
+    "no certificate": ("tls_server_config: {key_file: a}", "tls_server_config: cert or cert_file is missing"),
+    "two certificates": (
+        f"tls_server_config: {{{TLS}, cert: x}}",
+        "tls_server_config: cert and cert_file exclude each other",
+    ),
+    "two keys": (
+        f"tls_server_config: {{{TLS}, key: x}}",
+        "tls_server_config: key and key_file exclude each other",
+    ),
+    "unknown client policy": (
+        f"tls_server_config: {{{TLS}, client_auth_type: Maybe}}",
+        "tls_server_config.client_auth_type: expected NoClientCert or RequireAndVerifyClientCert, got 'Maybe'",
+    ),
+    "a policy that verifies nothing": (
+        f"tls_server_config: {{{TLS}, client_auth_type: RequireAnyClientCert}}",
+        (
+            "tls_server_config.client_auth_type: expected NoClientCert or RequireAndVerifyClientCert, "
+            "got 'RequireAnyClientCert'"
+        ),
+    ),
+    "certificates required, no CA": (
+        f"tls_server_config: {{{TLS}, client_auth_type: RequireAndVerifyClientCert}}",
+        "tls_server_config: client certificates are required, but client_ca_file is missing",
+    ),
+    "a CA that is not used": (
+        f"tls_server_config: {{{TLS}, client_ca_file: ca}}",
+        "tls_server_config: there is a client_ca_file, but client_auth_type does not require certificates",
+    ),
+    "allowed names": (
+        (
+            f"tls_server_config: {{{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: c, "
+            "client_allowed_sans: [x]}"
+        ),
+        "tls_server_config.client_allowed_sans: not supported here; have a CA of its own for scrapers",
+    ),
+    "a password in the clear": (
+        "basic_auth_users: {alice: secret}",
+        "basic_auth_users.alice: expected a bcrypt hash (htpasswd -nBC 10 alice)",
+    ),
+    "a password that is a number": (
+        "basic_auth_users: {alice: 1}",
+        "basic_auth_users[...]: expected text, got a whole number",
+    ),
+    "a user with a colon": (
+        f"basic_auth_users: {{'a:b': '{HASH}'}}",
+        "basic_auth_users: 'a:b' can't be a user's name: it is empty or holds a colon",
+    ),
+    "a user given twice": (f"basic_auth_users: {{a: '{HASH}', a: '{HASH}'}}", "line 1: 'a' is given twice"),
+    "a header of our own": (
+        "http_server_config: {headers: {X-Other: x}}",
+        f"http_server_config.headers.X-Other: can't be configured; these can: {', '.join(HEADERS)}",
+    ),
+    "a header's value": (
+        "http_server_config: {headers: {X-Frame-Options: maybe}}",
+        "http_server_config.headers.X-Frame-Options: expected deny or sameorigin, got 'maybe'",
+    ),
+    "a split header": (
+        'http_server_config: {headers: {Content-Security-Policy: "a\\r\\nX-Evil: 1"}}',
+        "http_server_config.headers.Content-Security-Policy: holds a character that no header may hold",
+    ),
+    "http2 that is no boolean": (
+        "http_server_config: {http2: maybe}",
+        "http_server_config.http2: expected true or false, got text",
+    ),
+    "a rate limit": (
+        "rate_limit: {interval: 1s}",
+        "rate_limit: not supported here (connections are limited; a storm costs little)",
+    ),
+}
+
+GOOD = {
+    "empty": "",
+    "only comments": "# nothing yet\n",
+    "TLS": f"tls_server_config: {{{TLS}}}",
+    "no client certificates": f"tls_server_config: {{{TLS}, client_auth_type: NoClientCert}}",
+    "client certificates": (
+        f"tls_server_config: {{{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca}}"
+    ),
+    "users": f"basic_auth_users: {{alice: '{HASH}', bob: '{HASH}'}}",
+    "tokens": "bearer_token_files: [/etc/grid-exporter/scrape-token]",
+    "headers": "http_server_config: {headers: {X-Frame-Options: deny, Strict-Transport-Security: max-age=1}}",
+    "HTTP/2 as others have it": "http_server_config: {http2: true}",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_by_the_name_of_what_is_wrong(name: str) -> None:
+    """Each mistake, and each protection that can't be had here, has its one clear line."""
+    text, message = BAD[name]
+    with pytest.raises(ConfigError) as error:
+        parse(text)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_file_is_taken(name: str) -> None:
+    """Files that work for the other exporters work here."""
+    parse(GOOD[name])
