@@ -6,6 +6,8 @@ from exporter.strictyaml import ConfigError
 HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 TLS = "cert_file: a.crt, key_file: a.key"
 
+POLICIES = "expected NoClientCert or RequireAndVerifyClientCert"
+
 BAD: dict[str, tuple[str, str]] = {
     "no mapping": ("[]", "the file: expected a mapping or nothing, got a list"),
     "unknown key": ("tls_config: {}", "tls_config: unknown key"),
@@ -26,7 +28,7 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "unknown client policy": (
         f"tls_server_config: {{{TLS}, client_auth_type: Maybe}}",
-        "tls_server_config.client_auth_type: expected NoClientCert or RequireAndVerifyClientCert, got 'Maybe'",
+        f"tls_server_config.client_auth_type: {POLICIES}, got 'Maybe'",
     ),
     "a policy that verifies nothing": (
         f"tls_server_config: {{{TLS}, client_auth_type: RequireAnyClientCert}}",
