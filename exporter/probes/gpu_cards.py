@@ -68,14 +68,16 @@ FIGURES = (
         "memory_utilization_ratio", "Share of time in which memory was read or written, 0 to 1",
         "utilization.memory", unit="%",
     ),
-    _figure("memory_total_bytes", "Memory on the card", "memory.total", unit="MiB"),
-    _figure("memory_used_bytes", "Memory allocated", "memory.used", unit="MiB"),
-    _figure("memory_free_bytes", "Memory free", "memory.free", unit="MiB"),
-    _figure("memory_reserved_bytes", "Memory that driver and firmware keep", "memory.reserved", unit="MiB"),
-    _figure("temperature_celsius", "Temperature of the chip", "temperature.gpu"),
-    _figure("memory_temperature_celsius", "Temperature of the memory", "temperature.memory"),
-    _figure("power_draw_watts", "Power drawn", "power.draw", "power.draw.average", "power.draw.instant"),
-    _figure("power_limit_watts", "Power that may be drawn", "enforced.power.limit", "power.limit"),
+    _figure("memory_total_bytes", "Memory on the card, bytes", "memory.total", unit="MiB"),
+    _figure("memory_used_bytes", "Memory allocated, bytes", "memory.used", unit="MiB"),
+    _figure("memory_free_bytes", "Memory free, bytes", "memory.free", unit="MiB"),
+    _figure("memory_reserved_bytes", "Memory that the driver keeps, bytes", "memory.reserved", unit="MiB"),
+    _figure("temperature_celsius", "Temperature of the chip, Celsius", "temperature.gpu"),
+    _figure("memory_temperature_celsius", "Temperature of the memory, Celsius", "temperature.memory"),
+    _figure(
+        "power_draw_watts", "Power drawn, watts", "power.draw", "power.draw.average", "power.draw.instant"
+    ),
+    _figure("power_limit_watts", "Power that may be drawn, watts", "enforced.power.limit", "power.limit"),
     _figure("fan_speed_ratio", "Fan speed asked for; 1 is full, and more happens", "fan.speed", unit="%"),
     _figure("pcie_link_generation", "PCIe generation", "pcie.link.gen.current", "pcie.link.gen.gpucurrent"),
     _figure("pcie_link_width", "PCIe lanes in use", "pcie.link.width.current"),
@@ -119,7 +121,10 @@ class Card:
         """What a person should know of it, in the driver's words; nothing where all is well."""
         if self.lost:
             return "GPU is lost"
-        return "GPU requires reset" if "[GPU requires reset]" in self.cells.values() else ""
+        words = self.cells.values()
+        return next(
+            (word for word in ("GPU requires reset", "Insufficient Permissions") if f"[{word}]" in words), ""
+        )
 
 
 def parse_card(cells: Mapping[str, str]) -> Card:

@@ -20,7 +20,7 @@ PROCESSES = gauge(
 )
 MEMORY = gauge(
     "grid_gpu_process_memory_bytes",
-    "Card memory that a container's processes of one name use; the host's have no container "
+    "Card memory that a container's processes of one name use, bytes; the host's have no container "
     "(nvidia-smi --query-compute-apps used_gpu_memory, /proc/PID/cgroup).",
     *CARD, "process", "container",
 )  # fmt: skip

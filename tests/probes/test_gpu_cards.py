@@ -94,9 +94,11 @@ def test_lost(cells: dict[str, str], *, lost: bool) -> None:
     assert parse_card(cells).lost is lost
 
 
-def test_needs_reset() -> None:
-    """A card that needs a reset is there and says so."""
-    assert parse_card({"temperature.gpu": "[GPU requires reset]"}).condition == "GPU requires reset"
+@pytest.mark.parametrize("condition", ["GPU requires reset", "Insufficient Permissions"])
+def test_condition(condition: str) -> None:
+    """A card that needs a reset, or keeps its figures from this user, is there and says so."""
+    assert parse_card({"temperature.gpu": f"[{condition}]"}).condition == condition
+    assert parse_card({"temperature.gpu": "[N/A]"}).condition == ""
 
 
 def test_fields_are_asked_once() -> None:
