@@ -18,7 +18,7 @@ from exporter.strictyaml import ConfigError
 
 UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
-DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d+){unit}(?!s))?" for unit in UNITS))
+DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d+){unit}(?!s))?" for unit in UNITS), re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ BAD = {
     "min_version: TLS13, max_version: TLS12": f"{WHERE}: min_version is above max_version",
     "cipher_suites: [RC4]": f"{WHERE}.cipher_suites: 'RC4' is not supported here",
     "curve_preferences: [P256]": f"{WHERE}.curve_preferences: {ONE_CURVE}, got P256",
-    "curve_preferences: [CurveP256, X25519]": f"{WHERE}.curve_preferences: {ONE_CURVE}, got CurveP256, X25519",
+    "curve_preferences: [CurveP256, P1]": f"{WHERE}.curve_preferences: {ONE_CURVE}, got CurveP256, P1",
 }
 
 

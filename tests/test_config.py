@@ -1,0 +1,146 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from exporter.config import discover, duration, load, parse
+from exporter.probe import Box
+from exporter.probes import KINDS
+from exporter.strictyaml import ConfigError
+
+WHOLE = """
+probes:
+  host: {}
+  gpu: {timeout: 20s}
+  disk: {directories: [/ai/models, /srv/models], ttl: 5m}
+  tor: {socks: "127.0.0.1:9050", url: "https://check.example/api/ip", control: "127.0.0.1:9051"}
+  containers: {command: [podman]}
+  services:
+    categories: {ai: ["ollama.service", "vllm@*.service"], network: ["tor@default.service"]}
+  aide: {}
+  commands:
+    - {name: ups, argv: [/usr/local/bin/ups-metrics], ttl: 30s, timeout: 5s}
+"""
+
+BAD = {
+    "": "the file: expected a mapping, got nothing (write {} for its defaults)",
+    "[]": "the file: expected a mapping, got a list",
+    "probe: {}": "probe: unknown key",
+    "{}": "probes: missing",
+    "probes:": "probes: expected a mapping, got nothing (write {} for its defaults)",
+    "probes: {gpu:}": "probes.gpu: expected a mapping, got nothing (write {} for its defaults)",
+    "probes: {gpus: {}}": "probes.gpus: unknown key",
+    "probes: {gpu: {tll: 5s}}": "probes.gpu.tll: unknown key",
+    "probes: {gpu: {ttl: soon}}": "probes.gpu.ttl: expected a duration such as 60s, got 'soon'",
+    "probes: {gpu: {ttl: 60}}": "probes.gpu.ttl: expected a duration such as 60s, got 60",
+    "probes: {gpu: {ttl: 10ms}}": "probes.gpu: ttl must be at least 1s, got 0.01s",
+    "probes: {gpu: {timeout: 0s}}": "probes.gpu: timeout must be longer than 0s",
+    "probes: {disk: {}}": "probes.disk.directories: missing",
+    "probes: {disk: {directories: /ai/models}}": "probes.disk.directories: expected a list, got text",
+    "probes: {disk: {directories: [1]}}": "probes.disk.directories[0]: expected text, got a whole number",
+    "probes: {gpu: {}, gpu: {}}": "line 1: 'gpu' is given twice",
+    "probes: {gpu: {}": "line 1: expected ',' or '}', but got '<stream end>'",
+    "probes: &a [*a]": "probes: expected a mapping, got a list",
+    "probes: 2001-99-99": "month must be in 1..12",
+}
+
+
+def test_the_whole_example_is_taken() -> None:
+    """Every kind of probe with its keys, as the documentation shows them."""
+    settings = parse(WHOLE)
+    assert set(settings) == {kind.name for kind in KINDS}
+    assert settings["disk"].ttl == 300
+    assert settings["gpu"].timeout == 20
+    assert settings["commands"][0].name == "ups"
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_mistake_is_one_line_that_begins_with_its_place(text: str) -> None:
+    """Whatever is wrong: where, what was expected, and what is there."""
+    with pytest.raises(ConfigError) as error:
+        parse(text)
+    assert str(error.value) == BAD[text]
+
+
+def test_every_directory_and_command_is_a_probe_of_its_own(tmp_path: Path) -> None:
+    """One that hangs costs the others nothing."""
+    path = tmp_path / "config.yml"
+    path.write_text(WHOLE)
+    plan = load(path, Box())
+    assert [probe.name for probe in plan.probes] == [
+        "host", "gpu", "disk:/ai/models", "disk:/srv/models", "tor", "containers", "services", "aide",
+        "command:ups",
+    ]  # fmt: skip
+    assert plan.absent == {}
+
+
+def test_what_is_not_configured_is_said_to_be_off(tmp_path: Path) -> None:
+    """Each kind that is missing has its line, with how to switch it on."""
+    path = tmp_path / "config.yml"
+    path.write_text("probes: {host: {}}")
+    plan = load(path, Box())
+    assert set(plan.absent) == {kind.name for kind in KINDS} - {"host"}
+    assert "config.yml" in plan.absent["gpu"].mend
+
+
+def test_unchanged_settings_make_equal_probes(tmp_path: Path) -> None:
+    """What a reload leaves as it was can be told by comparison."""
+    path = tmp_path / "config.yml"
+    path.write_text(WHOLE)
+    assert load(path, Box()).probes == load(path, Box()).probes
+    path.write_text(WHOLE.replace("5m", "6m"))
+    assert load(path, Box()).probes[2] != parse(WHOLE)["disk"]
+
+
+def test_commands_in_a_file_that_anyone_may_write_are_refused(tmp_path: Path) -> None:
+    """Who may write the file could otherwise run what they like as the exporter's user."""
+    path = tmp_path / "config.yml"
+    path.write_text(WHOLE)
+    path.chmod(0o666)
+    with pytest.raises(ConfigError, match=r"names commands and anyone may write it: chmod o-w"):
+        load(path, Box())
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"\xff\xfe", "is not UTF-8 text"), (b"#" * 2_000_000, "is larger than 1024 KiB: not a configuration")],
+)
+def test_a_file_that_is_no_configuration_is_said_to_be_none(tmp_path: Path, content: bytes, why: str) -> None:
+    """Binary and absurdly large files are refused before they are parsed."""
+    path = tmp_path / "config.yml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=why):
+        load(path, Box())
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    """What can't be read says why."""
+    with pytest.raises(ConfigError, match="can't be read: Is a directory"):
+        load(tmp_path, Box())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("60s", 60), ("2m", 120), ("1h30m", 5400), ("500ms", 0.5), ("1d", 86400), ("0s", 0)]
+)
+def test_durations_are_prometheus(text: str, seconds: float) -> None:
+    """Each unit at most once, the largest first."""
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "60", "5 s", "1s1m", "1.5s", "-5s", "1mss", "٣s", None, 60, ["1s"]]
+)
+def test_what_is_no_duration_is_refused(text: object) -> None:
+    """Nothing is guessed: a bare number has no unit."""
+    with pytest.raises(ValueError, match="expected a duration such as 60s"):
+        duration(text)
+
+
+async def test_without_a_file_every_kind_is_found_or_explained(tmp_path: Path) -> None:
+    """On an empty box nothing but the host is found, and each missing thing has its reason."""
+    os.environ.pop("HF_HOME", None)
+    plan = await discover(Box(root=tmp_path))
+    assert {"host"} <= set(plan.settings)
+    assert set(plan.settings) | set(plan.absent) == {kind.name for kind in KINDS}
+    assert all(note.text for note in plan.absent.values())
+    assert "tor" not in plan.settings
