@@ -5,10 +5,10 @@ from __future__ import annotations
 from grafana import limits
 from grafana.charts import CARDS, lines
 from grafana.sdk import Panel, over_time
+from grafana.shares import CARD_MEMORY_USED
 
 NO_GPU = "No GPU seen in this range"
 PER_CARD = "${who}GPU {{gpu}}"
-MEMORY_USED = "grid_gpu_memory_used_bytes{BOX} / grid_gpu_memory_total_bytes{BOX}"
 
 
 def card_lines(
@@ -36,7 +36,9 @@ def use(title: str) -> Panel:
 def memory_used(title: str) -> Panel:
     """How full each card is."""
     description = "The share of the card's memory in use; above the dashed line nothing more will fit."
-    return card_lines(title, description, "percentunit", MEMORY_USED, dashed=limits.GPU_MEMORY_USED, high=1)
+    return card_lines(
+        title, description, "percentunit", CARD_MEMORY_USED, dashed=limits.GPU_MEMORY_USED, high=1
+    )
 
 
 def core_temperature(title: str) -> Panel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from grafana import words
+from grafana.shares import CARD_MEMORY_USED, DISK_AVAILABLE, MEMORY_AVAILABLE
 from grafana.words import State
 from prometheus.thresholds import (
     AIDE_OVERDUE_SECONDS,
@@ -49,9 +50,6 @@ def _full_at_the_pace_of(seconds: int) -> str:
     return f"predict_linear({past}, {DISK_FULL_WITHIN_SECONDS}) < 0"
 
 
-MEMORY_AVAILABLE = "grid_memory_available_bytes{BOX} / grid_memory_total_bytes{BOX}"
-DISK_AVAILABLE = "grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX}"
-CARD_MEMORY_USED = "grid_gpu_memory_used_bytes{BOX} / grid_gpu_memory_total_bytes{BOX}"
 GPUS_MISSING = f"max_over_time(grid_gpus{{BOX}}[{GPU_GONE_WINDOW_SECONDS}s]) - grid_gpus{{BOX}}"
 # The last hour must agree: one download, long finished, bends the slope of six hours.
 FILLING = " and ".join(

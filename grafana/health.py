@@ -24,16 +24,15 @@ class Domain(NamedTuple):
     absent: str
 
 
-DOMAINS = (
-    Domain("gpu", "GPU", "grid-gpu", "No GPU"),
-    Domain("host", "Memory", "grid-workloads", "Not watched"),
-    Domain("disk", "Storage", "grid-models", "No models"),
-    Domain("tor", "Tor", "grid-tor", "Not asked"),
-    Domain("containers", "Containers", "grid-workloads", "No containers"),
-    Domain("services", "Services", "grid-workloads", "No services"),
-    Domain("aide", "AIDE", "grid-tor", "No AIDE"),
-    Domain("exporter", "Exporter", "grid-exporter", "Not here"),
-)
+GPU = Domain("gpu", "GPU", "grid-gpu", "No GPU")
+HOST = Domain("host", "Memory", "grid-workloads", "Not watched")
+DISK = Domain("disk", "Storage", "grid-models", "No models")
+TOR = Domain("tor", "Tor", "grid-tor", "Not asked")
+CONTAINERS = Domain("containers", "Containers", "grid-workloads", "No containers")
+SERVICES = Domain("services", "Services", "grid-workloads", "No services")
+AIDE = Domain("aide", "AIDE", "grid-tor", "No AIDE")
+EXPORTER = Domain("exporter", "Exporter", "grid-exporter", "Not here")
+DOMAINS = (GPU, HOST, DISK, TOR, CONTAINERS, SERVICES, AIDE, EXPORTER)
 
 
 def health(domain: str, boxes: str = CHOSEN) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import limits, marks, words
 from grafana.charts import Legend, bars, lines, log_lines, paint, ranking, timeline
-from grafana.health import DOMAINS
+from grafana.health import EXPORTER
 from grafana.limits import steps
 from grafana.page import Page
 from grafana.sdk import Panel, over_time
@@ -13,7 +13,6 @@ from grafana.tables import state, table, text
 from grafana.tiles import figure, label_figure, state_tile
 
 PAGE = "Each probe's success, duration, age and runs; what a scrape costs."
-EXPORTER = DOMAINS[7]
 NOBODY = "No grid-exporter answered in this range"
 EACH = "by (instance, probe)"
 STUCK = f"max {EACH} (grid_probe_stuck{{BOX}})"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from grafana import cards, limits, marks, words
-from grafana.cards import MEMORY_USED, NO_GPU, PER_CARD, card_lines
+from grafana.cards import NO_GPU, PER_CARD, card_lines
 from grafana.charts import CARDS, Legend, counts, lines, paint, stack, timeline
 from grafana.codes import one_code
-from grafana.health import DOMAINS
+from grafana.health import GPU
 from grafana.limits import steps
 from grafana.page import Page
 from grafana.sdk import Panel, over_time
+from grafana.shares import CARD_MEMORY_USED
 from grafana.tables import figure as number
 from grafana.tables import share, table, text, word
 from grafana.tiles import figure, label_figure, state_tile
 
-DOMAIN = DOMAINS[0]
 # On the host the label is empty.
 BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", "")'
 
@@ -37,7 +37,7 @@ HELD_BY = one_code(
 def page() -> Page:
     """The page."""
     gpu = Page("grid-gpu", "Every card, and who uses it for what.", since="6h", refresh="30s")
-    gpu.band(3, state_tile(DOMAIN), *figures())
+    gpu.band(3, state_tile(GPU), *figures())
     gpu.band(5, cards_now())
     gpu.band(7, cards.use("Use"), cards.memory_used("Memory used"))
     gpu.band(8, memory_by_container(), memory_by_process())
@@ -51,41 +51,21 @@ def page() -> Page:
 def figures() -> list[Panel]:
     """All cards in seven numbers."""
     used = "sum(grid_gpu_memory_used_bytes{BOX}) / sum(grid_gpu_memory_total_bytes{BOX})"
-    energy = "sum(avg_over_time(grid_gpu_power_draw_watts{BOX}[$__range])) * $__range_s / 3600"
+    # By the minute and not mean times range: what was not yet seen was not yet drawn.
+    energy = "sum(sum_over_time(grid_gpu_power_draw_watts{BOX}[$__range:1m])) / 60"
+    use = "avg(grid_gpu_utilization_ratio{BOX})"
+    hottest = "max(grid_gpu_temperature_celsius{BOX})"
+    power = "sum(grid_gpu_power_draw_watts{BOX})"
+    driver = "count by (driver_version) (grid_gpu_info{BOX})"
+    full = steps(limits.GPU_MEMORY_USED)
     return [
         figure("Cards", "Cards that the driver lists.", "sum(grid_gpus{BOX})"),
-        figure(
-            "Use", "Mean over the cards.", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0
-        ),
-        figure(
-            "Memory",
-            "The share of all cards' memory that is in use.",
-            used,
-            "percentunit",
-            *steps(limits.GPU_MEMORY_USED),
-            decimals=0,
-        ),
-        figure(
-            "Hottest",
-            "The hottest core.",
-            "max(grid_gpu_temperature_celsius{BOX})",
-            "celsius",
-            *steps(limits.GPU_HEAT),
-        ),
-        figure(
-            "Power",
-            "What all cards draw together.",
-            "sum(grid_gpu_power_draw_watts{BOX})",
-            "watt",
-            decimals=0,
-        ),
+        figure("Use", "Mean over the cards.", use, "percentunit", decimals=0),
+        figure("Memory", "How much of all cards' memory is in use.", used, "percentunit", *full, decimals=0),
+        figure("Hottest", "The hottest core.", hottest, "celsius", *steps(limits.GPU_HEAT)),
+        figure("Power", "What all cards draw together.", power, "watt", decimals=0),
         figure("Energy", "What all cards drew in the chosen range.", energy, "watth", decimals=1),
-        label_figure(
-            "Driver",
-            "The driver's version.",
-            "count by (driver_version) (grid_gpu_info{BOX})",
-            "driver_version",
-        ),
+        label_figure("Driver", "The driver's version.", driver, "driver_version"),
     ]
 
 
@@ -104,7 +84,7 @@ def cards_now() -> Panel:
         text("GPU", "gpu", 50),
         text("Card", "name", 205),
         share("Use", "max by (instance, gpu) (grid_gpu_utilization_ratio{BOX})"),
-        share("Memory", f"max by (instance, gpu) ({MEMORY_USED})", *steps(limits.GPU_MEMORY_USED)),
+        share("Memory", f"max by (instance, gpu) ({CARD_MEMORY_USED})", *steps(limits.GPU_MEMORY_USED)),
         number("of", "max by (instance, gpu) (grid_gpu_memory_total_bytes{BOX})", "bytes", 75),
         share("Power", of_limit),
         number("of limit", "max by (instance, gpu) (grid_gpu_power_limit_watts{BOX})", "watt", 75),

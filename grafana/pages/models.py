@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from grafana import limits, marks, words
 from grafana.charts import Legend, lines, stack
-from grafana.health import DOMAINS
+from grafana.health import DISK
 from grafana.limits import steps
 from grafana.page import Page
 from grafana.sdk import Panel, over_time
+from grafana.shares import DISK_USED
 from grafana.tables import COLOURED, GAUGE, Column, share, table, text
 from grafana.tables import figure as number
 from grafana.tiles import figure, state_tile
 from prometheus.thresholds import DISK_FULL_WITHIN_SECONDS
 
-STORAGE = DOMAINS[2]
 PAGE = "What the models weigh, how they grow, and when the disk is full."
 NO_DIRECTORY = "No model directory seen in this range"
 
 WEEKS_AHEAD = 14 * 86400
 FULL_IN = ((0, words.ACT), (DISK_FULL_WITHIN_SECONDS, words.LOOK), (WEEKS_AHEAD, words.PLAIN))
 
-USED = "1 - grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX}"
-DISK = "by (instance, mountpoint, device, fstype)"
+FILE_SYSTEM = "by (instance, mountpoint, device, fstype)"
 MODEL = "by (instance, path, entry)"
 MODELS = 'grid_directory_entry_size_bytes{BOX, entry!="(other)"}'
 
@@ -29,7 +28,7 @@ MODELS = 'grid_directory_entry_size_bytes{BOX, entry!="(other)"}'
 def page() -> Page:
     """The page."""
     models = Page("grid-models", PAGE, since="7d", refresh="5m")
-    models.band(3, state_tile(STORAGE), *figures())
+    models.band(3, state_tile(DISK), *figures())
     models.band(5, file_systems_now())
     models.band(11, models_now(), [(7, directories()), (4, removed())], widths=(14, 10))
     models.band(9, models_over_time(), available_space(), widths=(14, 10))
@@ -40,7 +39,7 @@ def page() -> Page:
 def figures() -> list[Panel]:
     """All directories in seven numbers."""
     weight = "sum(grid_directory_size_bytes{BOX})"
-    fullest = f"max({USED})"
+    fullest = f"max({DISK_USED})"
     full_in = f"min({time_to_full('by (instance, mountpoint)')})"
     pace = "When the first file system is full, at the mean pace of the chosen range."
     unread = "sum(grid_directory_scan_errors{BOX})"
@@ -89,19 +88,25 @@ def file_systems_now() -> Panel:
         "The file systems under the model directories and the root, fullest first; the pace is the range's.",
         text("Instance", "instance", 130),
         text("Mounted at", "mountpoint", 200),
-        share("Used", f"max {DISK} ({USED})", *steps(limits.DISK_USED), decimals=1),
-        number("Available", f"min {DISK} (grid_filesystem_avail_bytes{{BOX}})", "decbytes", 110, decimals=1),
-        number("Size", f"max {DISK} (grid_filesystem_size_bytes{{BOX}})", "decbytes", 110, decimals=1),
+        share("Used", f"max {FILE_SYSTEM} ({DISK_USED})", *steps(limits.DISK_USED), decimals=1),
+        number(
+            "Available",
+            f"min {FILE_SYSTEM} (grid_filesystem_avail_bytes{{BOX}})",
+            "decbytes",
+            110,
+            decimals=1,
+        ),
+        number("Size", f"max {FILE_SYSTEM} (grid_filesystem_size_bytes{{BOX}})", "decbytes", 110, decimals=1),
         number(
             "Grew",
-            f"-1 * min {DISK} (delta(grid_filesystem_avail_bytes{{BOX}}[$__range]))",
+            f"-1 * min {FILE_SYSTEM} (delta(grid_filesystem_avail_bytes{{BOX}}[$__range]))",
             "decbytes",
             110,
             decimals=1,
         ),
         Column(
             title="Full in",
-            promql=time_to_full(DISK),
+            promql=time_to_full(FILE_SYSTEM),
             unit="s",
             decimals=1,
             width=130,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from grafana import cards, limits, marks, words
 from grafana.alerts_table import firing_now
 from grafana.charts import lines, timeline
-from grafana.health import DOMAINS
+from grafana.health import AIDE, CONTAINERS, DISK, DOMAINS, EXPORTER, GPU, HOST, SERVICES, TOR
 from grafana.limits import steps
 from grafana.page import Page
 from grafana.sdk import Panel, over_time
+from grafana.shares import DISK_USED, MEMORY_USED, SWAP_USED
 from grafana.tiles import overview_tile, worst
 
 PAGE = "One glance says whether the box is well; each tile opens the page that says why not."
@@ -17,7 +18,7 @@ PAGE = "One glance says whether the box is well; each tile opens the page that s
 def page() -> Page:
     """The page."""
     overview = Page("grid-overview", PAGE, since="24h", refresh="30s")
-    tiles = state_tiles()
+    tiles = state_tiles()  # in the order of the lanes below
     overview.band(3, *tiles[:4])
     overview.band(3, *tiles[4:])
     story = what_happened()
@@ -32,29 +33,28 @@ def page() -> Page:
 
 def state_tiles() -> list[Panel]:
     """A tile a domain: its state, and the figure that tells most."""
-    gpu, host, disk, tor, containers, services, aide, exporter = DOMAINS
-    memory_used = "1 - min(grid_memory_available_bytes{BOX} / grid_memory_total_bytes{BOX})"
-    fullest = "1 - min(grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX})"
+    memory_used = f"max({MEMORY_USED})"
+    fullest = f"max({DISK_USED})"
     running = 'sum(grid_container_state{BOX, state="running"})'
     active = 'sum(grid_service_state{BOX, state="active"})'
     checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
     return [
-        overview_tile(gpu, "use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),
-        overview_tile(host, "used", memory_used, "percentunit", *steps(limits.MEMORY_USED), decimals=0),
-        overview_tile(disk, "fullest disk", fullest, "percentunit", *steps(limits.DISK_USED), decimals=1),
+        overview_tile(GPU, "use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),
+        overview_tile(HOST, "used", memory_used, "percentunit", *steps(limits.MEMORY_USED), decimals=0),
+        overview_tile(DISK, "fullest disk", fullest, "percentunit", *steps(limits.DISK_USED), decimals=1),
         overview_tile(
-            tor,
+            TOR,
             "latency",
             "max(grid_tor_check_duration_seconds{BOX})",
             "s",
             *steps(limits.TOR_REQUEST),
             decimals=1,
         ),
-        overview_tile(containers, "running", running, "short"),
-        overview_tile(services, "active", active, "short"),
-        overview_tile(aide, "last check", checked, "s", *steps(limits.AIDE_AGE), decimals=0),
+        overview_tile(CONTAINERS, "running", running, "short"),
+        overview_tile(SERVICES, "active", active, "short"),
+        overview_tile(AIDE, "last check", checked, "s", *steps(limits.AIDE_AGE), decimals=0),
         overview_tile(
-            exporter, "scrape", "max(scrape_duration_seconds{BOX})", "s", *steps(limits.SCRAPE), decimals=0
+            EXPORTER, "scrape", "max(scrape_duration_seconds{BOX})", "s", *steps(limits.SCRAPE), decimals=0
         ),
     ]
 
@@ -76,8 +76,8 @@ def memory_and_swap() -> Panel:
         "Memory and swap",
         "Memory that is not available to programs, and swap in use, as shares of the whole.",
         "percentunit",
-        over_time("1 - grid_memory_available_bytes{BOX} / grid_memory_total_bytes{BOX}", "${who}memory"),
-        over_time("1 - grid_swap_free_bytes{BOX} / (grid_swap_total_bytes{BOX} > 0)", "${who}swap"),
+        over_time(MEMORY_USED, "${who}memory"),
+        over_time(SWAP_USED, "${who}swap"),
         names=("memory", "swap"),
         limits=limits.MEMORY_USED,
         high=1,
@@ -100,12 +100,11 @@ def waiting_for() -> Panel:
 
 def disk_used() -> Panel:
     """How full the disks are."""
-    used = "1 - grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX}"
     return lines(
         "Disk used",
         "The share of each file system that is not available; the dashed lines: low, and all but full.",
         "percentunit",
-        over_time(f"max by (instance, mountpoint) ({used})", "${who}{{mountpoint}}"),
+        over_time(f"max by (instance, mountpoint) ({DISK_USED})", "${who}{{mountpoint}}"),
         names=("/", "/.+"),
         limits=limits.DISK_USED,
         high=1,

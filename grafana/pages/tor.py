@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from grafana import limits, marks, words
 from grafana.charts import counts, label_timeline, lines, timeline
-from grafana.health import DOMAINS, health
+from grafana.health import AIDE, TOR, health
 from grafana.limits import steps
 from grafana.page import Page
 from grafana.sdk import Panel, over_time
 from grafana.tiles import figure, label_figure, state_tile
 
 PAGE = "Whether traffic leaves through Tor, from which exit, and whether the files are as they were."
-TOR, AIDE = DOMAINS[3], DOMAINS[6]
 NO_TOR = "No Tor seen in this range"
 NO_AIDE = "No AIDE seen in this range"
 YES_NO = {0: ("no", words.ACT), 1: ("yes", words.GOOD)}

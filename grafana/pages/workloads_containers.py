@@ -7,7 +7,7 @@ from dataclasses import replace
 from grafana import limits
 from grafana.charts import Legend, stack, timeline
 from grafana.codes import one_code
-from grafana.health import DOMAINS
+from grafana.health import CONTAINERS
 from grafana.page import Page
 from grafana.sdk import Panel, over_time
 from grafana.tables import Column, share, state, table, text, word
@@ -15,7 +15,6 @@ from grafana.tables import figure as number
 from grafana.tiles import figure, state_tile
 from grafana.words import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING, PLAIN
 
-CONTAINERS = DOMAINS[4]
 NO_CONTAINERS = "No containers seen in this range"
 EACH = "by (instance, container)"
 CORES = f"sum {EACH} (rate(grid_container_cpu_seconds_total{{BOX}}[$__rate_interval]))"

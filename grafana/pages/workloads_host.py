@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from grafana import limits
 from grafana.charts import lines, stack
-from grafana.health import DOMAINS
+from grafana.health import HOST
 from grafana.limits import steps
 from grafana.page import Page
 from grafana.sdk import Panel, over_time
+from grafana.shares import MEMORY_USED, SWAP_USED
 from grafana.tiles import figure, state_tile
 from grafana.words import NOTHING
 
-HOST = DOMAINS[1]
 NO_HOST = "No host figures seen in this range"
-MEMORY_USED = "1 - grid_memory_available_bytes{BOX} / grid_memory_total_bytes{BOX}"
-SWAP_USED = "1 - grid_swap_free_bytes{BOX} / (grid_swap_total_bytes{BOX} > 0)"
 
 
 def host(page: Page) -> None:

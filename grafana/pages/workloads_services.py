@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana import limits
 from grafana.charts import Legend, lines, timeline
 from grafana.codes import one_code
-from grafana.health import DOMAINS
+from grafana.health import SERVICES
 from grafana.page import Page
 from grafana.sdk import Panel, over_time
 from grafana.tables import figure as number
@@ -14,7 +14,6 @@ from grafana.tiles import figure, label_figure, state_tile
 from grafana.words import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING
 from prometheus.thresholds import TIMER_OVERDUE_SECONDS
 
-SERVICES = DOMAINS[5]
 NO_SERVICES = "No services seen in this range"
 CHOSEN = 'BOX, category=~"$category"'
 EACH = "by (instance, category, name)"

@@ -21,7 +21,6 @@ SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}")
 # What Grafana fills in, for a box whose scrapes are 15 s apart and a range of an hour.
 FILLED = {
     "$__rate_interval": "60s",
-    "$__range_s": "3600",
     "$__range": "3600s",
     "$job": "grid",
     "$instance": ".+",

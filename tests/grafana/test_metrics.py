@@ -41,7 +41,7 @@ UNSHOWN = {
     "grid_tor_info": "Tor's version is read once a year.",
     "grid_container_created_timestamp_seconds": "Since when it runs tells more.",
     "grid_watchtower_up": "An alert says when it fell; which containers it leaves alone is shown.",
-    "grid_aide_database_timestamp_seconds": "When findings were accepted is shown; an alert watches the rest.",
+    "grid_aide_database_timestamp_seconds": "When findings were accepted is shown, the rest has an alert.",
     "grid_aide_accept_success": "A failed acceptance leaves the findings where they are, which is shown.",
     "grid_exporter_config_last_reload_success_timestamp_seconds": "Whether it failed is what matters.",
 }
