@@ -11,10 +11,11 @@ CHECKED = latest("grid_aide_last_check_timestamp_seconds")
 LOOKS = latest("grid_probe_success", 'probe="aide"')
 LOOKED = over(86400, "grid_probe_success", 'probe="aide"')
 DATABASE = latest("grid_aide_database_timestamp_seconds")
-# A day back, so that a change while the box was silent counts as well.
+# A day back, so that a change while the box was silent counts as well. An accept counts for longer than the
+# database differs from an hour before: the probe sees it first.
 DATABASE_BEFORE = f"last_over_time({over(86400, 'grid_aide_database_timestamp_seconds')} offset 1h)"
 ACCEPTED = (
-    f"{latest('grid_aide_accept_timestamp_seconds')} > time() - 3600\n"
+    f"{latest('grid_aide_accept_timestamp_seconds')} > time() - 5400\n"
     f"  and {latest('grid_aide_accept_success')} == 1"
 )
 

@@ -8,7 +8,7 @@ from prometheus.promql import latest, over
 
 AVAILABLE = f"{latest('grid_memory_available_bytes')}\n/ {latest('grid_memory_total_bytes')}"
 SWAP_USED = f"1 - {latest('grid_swap_free_bytes')}\n/ ({latest('grid_swap_total_bytes')} > 0)"
-STALLED = over(300, "grid_pressure_stalled_seconds_total", 'resource="memory"')
+STALLED = over(900, "grid_pressure_stalled_seconds_total", 'resource="memory"')
 BOOTED = latest("grid_boot_timestamp_seconds")
 BOOTED_BEFORE = f"min_over_time({over(3600, 'grid_boot_timestamp_seconds')})"
 
@@ -47,7 +47,7 @@ def _consequences() -> list[Alert]:
             name="GridMemoryPressure",
             severity="warning",
             expr=f"rate({STALLED}) > {t.MEMORY_STALLED_RATIO}",
-            wait=600,
+            wait=300,
             summary="{{ $labels.instance }} stands still for want of memory",
             description="Everything on {{ $labels.instance }} waits for memory "
             "{{ $value | humanizePercentage }} of the time: it swaps, or reads its programs from disk again "

@@ -1,0 +1,55 @@
+"""promtool and amtool, and what stands in the project's rule and test files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+FOLDER = Path(__file__).parents[2] / "prometheus"
+TESTS = sorted((FOLDER / "tests").glob("*.yml"))
+
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="not installed: promtool")
+needs_amtool = pytest.mark.skipif(not shutil.which("amtool"), reason="not installed: amtool")
+
+
+def run(*argv: str | Path) -> tuple[int, str]:
+    """Runs a tool; its exit status and everything it said."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100)
+    return done.returncode, done.stdout + done.stderr
+
+
+@cache
+def load(path: Path) -> Any:
+    """A YAML file's content; not to be changed."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def alert_rules() -> dict[str, dict[str, Any]]:
+    """Every committed alerting rule by its alert's name."""
+    groups = load(FOLDER / "rules" / "alerts.yml")["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def groups_of(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """A test file's groups by the alert that they are about: the first word of their names."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for group in load(path)["tests"]:
+        groups.setdefault(group["name"].split()[0], []).append(group)
+    return groups
+
+
+
+
+
+def selectors(expr: str) -> Iterator[tuple[str, str]]:
+    """Each series that an expression reads: its name, and its matchers without braces ('' where it has none)."""
+    for name, matchers in re.findall(r"\b(grid_\w+|up|process_\w+)\b(?:\{([^}]*)\})?", expr):
+        yield name, matchers
