@@ -56,15 +56,16 @@ class Action:
         self, request: web.Request, handle: Callable[[web.Request], Awaitable[web.Response]]
     ) -> web.Response:
         """Lets only the token through, and logs every try with its address."""
+        answer = "the client went away"
         try:
             await self._admit(request)
             response = await handle(request)
+            answer = f"{response.status} {response.reason}"
         except _Refusal as refusal:
             response = refusal.response
-        log.info(
-            "%s %s from %s: %d %s",
-            request.method, request.path, request.remote, response.status, response.reason,
-        )  # fmt: skip
+            answer = f"{response.status} {refusal}"
+        finally:
+            log.info("%s %s from %s: %s", request.method, request.path, request.remote, answer)
         return response
 
     async def _admit(self, request: web.Request) -> None:
@@ -136,7 +137,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def _asked(request: web.Request) -> str:
-    """The ID that the request's body asks for."""
+    """The ID that the request's body asks for; it may be cut off, of any encoding, or never come."""
     if request.content_type != "application/json":
         raise _Refusal(415, 'send JSON: {"id": "..."}')
     try:
@@ -144,6 +145,8 @@ async def _asked(request: web.Request) -> str:
             body = await _body(request)
     except TimeoutError as error:
         raise _Refusal(408, "the body did not come") from error
+    except (web.RequestPayloadError, OSError) as error:
+        raise _Refusal(400, "the body did not come whole") from error
     try:
         id_ = msgspec.json.decode(body, type=_Asked).id
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

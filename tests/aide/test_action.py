@@ -1,0 +1,328 @@
+"""Reviewing and accepting over HTTP: who may, how often, and what a request does."""
+
+import asyncio
+import json
+import logging
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from exporter.aide.action import ACCEPT, REPORT, Action, mount
+from exporter.aide.lock import exclusive
+from exporter.aide.request import NAME, accept_request
+from exporter.aide.summary import Outcome, Summary, save
+from tests.aide.store import Store, make, summary
+
+TOKEN = "0123456789abcdef" * 4
+RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@dataclass
+class Box:
+    """A box with the action switched on, and a client of it."""
+
+    store: Store
+    runtime: Path
+    token_file: Path
+    client: TestClient[web.Request, web.Application]
+    action: Action | None
+
+    async def report(self, headers: dict[str, str] | None = None) -> ClientResponse:
+        """Asks for the report."""
+        return await self.client.get(REPORT, headers=RIGHT if headers is None else headers)
+
+    async def accept(self, **body: Any) -> ClientResponse:
+        """Asks for an ID to be accepted."""
+        return await self.client.post(ACCEPT, json=body, headers=RIGHT)
+
+    def requested(self) -> str | None:
+        """The request that root would find."""
+        path = self.runtime / NAME
+        return path.read_text() if path.exists() else None
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    """A box on which a check has succeeded, with the action switched on."""
+    runtime, token_file = tmp_path / "run", tmp_path / "token"
+    runtime.mkdir()
+    token_file.touch(mode=0o640)
+    token_file.write_text(TOKEN)
+    store = make(tmp_path)
+    app = web.Application()
+    mount(app, lambda: made.action)
+    async with TestClient(TestServer(app)) as client:
+        made = Box(store, runtime, token_file, client, Action(token_file, store.paths, runtime))
+        yield made
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the action logs."""
+    with caplog.at_level(logging.INFO, "exporter.aide.action"):
+        yield caplog
+
+
+async def test_off(box: Box) -> None:
+    """Without a token file configured there is no such page, whoever asks."""
+    box.action = None
+    assert (await box.report()).status == 404
+    assert (await box.accept(id=box.store.id)).status == 404
+    assert box.requested() is None
+
+
+async def test_report(box: Box) -> None:
+    """The report holds the last check and its findings, the last attempt to accept, and what is under way."""
+    save(box.store.paths.outcome, Outcome(success=False, timestamp=5, reason="r"))
+    response = await box.report()
+    assert response.status == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    body = await response.json()
+    assert body["check"]["id"] == box.store.id
+    assert body["check"]["findings"] == [{"change": "added", "path": "/c", "kind": "f", "attributes": {}}]
+    assert body["accept"]["reason"] == "r"
+    assert (body["under_way"], body["requested"]) == (None, False)
+
+
+async def test_report_before_any_check(box: Box) -> None:
+    """Before the first check the report says that there is none."""
+    box.store.paths.summary.unlink()
+    assert (await (await box.report()).json())["check"] is None
+
+
+async def test_accept(box: Box) -> None:
+    """The ID of the last check is asked of root, who finds it and makes the candidate the database."""
+    response = await box.accept(id=box.store.id)
+    assert response.status == 202
+    assert box.requested() == f"{box.store.id}\n"
+    assert (await (await box.report()).json())["requested"] is True
+    assert accept_request(box.store.paths, box.runtime) == 0
+    assert box.store.database.read_bytes() == box.store.new
+    body = await (await box.report()).json()
+    assert (body["accept"]["success"], body["requested"]) == (True, False)
+    assert (await box.accept(id=box.store.id)).status == 409
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Basic dXNlcjpwYXNz"}, 401),
+        ({"Authorization": f"Basic {TOKEN}"}, 401),
+        ({"Authorization": "Bearer"}, 401),
+        ({"Authorization": "Bearer wrong"}, 403),
+        ({"Authorization": f"Bearer {TOKEN}x"}, 403),
+        ({"Authorization": f"Bearer {TOKEN[:-1]}"}, 403),
+        ({"Authorization": f"Bearer {TOKEN.upper()}"}, 403),
+        ({"Authorization": "Bearer \u00fc"}, 403),
+    ],
+)
+async def test_no_token(
+    box: Box, logged: pytest.LogCaptureFixture, headers: dict[str, str], status: int
+) -> None:
+    """Without the token nothing opens, nothing is told, nothing is asked, and the address is logged."""
+    for response in (
+        await box.report(headers),
+        await box.client.post(ACCEPT, json={"id": box.store.id}, headers=headers),
+    ):
+        assert response.status == status
+        assert ("WWW-Authenticate" in response.headers) == (status == 401)
+        assert box.store.id not in await response.text()
+    assert box.requested() is None
+    said = [record.getMessage() for record in logged.records]
+    for line, try_ in zip(said, (f"GET {REPORT}", f"POST {ACCEPT}"), strict=True):
+        assert line.startswith(f"{try_} from 127.0.0.1: {status} ")
+    assert not [record for record in logged.records if TOKEN in record.getMessage()]
+
+
+async def test_every_try_is_logged(box: Box, logged: pytest.LogCaptureFixture) -> None:
+    """What was let through is logged as what was not."""
+    await box.report()
+    await box.accept(id=box.store.id)
+    assert [record.getMessage() for record in logged.records] == [
+        f"GET {REPORT} from 127.0.0.1: 200 OK",
+        f"POST {ACCEPT} from 127.0.0.1: 202 Accepted",
+    ]
+
+
+async def test_a_new_token(box: Box) -> None:
+    """A token that is exchanged works at once, and the old one no longer."""
+    box.token_file.write_text("n" * 40)
+    assert (await box.report()).status == 403
+    assert (await box.report({"Authorization": f"Bearer {'n' * 40}"})).status == 200
+
+
+async def test_a_token_file_that_is_too_open(box: Box, logged: pytest.LogCaptureFixture) -> None:
+    """A token that everyone on the box can read opens nothing, and only the log says why."""
+    box.token_file.chmod(0o644)
+    response = await box.report()
+    assert response.status == 503
+    assert str(box.token_file) not in await response.text()
+    assert "chmod 640" in logged.text
+
+
+async def test_no_token_file(box: Box) -> None:
+    """Without the file nothing opens."""
+    box.token_file.unlink()
+    assert (await box.report()).status == 503
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"", "application/json", 400),
+        (b"{", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"null", "application/json", 400),
+        (b'"%s"' % (b"0" * 64), "application/json", 400),
+        (b"{}", "application/json", 400),
+        (b'{"id": 5}', "application/json", 400),
+        (b'{"id": "x"}', "application/json", 400),
+        (b'{"id": "../../../etc/passwd"}', "application/json", 400),
+        (b'{"id": "%s\\n"}' % (b"0" * 64), "application/json", 400),
+        (b'{"id": "%s"}' % (b"A" * 64), "application/json", 400),
+        (b'{"id": "%s", "force": true}' % (b"0" * 64), "application/json", 400),
+        (b'{"id": "%s"}' % (b"0" * 64), "text/plain", 415),
+        (b"id=%s" % (b"0" * 64), "application/x-www-form-urlencoded", 415),
+        (b'{"id": "%s"}' % (b"0" * 2000), "application/json", 413),
+        (b" " * 900_000, "application/json", 413),
+        (b'{"id": "%s"}' % (b"0" * 64), "application/json; charset=utf-8", 409),
+    ],
+)
+async def test_odd_bodies(box: Box, body: bytes, content_type: str, status: int) -> None:
+    """A body that is no ID in JSON is refused for what it is, and asks nothing of root."""
+    response = await box.client.post(ACCEPT, data=body, headers={**RIGHT, "Content-Type": content_type})
+    assert response.status == status
+    assert box.requested() is None
+    assert (await box.report()).status == 200
+
+
+async def test_a_body_that_does_not_come(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that holds back its body is not waited for beyond a limit."""
+    monkeypatch.setattr("exporter.aide.action._BODY_SECONDS", 0.05)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(30)
+
+    headers = {**RIGHT, "Content-Type": "application/json"}
+    assert (await box.client.post(ACCEPT, data=slowly(), headers=headers)).status == 408
+
+
+async def test_a_client_that_goes_away(box: Box, logged: pytest.LogCaptureFixture) -> None:
+    """A client that leaves in the middle of its body is no fault of ours, and asks nothing of root."""
+    _, writer = await asyncio.open_connection(box.client.host, box.client.port)
+    head = f"POST {ACCEPT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 80\r\n\r\n{{".encode())
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(60):
+        while f"POST {ACCEPT} from 127.0.0.1: " not in logged.text:
+            await asyncio.sleep(0.01)
+    assert box.requested() is None
+    assert "Error handling request" not in logged.text
+
+
+async def test_a_body_of_another_encoding(box: Box) -> None:
+    """A body that says it is compressed and is not is a bad request."""
+    headers = {**RIGHT, "Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert (await box.client.post(ACCEPT, data=b"no gzip", headers=headers)).status == 400
+
+
+async def test_stale(box: Box) -> None:
+    """An ID that the last check doesn't offer (any more) is refused, and says what is."""
+    assert (await box.accept(id="0" * 64)).status == 409
+    save(box.store.paths.summary, Summary(success=False, started=1, ended=2, reason="no disk"))
+    response = await box.accept(id=box.store.id)
+    assert response.status == 409
+    assert "the last check failed: no disk" in (await response.json())["error"]
+    box.store.paths.summary.unlink()
+    assert (await box.accept(id=box.store.id)).status == 409
+    save(box.store.paths.summary, summary(box.store, accepted=5.0))
+    assert (await box.accept(id=box.store.id)).status == 409
+    assert box.requested() is None
+
+
+async def test_while_something_is_under_way(box: Box) -> None:
+    """While a check or an accept runs, or a request waits, no other is taken."""
+    for command in ("check", "accept"):
+        with exclusive(box.store.paths, command):
+            assert (await box.accept(id=box.store.id)).status == 409
+            assert (await (await box.report()).json())["under_way"] == command
+    assert (await box.accept(id=box.store.id)).status == 202
+    response = await box.accept(id=box.store.id)
+    assert response.status == 409
+    assert "grid-aide-accept.path" in (await response.json())["error"]
+
+
+async def test_at_once(box: Box) -> None:
+    """Of many that ask in one moment one is heard, and what root finds is whole."""
+    responses = await asyncio.gather(*(box.accept(id=box.store.id) for _ in range(12)))
+    assert sorted(response.status for response in responses) == [202] + [409] * 11
+    assert box.requested() == f"{box.store.id}\n"
+    assert [path.name for path in box.runtime.iterdir()] == [NAME]
+
+
+async def test_no_runtime_directory(box: Box, logged: pytest.LogCaptureFixture) -> None:
+    """Where the request cannot be left, the client learns that, and the log learns why."""
+    box.runtime.rmdir()
+    assert (await box.accept(id=box.store.id)).status == 503
+    assert re.search(r"cannot leave its request: .*No such file", logged.text)
+
+
+async def test_a_damaged_summary(box: Box, logged: pytest.LogCaptureFixture) -> None:
+    """What the last check left and cannot be read is neither reported nor accepted."""
+    box.store.paths.summary.write_bytes(b"{")
+    assert (await box.report()).status == 503
+    assert (await box.accept(id=box.store.id)).status == 503
+    assert "summary.json is damaged" in logged.text
+
+
+async def test_hammered(box: Box, logged: pytest.LogCaptureFixture) -> None:
+    """Who tries too often is told to wait, and the owner at the same address is not shut out by it."""
+    wrong = {"Authorization": "Bearer wrong"}
+    statuses = [(await box.report(wrong)).status for _ in range(30)]
+    assert statuses[:10] == [403] * 10
+    assert statuses[12:] == [429] * 18
+    assert int((await box.report(wrong)).headers["Retry-After"]) >= 1
+    assert (await box.report()).status == 200
+    assert len([record for record in logged.records if ": 429 too many" in record.getMessage()]) >= 18
+
+
+async def test_the_owner_hammers(box: Box) -> None:
+    """The right token has its limit too."""
+    statuses = [response.status for response in await asyncio.gather(*(box.report() for _ in range(60)))]
+    assert statuses.count(200) >= 20
+    assert 429 in statuses
+
+
+async def test_other_methods(box: Box) -> None:
+    """Neither path answers to another method."""
+    assert (await box.client.head(REPORT, headers=RIGHT)).status == 405
+    assert (await box.client.get(ACCEPT, headers=RIGHT)).status == 405
+    assert (await box.client.put(ACCEPT, headers=RIGHT)).status == 405
+
+
+async def test_the_error_is_json(box: Box) -> None:
+    """A refusal says its reason in JSON."""
+    response = await box.report({})
+    assert response.content_type == "application/json"
+    assert json.loads(await response.text()) == {"error": "the action's token is needed"}
+
+
+async def test_no_file_is_left_open(box: Box) -> None:
+    """Tries of every kind leave no descriptor behind."""
+    await box.report()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - its own descriptor must not count twice
+    for _ in range(5):
+        await box.report()
+        await box.report({})
+        await box.accept(id="0" * 64)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

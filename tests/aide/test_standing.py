@@ -1,0 +1,58 @@
+"""How things stand: the files that were left, and the word that a killed command could not leave."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.aide.lock import exclusive
+from exporter.aide.standing import standing
+from exporter.aide.summary import Outcome, save
+from tests.aide.store import Store, killed_in, make, summary
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A box on which a check has succeeded."""
+    return make(tmp_path)
+
+
+def test_nothing(tmp_path: Path, store: Store) -> None:
+    """Before the first check nothing is known, and that is no error."""
+    store.paths.summary.unlink()
+    now = standing(store.paths)
+    assert (now.summary, now.outcome, now.under_way) == (None, None, None)
+
+
+def test_at_rest(store: Store) -> None:
+    """Between the commands the last ones' words stand."""
+    save(store.paths.outcome, Outcome(success=True, timestamp=1))
+    now = standing(store.paths)
+    assert (now.summary, now.outcome, now.under_way) == (
+        summary(store),
+        Outcome(success=True, timestamp=1),
+        None,
+    )
+
+
+def test_under_way(store: Store) -> None:
+    """While a check runs the last one's word stands, and the check is named."""
+    with exclusive(store.paths, "check"):
+        now = standing(store.paths)
+        assert (now.summary, now.under_way) == (summary(store), "check")
+
+
+def test_killed(store: Store) -> None:
+    """What a killed check found last is no longer said."""
+    killed_in("check", store.paths)
+    now = standing(store.paths)
+    assert now.summary
+    assert (now.summary.success, now.summary.id, now.under_way) == (False, "", None)
+
+
+def test_killed_accept(store: Store) -> None:
+    """A killed accept is a failed one, and the check's word stands."""
+    killed_in("accept", store.paths)
+    now = standing(store.paths)
+    assert now.summary == summary(store)
+    assert now.outcome
+    assert not now.outcome.success
