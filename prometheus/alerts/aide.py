@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.promql import latest, over
+from prometheus.promql import latest, over, span
 
 BOX = "on (job, instance)"
-CHECKED = latest("grid_aide_last_check_timestamp_seconds")
-LOOKS = latest("grid_probe_success", 'probe="aide"')
-LOOKED = over(86400, "grid_probe_success", 'probe="aide"')
-DATABASE = latest("grid_aide_database_timestamp_seconds")
-# A day back, so that a change while the box was silent counts as well. An accept counts for longer than the
-# database differs from an hour before: the probe sees it first.
-DATABASE_BEFORE = f"last_over_time({over(86400, 'grid_aide_database_timestamp_seconds')} offset 1h)"
+LAST_CHECK = "grid_aide_last_check_timestamp_seconds"
+WATCHED = 'probe="aide"'
+DATABASE = "grid_aide_database_timestamp_seconds"
+# It is looked at by checks alone, once a day, and not known after one that failed: hence two days back.
+DATABASE_BEFORE = f"last_over_time({over(2 * 86400, DATABASE)} offset 1h)"
+# Longer than the database differs from an hour before, since the two are not seen at the same moment.
 ACCEPTED = (
     f"{latest('grid_aide_accept_timestamp_seconds')} > time() - 5400\n"
     f"  and {latest('grid_aide_accept_success')} == 1"
@@ -22,7 +21,7 @@ ACCEPTED = (
 
 def alerts() -> list[Alert]:
     """What a check found, checks that say nothing, and a database that nobody accepted."""
-    return [*_outcome(), *_missing(), _database()]
+    return [*_outcome(), _overdue(), _database()]
 
 
 def _outcome() -> list[Alert]:
@@ -46,35 +45,30 @@ def _outcome() -> list[Alert]:
     ]
 
 
-def _missing() -> list[Alert]:
-    return [
-        Alert(
-            name="GridAideCheckOverdue",
-            severity="warning",
-            expr=f"time() - {CHECKED} > {t.AIDE_OVERDUE_SECONDS}",
-            wait=600,
-            summary="{{ $labels.instance }}: no AIDE check for too long",
-            description="The last AIDE check of {{ $labels.instance }} was {{ $value | humanizeDuration }} "
-            "ago.",
-        ),
-        Alert(
-            name="GridAideNeverChecked",
-            severity="warning",
-            # A day's grace for the first check, by the calendar: a box that is off at night comes to it too.
-            expr=f"{LOOKS} == 1\nand max_over_time({LOOKED} offset 1d) == 1\nunless {BOX} {CHECKED}",
-            wait=3600,
-            summary="{{ $labels.instance }}: AIDE has never checked",
-            description="AIDE has been set up on {{ $labels.instance }} for a day or more, but never "
-            "checked a file.",
-        ),
-    ]
+def _overdue() -> Alert:
+    """The last check was long ago, or AIDE has been watched for as long and no check was ever seen."""
+    long = span(t.AIDE_OVERDUE_SECONDS)
+    watched = f"{latest('grid_probe_enabled', WATCHED)} == 1"
+    before = f"max_over_time({over(86400, 'grid_probe_enabled', WATCHED)} offset {long}) == 1"
+    checked = f"max_over_time({over(t.AIDE_OVERDUE_SECONDS, LAST_CHECK)})"
+    never = f"{watched}\n  and {before}\n  unless {BOX} {checked}"
+    return Alert(
+        name="GridAideCheckOverdue",
+        severity="warning",
+        expr=f"time() - {latest(LAST_CHECK)} > {t.AIDE_OVERDUE_SECONDS}\n"
+        f"or\nmax by (job, instance) (\n  {never}\n) * {t.AIDE_OVERDUE_SECONDS}",
+        wait=600,
+        summary="{{ $labels.instance }}: no AIDE check for too long",
+        description="For {{ $value | humanizeDuration }} no AIDE check of {{ $labels.instance }} has "
+        "ended: whether its files are as they were is not known.",
+    )
 
 
 def _database() -> Alert:
     return Alert(
         name="GridAideDatabaseChanged",
         severity="critical",
-        expr=f"{DATABASE}\n!= {DATABASE_BEFORE}\nunless {BOX} (\n  {ACCEPTED}\n)",
+        expr=f"{latest(DATABASE)}\n!= {DATABASE_BEFORE}\nunless {BOX} (\n  {ACCEPTED}\n)",
         keep=86400,
         summary="{{ $labels.instance }}: the AIDE database was replaced",
         description="The AIDE database of {{ $labels.instance }} was replaced though nobody accepted a "

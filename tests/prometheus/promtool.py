@@ -46,9 +46,6 @@ def groups_of(path: Path) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
-
-
-
 def selectors(expr: str) -> Iterator[tuple[str, str]]:
     """Each series that an expression reads: its name, and its matchers without braces ('' where it has none)."""
     for name, matchers in re.findall(r"\b(grid_\w+|up|process_\w+)\b(?:\{([^}]*)\})?", expr):
