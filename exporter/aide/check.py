@@ -50,7 +50,7 @@ report_url=file:{work}/report.json
 # left out: it changes with each check, and only root can write there.
 _BEFORE = """\
 database_out=file:{work}/aide.db
-!{state}$ d
+!{state}(/.*)?$
 """
 
 
