@@ -9,6 +9,7 @@ from pathlib import Path
 
 from exporter import __version__, daemon, log, trial
 from exporter.access.guard import Guard
+from exporter.aide import cli as aide
 from exporter.config import Plan, discover, load
 from exporter.loop import watch_children_by_pidfd
 from exporter.probe import Box
@@ -21,6 +22,7 @@ USAGE_ERROR = 2  # also for a configuration that can't be used
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     options = _parser().parse_args(argv)
+    options.box = Box(proc=options.procfs, cgroup=options.cgroup)
     log.setup(options.log_level, options.log_format)
     watch_children_by_pidfd()
     try:
@@ -43,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="grid-exporter", description="Tells Prometheus the state of an AI box."
     )
-    parser.set_defaults(run=_serve, box=Box())
+    parser.set_defaults(run=_serve)
     parser.add_argument("--version", action="version", version=f"grid-exporter {__version__}")
     parser.add_argument(
         "--config.file", dest="config", type=Path, metavar="FILE", help="default: what the box has"
@@ -51,6 +53,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--web.listen-address", dest="listen", default="127.0.0.1:10058", metavar="HOST:PORT")
     parser.add_argument(
         "--web.config.file", dest="web_config", type=Path, metavar="FILE", help="who may scrape"
+    )
+    parser.add_argument(
+        "--path.procfs",
+        dest="procfs",
+        type=Path,
+        default=Path("/proc"),
+        metavar="DIR",
+        help="the host's /proc",
+    )
+    parser.add_argument(
+        "--path.cgroup",
+        dest="cgroup",
+        type=Path,
+        default=Path("/sys/fs/cgroup"),
+        metavar="DIR",
+        help="its /sys/fs/cgroup",
     )
     parser.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info")
     parser.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt")
@@ -62,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     probe.set_defaults(run=_probe)
     doctor = commands.add_parser("doctor", help="say what works for this user and what mends the rest")
     doctor.set_defaults(run=_doctor)
+    aide.add_commands(commands.add_parser("aide", help="check files with AIDE, review and accept"))
     return parser
 
 
@@ -78,10 +97,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    if options.config is None:
-        raise ConfigError("check-config needs --config.file")
-    plan = load(options.config, options.box)
     Guard(options.web_config)
+    if options.config is None:
+        sys.stdout.write("no --config.file: what this box has is served\n")
+        return 0
+    plan = load(options.config, options.box)
     sys.stdout.write(f"{options.config} is good: {len(plan.probes)} probes\n")
     return 0
 

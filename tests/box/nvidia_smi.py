@@ -7,11 +7,19 @@ A session without a card says so, as the tool does.
 
 from __future__ import annotations
 
-import re
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from os import PathLike
 
 FREE_TEXT = {"name", "process_name"}  # nothing is quoted, and a name may hold commas
+FORMAT = "--format=csv,nounits"
+TABLES = ("query-gpu", "query-compute-apps")
+REFUSAL = "Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.\n\n"
+
+Session = str | PathLike[str]
+Row = dict[str, str]
+# Makes a table's rows what they are now, in place of what was recorded.
+Living = Callable[[str, list[Row]], list[Row]]
 
 
 def names(header: str) -> list[str]:
@@ -31,41 +39,51 @@ def aliases(help_text: str) -> dict[str, str]:
     """Every name of a field, to the one that its column has."""
     found = {}
     for line in help_text.splitlines():
-        if re.fullmatch(r'"[^" ]+"( or "[^" ]+")*', line):
-            entry = re.findall(r'"([^"]+)"', line)
-            found.update(dict.fromkeys(entry, entry[0]))
+        entry = [
+            word[1:-1] for word in line.split(" or ") if word[:1] == word[-1:] == '"' and " " not in word
+        ]
+        found.update(dict.fromkeys(entry, entry[0] if entry else ""))
     return found
 
 
-def query(session: Path, table: str, fields: list[str]) -> tuple[int, str]:
+def read(session: Session, name: str) -> str:
+    """A file of the session."""
+    # pathlib takes as long to import as the interpreter to start
+    with open(f"{session}/{name}", encoding="utf-8") as file:  # noqa: PTH123
+        return file.read()
+
+
+def query(session: Session, table: str, fields: list[str], living: Living | None = None) -> tuple[int, str]:
     """The exit status and the output for these fields of a table."""
-    known = aliases((session / "help-query-gpu.txt").read_text()) if table == "query-gpu" else {}
-    header, *rows = (session / f"{table}.csv").read_text().splitlines()
+    known = aliases(read(session, "help-query-gpu.txt")) if table == "query-gpu" else {}
+    header, *lines = read(session, f"{table}.csv").splitlines()
     columns = names(header)
+    rows = [dict(zip(columns, cells(line, columns), strict=True)) for line in lines]
+    if living:
+        rows = living(table, rows)
     if not rows and table == "query-gpu":
         return 6, "No devices were found\n"
     wanted = [known.get(field, field) for field in fields]
     for field, name in zip(fields, wanted, strict=True):
         if name not in columns:
             return 2, f'Field "{field}" is not a valid field to query.\n\n'
-    picked = [columns.index(name) for name in wanted]
-    lines = [header.split(", "), *(cells(row, columns) for row in rows)]
-    return 0, "".join(", ".join(line[n] for n in picked) + "\n" for line in lines)
+    units = dict(zip(columns, header.split(", "), strict=True))
+    printed = [[units[name] for name in wanted], *([row[name] for name in wanted] for row in rows)]
+    return 0, "".join(", ".join(line) + "\n" for line in printed)
 
 
-def main(session: Path, arguments: list[str]) -> int:
-    """Does what the arguments ask for."""
+def answer(session: Session, arguments: list[str], living: Living | None = None) -> tuple[int, str]:
+    """Does what the arguments ask for: the exit status and the output."""
     if arguments == ["--help-query-gpu"]:
-        sys.stdout.write((session / "help-query-gpu.txt").read_text())
-        return 0
-    asked = re.fullmatch(r"--(query-gpu|query-compute-apps)=(\S+) --format=csv,nounits", " ".join(arguments))
-    if asked is None:
-        sys.stdout.write("Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.\n\n")
-        return 2
-    status, text = query(session, asked[1], asked[2].split(","))
-    sys.stdout.write(text)
-    return status
+        return 0, read(session, "help-query-gpu.txt")
+    asked, *rest = arguments or [""]
+    table, _, fields = asked.removeprefix("--").partition("=")
+    if table not in TABLES or not fields or rest != [FORMAT]:
+        return 2, REFUSAL
+    return query(session, table, fields.split(","), living)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    status, text = answer(sys.argv[1], sys.argv[2:])
+    sys.stdout.write(text)
+    sys.exit(status)

@@ -1,0 +1,202 @@
+"""A fake box: made in a directory, used by putting its bin/ before PATH, changed and broken while in use."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from exporter.aide import summary as aide
+from tests.box import containers, faults, sessions, stores, units, waves
+from tests.box.files import CAPTURES, PROJECT, link, put
+
+TOOLS = ("nvidia-smi", "docker", "systemctl", "curl", "ionice", "ups")
+EXITS = ("185.220.101.34", "2001:67c:6ec:203:192:42:116:203", "109.70.100.4", "45.141.215.114")
+HOST = ("meminfo", "stat", "loadavg", "pressure", "self")
+RUN = '#!/bin/sh\nexec {python} -I -S {tool} {box} {name} "$@"\n'
+
+
+@dataclass(frozen=True, slots=True)
+class FakeBox:
+    """A box in a directory. All that is switched takes effect with the next run of a tool."""
+
+    directory: Path
+
+    # ---- how to run an exporter on it
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the exporter needs to find the tools, and a place for its state."""
+        path = f"{self.directory}/bin:{os.environ.get('PATH', os.defpath)}"
+        return {"PATH": path, "STATE_DIRECTORY": f"{self.directory}/state"}
+
+    @property
+    def flags(self) -> list[str]:
+        """The exporter's flags for it."""
+        here = self.directory
+        return [
+            f"--config.file={here}/config.yml",
+            f"--path.procfs={here}/proc",
+            f"--path.cgroup={here}/cgroup",
+        ]
+
+    # ---- faults of tools
+
+    def fault(self, tool: str, fault: str) -> None:
+        """Switches a fault on (faults.py lists them); besides, a tool may be ``missing`` or ``denied``.
+
+        Raises:
+            ValueError: there is no such fault.
+        """
+        self.mend(tool)
+        program = self.directory / "bin" / tool
+        if fault in ("missing", "denied"):
+            program.chmod(0o644)
+            if fault == "missing":
+                program.rename(self.directory / "faults" / f"{tool}.hidden")
+        elif faults.known(fault):
+            put(self.directory / "faults" / tool, fault)
+        else:
+            raise ValueError(f"there is no fault {fault!r}: see {faults.__file__}")
+
+    def mend(self, *tools: str) -> None:
+        """Switches the faults of these tools off, or of all."""
+        for tool in tools or TOOLS:
+            program, hidden = self.directory / "bin" / tool, self.directory / "faults" / f"{tool}.hidden"
+            (self.directory / "faults" / tool).unlink(missing_ok=True)
+            if hidden.exists():
+                hidden.rename(program)
+            program.chmod(0o755)
+
+    def slow(self, factor: float = 1) -> None:
+        """Makes the tools as slow as on the box that all this began with: a scan of 20 s, Tor's 5 s."""
+        seconds = {"ionice": 20, "curl": 5, "nvidia-smi": 2, "docker": 1, "systemctl": 0.2}
+        for tool, lasts in seconds.items():
+            self.fault(tool, f"slow {lasts * factor:g}")
+
+    def runs(self, tool: str) -> list[str]:
+        """The arguments of every run of a tool so far."""
+        lines = (self.directory / "runs" / tool).read_text("utf-8").splitlines()
+        return [line.partition(" ")[2] for line in lines]
+
+    # ---- the state of things
+
+    def now(self) -> float:
+        """The box's Unix time."""
+        return waves.now(str(self.directory))
+
+    def freeze(self, moment: float) -> None:
+        """Stops the box's time, and shows the recorded host in place of this one: nothing moves any more."""
+        put(self.directory / "clock", str(moment))
+        for name in HOST[:-1]:
+            link(self.directory / "proc" / name, CAPTURES / "proc" / name)
+
+    def container(self, name: str, **changes: Any) -> None:
+        """Changes how a container is: any of the keywords of ``containers.alter``."""
+        said = containers.load(self.directory, name)
+        containers.alter(said, **changes)
+        containers.save(self.directory, said)
+
+    def remove_container(self, name: str) -> None:
+        """Removes a container."""
+        (self.directory / "docker/containers" / containers.full_id(name)).unlink()
+
+    def service(self, name: str, state: str, **properties: str) -> None:
+        """Puts a unit into a state, such as ``failed``; properties are systemctl's own."""
+        units.alter(self.directory, name, ActiveState=state, **properties)
+
+    def gpu(self, index: int, trouble: str = "") -> None:
+        """Gets a card into trouble (hot, throttled, full, ecc, gone), or out of it."""
+        path = self.directory / "gpu/trouble"
+        others = [line for line in path.read_text().splitlines() if not line.startswith(f"{index} ")]
+        put(path, "".join(f"{line}\n" for line in [*others, *([f"{index} {trouble}"] if trouble else [])]))
+
+    def tor(self, state: str = "up", exits: Sequence[str] = EXITS) -> None:
+        """Tor is ``up``, ``down`` or ``not-tor`` (requests go round it), or the check page is ``broken``."""
+        put(self.directory / "tor", "\n".join([state, *exits]))
+
+    def aide(self, *, success: bool = True, ago: float = 7200, **found: int) -> None:
+        """AIDE's last check, so many seconds ago: the files it found ``added``, ``removed``, ``changed``."""
+        ended, made = self.now() - ago, self.now() - 9 * 86400
+        reason = "" if success else "AIDE ended with exit status 17"
+        last = aide.Summary(
+            success=success, started=ended - 372, ended=ended, reason=reason, database_timestamp=made
+        )
+        if success:
+            last = msgspec.structs.replace(last, id="ab" * 32, total=81234, **found)
+        aide.save(self.directory / "aide/summary.json", last)
+
+    def memory(self, available: float | None = None) -> None:
+        """So large a part of the memory is available; by default it is the machine's own again."""
+        path = self.directory / "proc/meminfo"
+        link(path, Path("/proc/meminfo"))
+        if available is not None:
+            lines = path.read_text().splitlines()
+            total = next(int(line.split()[1]) for line in lines if line.startswith("MemTotal:"))
+            changed = {"MemAvailable": available * total, "MemFree": available * total / 2}
+            rows = {line.partition(":")[0]: line for line in lines}
+            rows |= {name: f"{name}: {kib:.0f} kB" for name, kib in changed.items()}
+            put(path, "".join(f"{row}\n" for row in rows.values()))
+
+    def model(self, name: str, size: float) -> None:
+        """A file of a model grows or shrinks to so many bytes, or is new."""
+        stores.sized(self.directory / "models" / name, size)
+
+
+def make(
+    directory: Path,
+    *,
+    gpus: int = 2,
+    count: int = len(containers.USUAL),
+    models: int = 10,
+) -> FakeBox:
+    """Makes a box in a new directory.
+
+    gpus, count, models: how many cards, containers and models it has.
+    """
+    for folder in ("bin", "runs", "faults", "proc", "state", "aide"):
+        (directory / folder).mkdir(parents=True)
+    box = FakeBox(directory.resolve())
+    for name in TOOLS:
+        words = {"python": sys.executable, "tool": PROJECT / "tests/box/tool.py", "box": box.directory}
+        script = RUN.format(name=name, **{key: shlex.quote(str(word)) for key, word in words.items()})
+        put(box.directory / "bin" / name, script, 0o755)
+        (box.directory / "runs" / name).touch()
+    for name in HOST:
+        link(box.directory / "proc" / name, Path("/proc") / name)
+    containers.born(box.directory, containers.chosen(count), box.now())
+    units.born(box.directory, box.now())
+    stores.born(box.directory, models)
+    sessions.born(box.directory, gpus)
+    box.tor()
+    box.aide()
+    _configure(box.directory)
+    return box
+
+
+def remove(box: FakeBox) -> None:
+    """Removes a box and all that is in it."""
+    shutil.rmtree(box.directory)
+
+
+def _configure(directory: Path) -> None:
+    """The exporter's configuration, with every kind of probe."""
+    probes = {
+        "host": {},
+        "gpu": {},
+        "disk": {"directories": [f"{directory}/models", f"{directory}/ollama"]},
+        "tor": {"control": f"unix:{directory}/control"},
+        "containers": {},
+        "services": {"categories": units.CATEGORIES},
+        "aide": {"state": f"{directory}/aide"},
+        "commands": [{"name": "ups", "argv": [f"{directory}/bin/ups"]}],
+    }
+    put(directory / "config.yml", yaml.safe_dump({"probes": probes}, sort_keys=False))

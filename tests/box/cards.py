@@ -1,0 +1,116 @@
+"""The fake nvidia-smi: cards that work in bursts, warm up, and get into trouble (BOX/gpu/trouble).
+
+BOX/gpu is a session of the tool (nvidia_smi.py); the cells that move are worked out anew each time.
+"""
+
+from __future__ import annotations
+
+from tests.box import nvidia_smi
+from tests.box.nvidia_smi import Row
+from tests.box.waves import now, wave
+
+BURST = 420  # seconds from one burst of work to the next
+WARMING = (0, 20, 40, 60)  # seconds ago; a chip is as warm as the work of the last minute made it
+OWN = 512  # MiB that a card's context takes beside its processes
+ALL_BUSY = 0.97
+LOST = "Unable to determine the device handle for GPU{index}: {bus}: Unknown Error\n"
+
+
+def answer(box: str, arguments: list[str]) -> tuple[int, str, str]:
+    """The exit status, output and errors."""
+    session = f"{box}/gpu"
+    moment = now(box)
+    trouble = _trouble(session)
+    gone: list[Row] = []
+
+    def living(table: str, rows: list[Row]) -> list[Row]:
+        if table == "query-compute-apps":
+            return [_process(row, moment) for row in rows]
+        used = _used(session, moment)
+        gone.extend(row for row in rows if trouble.get(row["index"]) == "gone")
+        return [
+            _card(row, moment, used.get(row["uuid"], 0), trouble.get(row["index"], ""))
+            for row in rows
+            if row not in gone
+        ]
+
+    code, out = nvidia_smi.answer(session, arguments, living)
+    lost = "".join(LOST.format(index=row["index"], bus=row["pci.bus_id"]) for row in gone)
+    return (15 if gone and not code else code), lost + out, ""
+
+
+def _trouble(session: str) -> dict[str, str]:
+    """What is wrong with a card, by its index."""
+    return dict(line.split(" ", 1) for line in nvidia_smi.read(session, "trouble").splitlines())
+
+
+def _work(card: str, moment: float) -> float:
+    """How busy a card is, 0 to 1: bursts, with little between them."""
+    swing = wave(card, moment, -1.5, 2.5, BURST)
+    return min(ALL_BUSY, max(0.03, swing))
+
+
+def _process(row: Row, moment: float) -> Row:
+    """A process, whose cache grows and shrinks by a tenth."""
+    most = int(row["used_gpu_memory"])
+    return row | {"used_gpu_memory": str(round(wave(row["pid"], moment, 0.9 * most, most)))}
+
+
+def _used(session: str, moment: float) -> dict[str, int]:
+    """What the processes of each card use together, MiB."""
+    header, *lines = nvidia_smi.read(session, "query-compute-apps.csv").splitlines()
+    columns = nvidia_smi.names(header)
+    used: dict[str, int] = {}
+    for line in lines:
+        row = _process(dict(zip(columns, nvidia_smi.cells(line, columns), strict=True)), moment)
+        used[row["gpu_uuid"]] = used.get(row["gpu_uuid"], 0) + int(row["used_gpu_memory"])
+    return used
+
+
+def _card(row: Row, moment: float, used: int, trouble: str) -> Row:
+    """A card as it is now."""
+    work = _work(row["uuid"], moment)
+    warm = sum(_work(row["uuid"], moment - ago) for ago in WARMING) / len(WARMING)
+    limit, total = float(row["enforced.power.limit"]), int(row["memory.total"])
+    used = min(used + OWN, total - int(row["memory.reserved"]))
+    power = limit * (0.08 + 0.9 * work)
+    clock = float(row["clocks.max.graphics"]) * (0.3 + 0.6 * work)
+    row |= {
+        "utilization.gpu": f"{100 * work:.0f}",
+        "utilization.memory": f"{55 * work:.0f}",
+        **_memory(row, used),
+        "temperature.gpu": f"{34 + 38 * warm:.0f}",
+        **_where_told(row, "temperature.memory", f"{42 + 40 * warm:.0f}"),
+        **_where_told(row, "fan.speed", f"{30 + 40 * warm:.0f}"),
+        **dict.fromkeys(("power.draw", "power.draw.average", "power.draw.instant"), f"{power:.2f}"),
+        **{f"clocks.current.{name}": f"{clock:.0f}" for name in ("graphics", "sm", "video")},
+        "pstate": "P0" if work > 0.2 else "P8",
+        "clocks_event_reasons.gpu_idle": "Not Active" if work > 0.05 else "Active",
+        "clocks_event_reasons.sw_power_cap": "Active" if work >= ALL_BUSY else "Not Active",
+    }
+    return row | _troubled(row, trouble)
+
+
+def _memory(row: Row, used: int) -> Row:
+    free = int(row["memory.total"]) - int(row["memory.reserved"]) - used
+    return {"memory.used": str(used), "memory.free": str(free)}
+
+
+def _where_told(row: Row, field: str, value: str) -> Row:
+    """Only what such a card tells at all."""
+    return {field: value} if row[field].isdecimal() else {}
+
+
+def _troubled(row: Row, trouble: str) -> Row:
+    """The cells that a trouble changes."""
+    thermal = dict.fromkeys(
+        (f"clocks_event_reasons.{name}" for name in ("hw_slowdown", "hw_thermal_slowdown")), "Active"
+    )
+    most = int(row["memory.total"]) - int(row["memory.reserved"])
+    changes: dict[str, Row] = {
+        "hot": {"temperature.gpu": "93", **_where_told(row, "temperature.memory", "108")},
+        "throttled": {"temperature.gpu": "88", "clocks.current.sm": "420", **thermal},
+        "full": _memory(row, most),
+        "ecc": {f"ecc.errors.uncorrected.{period}.total": "2" for period in ("volatile", "aggregate")},
+    }
+    return changes.get(trouble, {})

@@ -1,0 +1,108 @@
+"""What can be wrong with a tool, and how it shows.
+
+A fault is one line: its kind, and what that kind needs.
+
+    hang               never answers
+    deaf               never answers, and ignores SIGTERM
+    slow SECONDS       answers late
+    exit STATUS        answers well, but with this exit status
+    say STATUS TEXT    prints this text in place of its answer (a driver that fails)
+    complain STATUS TEXT   prints this text on standard error, and nothing else
+    warn TEXT          answers well, with this text on standard error
+    empty              answers nothing
+    truncate           stops in the middle of its answer
+    garbage            answers bytes that are no text
+    flood              never stops answering
+    fork               answers well, and leaves a child behind that holds its pipes and ignores SIGTERM
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+Answer = tuple[int, str, str]
+FOR_EVER = 900  # seconds; what a broken test leaves behind ends in the end
+CHUNK = 64 * 1024
+
+
+def suffer(fault: str, work: Callable[[], Answer]) -> int:
+    """Does the tool's work with a fault; returns the exit status.
+
+    Raises:
+        LookupError: there is no such fault.
+    """
+    kind, _, rest = fault.strip().partition(" ")
+    if kind in BEFORE:
+        BEFORE[kind](rest)
+    return _print(*CHANGED[kind](rest, work) if kind in CHANGED else work())
+
+
+def known(fault: str) -> bool:
+    """Whether there is such a fault."""
+    return fault.partition(" ")[0] in {*BEFORE, *CHANGED}
+
+
+def _deaf(_: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(FOR_EVER)
+
+
+def _fork(_: str) -> None:
+    if os.fork() == 0:
+        _deaf("")
+        os._exit(0)
+
+
+def _flood(_: str) -> None:
+    while True:
+        sys.stdout.write("flood" * CHUNK)
+
+
+BEFORE: dict[str, Callable[[str], None]] = {
+    "hang": lambda _: time.sleep(FOR_EVER),
+    "deaf": _deaf,
+    "slow": lambda seconds: time.sleep(float(seconds)),
+    "fork": _fork,
+    "flood": _flood,
+}
+
+
+def _say(rest: str, _: Callable[[], Answer]) -> Answer:
+    status, _space, text = rest.partition(" ")
+    return int(status), f"{text}\n", ""
+
+
+def _complain(rest: str, _: Callable[[], Answer]) -> Answer:
+    status, _space, text = rest.partition(" ")
+    return int(status), "", f"{text}\n"
+
+
+def _truncate(_: str, work: Callable[[], Answer]) -> Answer:
+    code, out, err = work()
+    return code, out[: len(out) // 2], err
+
+
+def _garbage(_: str, __: Callable[[], Answer]) -> Answer:
+    return 0, random.Random(1).randbytes(4096).decode("utf-8", "surrogateescape"), ""  # noqa: S311
+
+
+CHANGED: dict[str, Callable[[str, Callable[[], Answer]], Answer]] = {
+    "exit": lambda status, work: (int(status), *work()[1:]),
+    "say": _say,
+    "complain": _complain,
+    "warn": lambda text, work: (*work()[:2], f"{text}\n"),
+    "empty": lambda _, __: (0, "", ""),
+    "truncate": _truncate,
+    "garbage": _garbage,
+}
+
+
+def _print(code: int, out: str, err: str) -> int:
+    sys.stdout.buffer.write(out.encode("utf-8", "surrogateescape"))
+    sys.stderr.write(err)
+    return code

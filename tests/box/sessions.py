@@ -1,0 +1,65 @@
+"""The cards of a fake box: a session of nvidia-smi, put together from recorded ones."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+
+from tests.box import containers
+from tests.box.files import CAPTURES, put
+from tests.box.nvidia_smi import Row, cells, names
+
+RECORDED = CAPTURES / "nvidia-smi"
+APPS = "gpu_uuid, pid, process_name, used_gpu_memory [MiB]"
+# Who holds the memory of a card: the container ("" is the host itself), the program, and how much of it, MiB.
+HOLDERS = (
+    (
+        ("ollama", "/usr/bin/ollama", 9216),
+        ("comfyui", "/opt/venv/bin/python3", 7400),
+        ("", "/usr/lib/jupyter/bin/python3", 1100),
+    ),
+    (("vllm", "/usr/bin/python3", 21504), ("whisper", "/app/.venv/bin/python3", 4600)),
+)
+
+
+def born(box: Path, count: int) -> None:
+    """Puts so many cards into the box: in turn one of GeForce's, with a fan, and one with ECC."""
+    session = box / "gpu"
+    session.mkdir()
+    shutil.copy(RECORDED / "rtx-4090-loaded/help-query-gpu.txt", session)
+    header, recorded = _recorded()
+    rows = [_card(recorded[index % len(recorded)], index) for index in range(count)]
+    lines = [", ".join(row.values()) for row in rows]
+    put(session / "query-gpu.csv", "\n".join([header, *lines]) + "\n")
+    apps = [line for index, row in enumerate(rows) for line in _apps(box, index, row["uuid"])]
+    put(session / "query-compute-apps.csv", "\n".join([APPS, *apps]) + "\n")
+    put(session / "trouble", "")
+
+
+def _recorded() -> tuple[str, tuple[Row, Row]]:
+    """The tables' header, and the two cards that all are made from."""
+    header, geforce = (RECORDED / "rtx-4090-loaded/query-gpu.csv").read_text("utf-8").splitlines()
+    datacentre = (RECORDED / "a100-pair/query-gpu.csv").read_text("utf-8").splitlines()[1]
+    columns = names(header)
+    first, second = (dict(zip(columns, cells(row, columns), strict=True)) for row in (geforce, datacentre))
+    second |= {"name": "NVIDIA A100-PCIE-40GB", "driver_version": first["driver_version"]}
+    return header, (first, second)
+
+
+def _card(row: Row, index: int) -> Row:
+    """A card of its own."""
+    bus = f"{index + 1:02X}"
+    identity = uuid.uuid5(uuid.NAMESPACE_OID, f"card {index}")
+    return row | {"index": str(index), "uuid": f"GPU-{identity}", "pci.bus_id": f"00000000:{bus}:00.0"}
+
+
+def _apps(box: Path, index: int, card: str) -> list[str]:
+    """The processes of a card, each with its cgroup under BOX/proc."""
+    lines = []
+    for number, (container, program, used) in enumerate(HOLDERS[index % len(HOLDERS)]):
+        pid = 50_000 + 100 * index + number
+        group = f"docker-{containers.full_id(container)}.scope" if container else "session-4.scope"
+        put(box / "proc" / str(pid) / "cgroup", f"0::/system.slice/{group}\n")
+        lines.append(f"{card}, {pid}, {program}, {used}")
+    return lines
