@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 from aiohttp import web
 
 from exporter import page
 from exporter.access.guard import Guard
+from exporter.aide.action import Action, mount
+from exporter.aide.files import Paths
+from exporter.aide.request import runtime_directory
 from exporter.core import Exporter
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,7 +32,26 @@ def make_app(exporter: Exporter, guard: Guard | None = None) -> web.Application:
     app.router.add_get("/", handlers.page)
     app.router.add_get("/-/healthy", handlers.healthy)
     app.router.add_get("/-/ready", handlers.ready)
+    mount(app, _action_in_force(exporter))
     return app
+
+
+def _action_in_force(exporter: Exporter) -> Callable[[], Action | None]:
+    """Gives AIDE's action where it is on; one for as long as its settings stay, since it counts tries."""
+    held: tuple[object, Action | None] = (None, None)
+
+    def current() -> Action | None:
+        nonlocal held
+        settings = exporter.plan.settings.get("aide")
+        if settings != held[0]:
+            held = (settings, _action(settings.action_token_file, settings.state) if settings else None)
+        return held[1]
+
+    return current
+
+
+def _action(token_file: str | None, state: str) -> Action | None:
+    return Action(Path(token_file), Paths(Path(state)), runtime_directory()) if token_file else None
 
 
 class _Handlers:
