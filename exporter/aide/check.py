@@ -29,11 +29,13 @@ CONFIGS = (Path("/etc/aide/aide.conf"), Path("/etc/aide.conf"))  # Debian's, Fed
 TIMEOUT = 12 * 3600.0  # seconds; a large file system at idle priority takes hours
 LISTED = 300  # findings of each kind; the rest is counted, and complete in AIDE's own report
 
-_STDOUT_LIMIT = 64 * 1024 * 1024
 _STDERR_LIMIT = 16 * 1024 * 1024
 _REPORT_LIMIT = 256 * 1024 * 1024
 _EXIT_STATUSES = range(8)  # a sum of 1, 2 and 4 for added, removed and changed; all others are errors
 _DATABASE_IN = re.compile(r"'database_in' option already set to '(.*)' \(ignore new value '")
+
+# Its warnings go to a file, since on a busy box they are many; what aide.conf would print is not wanted.
+_QUIETLY = 'exec "$@" 2>"$0" >/dev/null'
 
 # Whatever aide.conf says of reports, this one is complete. It comes last, so that it leaves out what the
 # owner's report_ignore_* options leave out.
@@ -124,7 +126,7 @@ async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> 
     known.update(database=str(path), database_sha256=database.sha256, database_timestamp=database.modified)
     shutil.rmtree(paths.work, ignore_errors=True)
     paths.work.mkdir(mode=0o700)
-    output = await command.run(*_argv(paths, config), limit=_STDOUT_LIMIT)
+    output = await command.run(*_argv(paths, config))
     known["exit_code"] = output.code
     warnings = _judge(output, paths, config)
     try:
@@ -162,19 +164,12 @@ async def _database_in(config: Path) -> Path:
 
 
 def _argv(paths: Paths, config: Path) -> Sequence[str]:
-    """AIDE's command line. Its warnings go to a file, since on a busy box they are many."""
+    """AIDE's command line."""
     state = str(paths.state).replace(".", "[.]")
     before, after = (text.format(work=paths.work, state=state) for text in (_BEFORE, _AFTER))
     options = ("--config", str(config), "--log-level=warning", "--before", before, "--after", after)
-    return (
-        "sh",
-        "-c",
-        'exec "$@" 2>"$0"',
-        str(paths.work / "stderr"),
-        command.find("aide"),
-        *options,
-        "--update",
-    )
+    warnings = str(paths.work / "stderr")
+    return ("sh", "-c", _QUIETLY, warnings, command.find("aide"), *options, "--update")
 
 
 def _judge(output: command.Output, paths: Paths, config: Path) -> Sequence[str]:

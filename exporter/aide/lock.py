@@ -15,7 +15,7 @@ import msgspec
 
 from exporter.aide import files
 from exporter.aide.files import Paths
-from exporter.aide.summary import START, Moment, Outcome, Summary, save
+from exporter.aide.summary import START, Moment, Outcome, Summary, load_outcome, load_summary, save
 from exporter.probe import ProbeError
 
 Command = Literal["check", "accept"]
@@ -64,14 +64,21 @@ def _ticks(process: Path) -> int | None:
         return None
 
 
-def killed_check(running: Running) -> Summary:
-    """The summary of a check that could not leave one."""
+def killed_check(running: Running, left: Summary | None) -> Summary:
+    """The summary of a check that is no more: its own where it left one, else that of a failed check.
+
+    A power cut may bring its mark back after it left its word, never the other way round.
+    """
+    if left and left.started >= running.since:
+        return left
     reason = "the check was killed before it ended"
     return Summary(success=False, started=running.since, ended=running.since, reason=reason, mend=START)
 
 
-def killed_accept(running: Running) -> Outcome:
-    """The outcome of an accept that could not leave one. Whichever database stands now is a whole one."""
+def killed_accept(running: Running, left: Outcome | None) -> Outcome:
+    """The outcome of an accept that is no more, likewise. Whichever database stands, it is a whole one."""
+    if left and left.timestamp >= running.since:
+        return left
     return Outcome(success=False, timestamp=running.since, reason="it was killed before it ended")
 
 
@@ -123,13 +130,9 @@ def _refuse_shared(path: Path, forbidden: int) -> None:
 
 def _settle(paths: Paths) -> None:
     """Holding the lock, whoever still is marked as running was killed."""
-    try:
+    with contextlib.suppress(ValueError):
         left = load_running(paths)
-    except ValueError:
-        return
-    if left is None:
-        return
-    if left.command == "check":
-        save(paths.summary, killed_check(left))
-    else:
-        save(paths.outcome, killed_accept(left))
+        if left and left.command == "check":
+            save(paths.summary, killed_check(left, load_summary(paths.summary)))
+        elif left:
+            save(paths.outcome, killed_accept(left, load_outcome(paths.outcome)))

@@ -36,5 +36,5 @@ def standing(paths: Paths, proc: Path = Path("/proc")) -> Standing:
     if load_running(paths) != running:  # it ended between the two looks
         return standing(paths, proc)
     if running.command == "check":
-        return Standing(killed_check(running), outcome, None)
-    return Standing(summary, killed_accept(running), None)
+        return Standing(killed_check(running, summary), outcome, None)
+    return Standing(summary, killed_accept(running, outcome), None)

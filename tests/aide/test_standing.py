@@ -1,10 +1,11 @@
 """How things stand: the files that were left, and the word that a killed command could not leave."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from exporter.aide.lock import exclusive
+from exporter.aide.lock import Command, exclusive
 from exporter.aide.standing import standing
 from exporter.aide.summary import Outcome, save
 from tests.aide.store import Store, killed_in, make, summary
@@ -56,3 +57,18 @@ def test_killed_accept(store: Store) -> None:
     assert now.summary == summary(store)
     assert now.outcome
     assert not now.outcome.success
+
+
+@pytest.mark.parametrize("command", ["check", "accept"])
+def test_a_mark_that_came_back(store: Store, command: Command) -> None:
+    """Where a power cut brings back the mark of a command that ended well, its word stands."""
+    killed_in(command, store.paths)
+    later = time.time() + 1
+    said = summary(store, started=later, ended=later + 1)
+    save(store.paths.summary, said)
+    save(store.paths.outcome, Outcome(success=True, timestamp=later))
+    now = standing(store.paths)
+    assert now.summary == said
+    assert now.outcome == Outcome(success=True, timestamp=later)
+    with exclusive(store.paths, "accept"):
+        assert standing(store.paths).summary == said

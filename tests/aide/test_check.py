@@ -1,0 +1,134 @@
+"""What makes a check fail, beyond what a real AIDE can be brought to (see tests/real/test_aide.py)."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from exporter.aide import check as module
+from exporter.aide.check import LISTED, check
+from exporter.aide.files import Paths
+from exporter.aide.lock import exclusive
+from exporter.aide.report import Report
+from exporter.aide.summary import Finding, load_summary
+from exporter.command import Output
+from exporter.probe import ProbeError
+from tests.aide.store import CAPTURES, database
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """A check's directories, as it finds them."""
+    paths = Paths(tmp_path / "state")
+    paths.work.mkdir(parents=True)
+    paths.state.chmod(0o750)
+    paths.private.chmod(0o700)
+    return paths
+
+
+def left(paths: Paths, report: str, candidate: bytes) -> None:
+    """What AIDE left."""
+    (paths.work / "report.json").write_bytes((CAPTURES / f"{report}.json").read_bytes())
+    (paths.work / "aide.db").write_bytes(candidate)
+
+
+def test_report_and_candidate_agree(paths: Paths) -> None:
+    """A report and the database that was written with it are taken together."""
+    left(paths, "clean", (CAPTURES / "aide.db").read_bytes())
+    found, id_ = module._findings(paths, 0)
+    assert (found.total, len(id_)) == (5, 64)
+
+
+@pytest.mark.parametrize(
+    ("report", "exit_code", "candidate", "reason"),
+    [
+        ("clean", 0, database("a"), "reports 5 entries and wrote 1"),
+        ("clean", 0, database(*"abcde")[:-5], "cut off"),
+        ("clean", 0, b"", "does not begin as a database"),
+        ("database-empty", 1, database(*"abcde"), "knows no file of its database"),
+        ("database-cut-off", 1, database(*"abcde"), "knows no file of its database"),
+        ("database-missing", 1, database("a"), "an empty report"),
+        ("changed", 0, database(*"abcde"), "its exit status is 0"),
+    ],
+)
+def test_what_does_not_agree(
+    paths: Paths, report: str, exit_code: int, candidate: bytes, reason: str
+) -> None:
+    """A report that says otherwise than the database that was written, or the exit status, is refused."""
+    left(paths, report, candidate)
+    with pytest.raises(ValueError, match=reason):
+        module._findings(paths, exit_code)
+
+
+def test_an_endless_report(paths: Paths) -> None:
+    """A report beyond all measure is refused before it is read into memory."""
+    left(paths, "clean", database("a"))
+    os.truncate(paths.work / "report.json", (256 << 20) + 1)
+    with pytest.raises(ValueError, match="more has changed than can be reported"):
+        module._findings(paths, 0)
+
+
+@pytest.mark.parametrize("code", [8, 13, 14, 17, 18, 22, 25, 126, 127, -9, -11])
+def test_exit_statuses_that_are_errors(paths: Paths, code: int) -> None:
+    """Whatever exit status is no sum of findings is a failure, with AIDE's own words."""
+    (paths.work / "stderr").write_bytes((CAPTURES / "bad-config.stderr").read_bytes())
+    output = Output(("aide",), code, b"", b"", 0.1)
+    with pytest.raises(ProbeError, match=r"AIDE failed: .*unknown config option"):
+        module._judge(output, paths, Path("/etc/aide/aide.conf"))
+
+
+def test_warnings_without_end(paths: Paths) -> None:
+    """More warnings than can be judged are a failure: the bad one could be the last."""
+    with (paths.work / "stderr").open("wb") as file:
+        file.truncate((16 << 20) + 5)
+    with pytest.raises(ProbeError, match="warned without end"):
+        module._judge(Output(("aide",), 0, b"", b"", 0.1), paths, Path("/c"))
+
+
+def test_all_kinds_are_listed() -> None:
+    """A flood of one kind does not push the others out of the list, and all are counted."""
+    flood = [Finding("added", f"/{number}") for number in range(LISTED + 5)]
+    counted = module._counted(Report(9, [*flood, Finding("changed", "/etc/passwd")]))
+    assert (counted["added"], counted["changed"], counted["unlisted"]) == (LISTED + 5, 1, 5)
+    assert counted["findings"][-1].path == "/etc/passwd"
+
+
+def test_without_aide(paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where AIDE is not installed the check fails, and the summary says so."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert check(paths, tmp_path / "aide.conf") == 1
+    summary = load_summary(paths.summary)
+    assert summary
+    assert summary.reason == "aide is not installed"
+
+
+def test_where_the_configuration_lies(paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The first place that has one is taken; where none has, the check fails and names the package."""
+    monkeypatch.setattr(module, "CONFIGS", (tmp_path / "a", tmp_path / "b"))
+    (tmp_path / "b").touch()
+    assert module._config() == tmp_path / "b"
+    (tmp_path / "b").unlink()
+    assert check(paths) == 1
+    summary = load_summary(paths.summary)
+    assert summary
+    assert "aide-common" in summary.mend
+
+
+def test_one_at_a_time(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    """A check that finds another at work leaves its summary alone."""
+    with exclusive(paths, "check"):
+        assert check(paths) == 1
+    assert "under way" in capsys.readouterr().err
+    assert load_summary(paths.summary) is None
+
+
+def test_a_disk_that_takes_nothing(paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where not even the summary can be left, the exit status and the mark of the running check say so."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "summary.json")
+
+    monkeypatch.setattr(module, "save", full)
+    assert check(paths) == 1
+    assert paths.running.exists()
