@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from exporter.families import Samples, counter, gauge
 from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes import tor_control
 from exporter.probes.tor_exit import ExitMemory
-from exporter.probes.tor_request import BODY_LIMIT, Answer, curl, parse
+from exporter.probes.tor_request import OUTPUT_LIMIT, Answer, curl, parse
 
 UP = gauge(
     "grid_tor_up",
@@ -100,9 +101,9 @@ def build(settings: Settings, box: Box) -> list[Probe]:
         found = Samples()
         notes = await _ask_control(settings, found)
         argv = curl(settings.socks, settings.url, settings.timeout * REQUEST_SHARE)
-        answer = parse(await command.run(*argv, limit=2 * BODY_LIMIT))
+        answer = parse(await command.run(*argv, limit=OUTPUT_LIMIT))
         if answer.up is None:
-            raise ProbeError(f"curl could not ask Tor: {answer.trouble}")
+            raise ProbeError(f"curl could not ask Tor: {answer.trouble}", f"try {shlex.join(argv)}")
         if answer.address:
             exits.saw(answer.address, time.time())
         _add_answer(found, answer, exits.changed)
@@ -112,7 +113,7 @@ def build(settings: Settings, box: Box) -> list[Probe]:
                 "see what the page says, or set url to another one that answers alike",
                 found.families(),
             )
-        return Result(found.families(), (*notes, *_remarks(answer), *exits.trouble))
+        return Result(found.families(), (*_remarks(answer), *notes, *exits.trouble))
 
     return [Probe("tor", settings, settings, run)]
 

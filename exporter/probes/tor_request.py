@@ -14,6 +14,9 @@ from exporter.families import number
 from exporter.probes.tor_control import endpoint
 
 BODY_LIMIT = 64 * 1024
+OUTPUT_LIMIT = (
+    2 * BODY_LIMIT
+)  # ends a body whose length was not told, which curl before 8.4 takes without end
 HTTP_OK = 200
 
 # What curl's exit status says of Tor where no HTTP status came. True: Tor carried the request, the far side

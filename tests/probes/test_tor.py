@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from exporter.probe import Box, Duration, Note, ProbeError
-from exporter.probes.tor import KIND, Settings, build, discover
+from exporter.probes.tor import CONTROL_SHARE, KIND, REQUEST_SHARE, Settings, build, discover
 
 
 def test_the_defaults() -> None:
@@ -51,6 +51,11 @@ def test_a_url_that_no_exit_can_fetch(url: str) -> None:
     """Only http and https pages beyond an exit are asked."""
     with pytest.raises(ValueError, match=r"^url: expected an http:// or https:// page outside \.onion, got "):
         Settings(url=url)
+
+
+def test_curl_gives_up_first() -> None:
+    """Curl's own timeout, which is a fact, comes before the probe's, whatever that is."""
+    assert CONTROL_SHARE + REQUEST_SHARE <= 0.9
 
 
 async def test_curl_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

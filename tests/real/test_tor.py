@@ -143,8 +143,8 @@ async def test_past_tor(world: World) -> None:
         ("http://page.test/html", "no JSON"),
         ("http://page.test/moved", "HTTP status 302"),
         ("http://page.test/broken", "HTTP status 500"),
-        ("http://page.test/huge", "Maximum file size exceeded"),
-        ("http://page.test/silent", "Empty reply from server"),
+        ("http://page.test/huge", "curl: (63)"),
+        ("http://page.test/silent", "curl: (52)"),
         ("https://page.test/api/ip", "curl: (35)"),
         ("http://page.nowhere/api/ip", "SOCKS5 connection to page.nowhere. (4)"),
     ],
@@ -158,25 +158,21 @@ async def test_the_page_fails(world: World, page: str, reason: str) -> None:
     assert reason in why
 
 
-@pytest.mark.parametrize(
-    ("page", "reason"),
-    [
-        ("http://page.test/endless", "curl printed more than 128 KiB"),
-        ("http://page.test/garbage", "Received HTTP/0.9 when not allowed"),
-    ],
-)
-async def test_nothing_can_be_told(world: World, page: str, reason: str) -> None:
-    """An endless answer ends, and one that is not HTTP says nothing; neither becomes a figure."""
-    found, why = await fail(world.probe(page))
-    assert found == {}
-    assert reason in why
+async def test_an_endless_answer(world: World) -> None:
+    """A page without end is given up, by curl from 8.4 on, and before that by the cap on its output."""
+    _, why = await fail(world.probe("http://page.test/endless"))
+    assert "curl printed more than 128 KiB" in why or "curl: (63)" in why
+
+
+async def test_no_http(world: World) -> None:
+    """Who does not speak HTTP tells nothing, of Tor neither."""
+    found, why = await fail(world.probe("http://page.test/garbage"))
+    assert (found, why.startswith("curl could not ask Tor: curl: (1)")) == ({}, True)
 
 
 async def test_no_answer(world: World) -> None:
-    """Where nothing comes back in time Tor is down, and the run ends before its timeout would end it."""
-    started = time.monotonic()
+    """Where nothing comes back in time Tor is down; it is curl that gives up, not the probe."""
     found, notes = await look(world.probe("http://page.test/hang", timeout=2))
-    assert time.monotonic() - started < 2
     assert found == {"grid_tor_up": 0}
     assert "timed out" in notes[0].text
 
@@ -240,8 +236,9 @@ async def test_tor_stops_and_starts(world: World) -> None:
     try:
         found, notes = await look(probe)
         assert found == {"grid_tor_up": 0}
-        assert ["Connection refused" in notes[0].text, "curl: (7)" in notes[1].text] == [True, True]
-        assert "systemctl status tor" in notes[1].mend
+        assert notes[0].text.startswith("Tor is down: curl: (7)")
+        assert "systemctl status tor" in notes[0].mend
+        assert "Connection refused" in notes[1].text
     finally:
         world.network.start_client()
     found, _ = await look(probe)
