@@ -58,6 +58,11 @@ def full_id(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def pid(identity: str) -> int:
+    """The main process of a container that runs, which its id decides here."""
+    return FIRST_PID + int(identity[:7], 16)
+
+
 def born(box: Path, containers: list[Container], moment: float) -> None:
     """Puts the containers into the box, all well; those without a core to use have ended as they should."""
     for folder in ("docker/containers", "docker/living", "cgroup/system.slice"):
@@ -66,17 +71,17 @@ def born(box: Path, containers: list[Container], moment: float) -> None:
     template = json.dumps(next(it for it in recorded if it["Name"] == TEMPLATE))
     for number, container in enumerate(containers):
         started = moment - 86400 * (1 + number % 9)
-        said = _described(json.loads(template), container, started, FIRST_PID + number)
+        said = _described(json.loads(template), container, started)
         _running(box, said, container, started)
         if not container.cores:
             alter(said, status="exited", started=moment - 5 * 3600)
         save(box, said)
 
 
-def _described(said: dict[str, Any], container: Container, started: float, pid: int) -> dict[str, Any]:
+def _described(said: dict[str, Any], container: Container, started: float) -> dict[str, Any]:
     """What inspect says of the container, from what it says of the recorded one."""
     said |= {"Id": full_id(container.name), "Name": f"/{container.name}", "Created": _text(started - 86400)}
-    said["State"] |= {"Pid": pid, "StartedAt": _text(started), "FinishedAt": NEVER}
+    said["State"] |= {"Pid": pid(said["Id"]), "StartedAt": _text(started), "FinishedAt": NEVER}
     said["Config"] |= {"Image": container.image, "Hostname": said["Id"][:12], "Labels": _labels(container)}
     said["HostConfig"] |= {
         "Memory": container.limit,
@@ -140,6 +145,7 @@ def alter(
     if status is not None:
         flags = ("Running", "Paused", "Restarting", "Dead")
         state |= {"Status": status, **{flag: status == flag.lower() for flag in flags}}
+        state["Pid"] = pid(said["Id"]) if status in ("running", "paused") else 0
     if health is not None:
         state["Health"] = {"Status": health, "FailingStreak": 3 * (health == "unhealthy"), "Log": []}
     given = {"ExitCode": exit_code, "OOMKilled": oom, "StartedAt": started and _text(started)}

@@ -5,9 +5,7 @@ As it is asked it also renews the kernel's figures of what the containers use, s
 
 from __future__ import annotations
 
-import posix
-
-from tests.box.quick import read, replace
+from tests.box.quick import names, read, replace
 from tests.box.waves import now, total, wave
 
 GONE = "Error response from daemon: No such container: {}\n"
@@ -15,7 +13,7 @@ GONE = "Error response from daemon: No such container: {}\n"
 
 def answer(box: str, arguments: list[str]) -> tuple[int, str, str]:
     """The exit status, output and errors."""
-    ids = sorted(posix.listdir(f"{box}/docker/containers"))
+    ids = names(f"{box}/docker/containers")
     if arguments[:1] == ["ps"]:
         _renew(box)
         return 0, "".join(f"{identity}\n" for identity in ids), ""
@@ -29,7 +27,7 @@ def answer(box: str, arguments: list[str]) -> tuple[int, str, str]:
 def _renew(box: str) -> None:
     """Writes what each container with a living cgroup uses now."""
     moment = now(box)
-    for identity in posix.listdir(f"{box}/docker/living"):
+    for identity in names(f"{box}/docker/living"):
         cores, memory, since, group = read(f"{box}/docker/living/{identity}").split()
         usage = total(identity, float(since), moment, float(cores))
         use(group, usage, wave(identity, moment, 0.7 * float(memory), float(memory)))

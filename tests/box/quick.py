@@ -12,6 +12,11 @@ def read(path: str) -> str:
         return file.read()
 
 
+def names(folder: str) -> list[str]:
+    """The files in a folder, in order; a hidden one is just being written."""
+    return sorted(name for name in posix.listdir(folder) if name[0] != ".")
+
+
 def note(path: str, line: str) -> None:
     """Adds a line to a file."""
     with open(path, "a", encoding="utf-8") as file:

@@ -6,10 +6,9 @@ seconds a second), ``X-Memory`` (bytes at most), ``X-Since`` (Unix time) and a t
 
 from __future__ import annotations
 
-import posix
 import time
 
-from tests.box.quick import read
+from tests.box.quick import names, read
 from tests.box.waves import now, total, wave
 
 Unit = dict[str, str]
@@ -20,20 +19,20 @@ def answer(box: str, arguments: list[str]) -> tuple[int, str, str]:
     """The exit status, output and errors."""
     wanted = arguments[arguments.index("-p") + 1].split(",")
     asked = arguments[arguments.index("--") + 1 :]
-    names = sorted(posix.listdir(f"{box}/systemd"))
+    known = names(f"{box}/systemd")
     if not asked:
-        return 0, _block(_manager([_unit(box, name) for name in names]), wanted), ""
+        return 0, _block(_manager([_unit(box, name) for name in known]), wanted), ""
     moment = now(box)
-    found = [_living(_unit(box, name), moment) for pattern in asked for name in _matching(pattern, names)]
+    found = [_living(_unit(box, name), moment) for pattern in asked for name in _matching(pattern, known)]
     return 0, "\n".join(_block(unit, wanted) for unit in found), ""
 
 
-def _matching(pattern: str, names: list[str]) -> list[str]:
+def _matching(pattern: str, known: list[str]) -> list[str]:
     """The units of a name, or of a pattern with one asterisk."""
     before, star, after = pattern.partition("*")
     if not star:
         return [pattern]
-    return [name for name in names if name.startswith(before) and name.endswith(after)]
+    return [name for name in known if name.startswith(before) and name.endswith(after)]
 
 
 def _unit(box: str, name: str) -> Unit:
