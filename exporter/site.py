@@ -1,4 +1,4 @@
-"""Where the exporter listens: sockets, TLS, and limits so that a crowd shuts nobody out."""
+"""Where the exporter listens, and its life on the web."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import asyncio
 import contextlib
 import errno
 import logging
+import re
 import resource
 import socket
-import ssl
-from collections.abc import Callable
 
 from aiohttp import web
 
 from exporter.access.guard import Guard
+from exporter.connections import Connections
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 HIGHEST_PORT = 65535
-MOST_CONNECTIONS = 256  # then the oldest makes room: Prometheus's own scrape always gets in
 HEAD_SECONDS = 20.0  # that a request's head may take, and that an idle connection is kept
 UNREAD_SECONDS = 30.0  # that an answer may lie unread before the connection is dropped
 LOOK_EVERY = 2.0  # seconds between looks at whether the web-config has changed
@@ -36,7 +35,7 @@ def listen(address: str) -> list[socket.socket]:
         ListenError: it is no address, is taken, or may not be had.
     """
     host, colon, port = address.rpartition(":")
-    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > HIGHEST_PORT:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > HIGHEST_PORT:
         raise ListenError(
             f"--web.listen-address: expected host:port such as 127.0.0.1:10058, got {address!r}"
         )
@@ -44,6 +43,8 @@ def listen(address: str) -> list[socket.socket]:
     try:
         places = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return [_listen_at(family, place) for family, _, _, _, place in dict.fromkeys(places)]
+    except UnicodeError as error:
+        raise ListenError(f"can't listen on {address!r}: no host has such a name") from error
     except OSError as error:
         hint = "; is another exporter running? (ss -ltnp)" if error.errno == errno.EADDRINUSE else ""
         raise ListenError(f"can't listen on {address}: {error.strerror or error}{hint}") from error
@@ -77,10 +78,15 @@ class Site:
     def __init__(self, app: web.Application, listeners: list[socket.socket], guard: Guard) -> None:
         self._listeners = listeners
         self._guard = guard
+        # Who has gone away waits for nothing: neither for a run nor, among those who guess, for bcrypt.
         self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=HEAD_SECONDS, shutdown_timeout=1.0
+            app,
+            access_log=None,
+            keepalive_timeout=HEAD_SECONDS,
+            shutdown_timeout=1.0,
+            handler_cancellation=True,
         )
-        self._servers: list[asyncio.Server] = []
+        self._connections: Connections | None = None
 
     @property
     def url(self) -> str:
@@ -94,52 +100,25 @@ class Site:
         """Begins to answer."""
         raise_descriptor_limit()
         await self._runner.setup()
-        await self._accept(self._guard.rules.context)
+        if self._runner.server is None:
+            raise RuntimeError("the application is not set up")
+        self._connections = Connections(self._runner.server, lambda: self._guard.rules.context)
+        self._connections.accept_from(self._listeners)
         local = all(_is_loopback(listener) for listener in self._listeners)
         if not local and not self._guard.protects:
             log.warning("everybody who reaches this address may read everything: see --web.config.file")
 
     async def watch(self) -> None:
-        """Takes a changed web-config into force; new connections then get its TLS."""
+        """Takes a changed web-config into force; connections made from then on get its TLS."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            before = self._guard.rules.context
-            if self._guard.refresh() and (before or self._guard.rules.context):
-                await self._accept(self._guard.rules.context)
+            self._guard.refresh()
 
     async def stop(self) -> None:
         """Stops listening and ends the connections."""
-        for accepting in self._servers:
-            accepting.close()
+        if self._connections is not None:
+            self._connections.stop()
         await self._runner.cleanup()
-
-    async def _accept(self, context: ssl.SSLContext | None) -> None:
-        """Has new connections made with this context; those that there are go on."""
-        loop, server, before = asyncio.get_running_loop(), self._runner.server, self._servers
-        if server is None:
-            raise RuntimeError("the application is not set up")
-        handshake = HEAD_SECONDS / 2 if context else None
-        self._servers = [
-            await loop.create_server(
-                limited(server), sock=s.dup(), ssl=context, ssl_handshake_timeout=handshake
-            )
-            for s in self._listeners
-        ]
-        for accepting in before:
-            accepting.close()
-
-
-def limited(server: web.Server) -> Callable[[], asyncio.Protocol]:
-    """Makes the server's connections; where there are too many, the oldest is dropped for the new one."""
-
-    def connect() -> asyncio.Protocol:
-        connections = server.connections
-        for oldest in connections[: max(0, len(connections) + 1 - MOST_CONNECTIONS)]:
-            if oldest.transport is not None:
-                oldest.transport.abort()
-        return server()
-
-    return connect
 
 
 def _is_loopback(listener: socket.socket) -> bool:

@@ -3,10 +3,7 @@ import socket
 import time
 from pathlib import Path
 
-import pytest
-
-from exporter.site import ListenError, listen
-from tests.daemon import daemon, free_port, run
+from tests.daemon import daemon, run
 from tests.test_command import alive
 
 HOST = "probes: {host: {}}\n"
@@ -79,21 +76,3 @@ def test_a_port_already_taken_is_one_clear_line() -> None:
     assert ended.returncode == 1
     why = "Address already in use; is another exporter running? (ss -ltnp)"
     assert ended.stderr == f"grid-exporter: can't listen on {address}: {why}\n"
-
-
-@pytest.mark.parametrize(
-    "address", ["10058", "localhost", "127.0.0.1:http", "127.0.0.1:70000", "", "127.0.0.1:"]
-)
-def test_what_is_no_address_is_refused(address: str) -> None:
-    """The error shows what an address looks like."""
-    with pytest.raises(ListenError, match="expected host:port such as"):
-        listen(address)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", ""])
-def test_addresses_of_every_form_can_be_listened_on(host: str) -> None:
-    """IPv4, IPv6 in brackets, a name, and nothing for every address."""
-    listeners = listen(f"{host}:{free_port()}")
-    assert listeners
-    for listener in listeners:
-        listener.close()

@@ -1,0 +1,115 @@
+"""The connections to the exporter: let in one at a time, and so few that a crowd shuts nobody out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+
+log = logging.getLogger(__name__)
+
+MOST_CONNECTIONS = 256  # then the oldest makes room: Prometheus's own scrape always gets in
+HANDSHAKE_SECONDS = 10.0  # that TLS may take to agree
+REST_SECONDS = 1.0  # until a connection is accepted again after the machine had no room for one
+NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Connections:
+    """Lets connections in; where they are too many, an old one makes room for the new one.
+
+    One whose TLS is still to be agreed on counts like any other: half a megabyte is what it costs.
+    asyncio's own servers take as many as come, and out of descriptors log it ten thousand times a second.
+
+    server: makes what speaks HTTP. context: gives the TLS context that a new connection gets.
+    """
+
+    def __init__(self, server: web.Server, context: Callable[[], ssl.SSLContext | None]) -> None:
+        self._server = server
+        self._context = context
+        self._answer = server.request_handler
+        server.request_handler = self._note_and_answer
+        # Half of the descriptors are for the probes' files and pipes.
+        self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._there: dict[web.RequestHandler, asyncio.Task[None]] = {}  # the oldest first
+        self._answering: set[asyncio.BaseProtocol] = set()
+        self._listeners: list[socket.socket] = []
+        self._rests = False
+
+    def accept_from(self, listeners: Iterable[socket.socket]) -> None:
+        """Begins to let in who asks at these sockets."""
+        for listener in listeners:
+            listener.settimeout(0)
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+            self._listeners.append(listener)
+
+    def stop(self) -> None:
+        """Lets nobody in any more and ends what is not agreed on yet; the server ends the others."""
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        for connecting in self._there.values():
+            connecting.cancel()
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Lets one in; between two of them the others are served."""
+        try:
+            sock, _ = listener.accept()
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._rest(listener, error)
+            return  # anything else is the trouble of the one who asked
+        self._rests = False
+        self._make_room()
+        handler = self._server()
+        self._there[handler] = asyncio.create_task(self._connect(handler, sock))
+
+    async def _connect(self, handler: web.RequestHandler, sock: socket.socket) -> None:
+        context = self._context()
+        seconds = HANDSHAKE_SECONDS if context else None
+        with contextlib.suppress(OSError):  # no TLS, not ours, or not in time
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: handler, sock, ssl=context, ssl_handshake_timeout=seconds
+            )
+
+    def _make_room(self) -> None:
+        gone = [it for it, connecting in self._there.items() if connecting.done() and it.transport is None]
+        for handler in gone:
+            del self._there[handler]
+        while len(self._there) >= self._most:
+            oldest = self._whom_to_drop()
+            self._there.pop(oldest).cancel()
+            if oldest.transport is not None:
+                oldest.transport.abort()
+
+    def _whom_to_drop(self) -> web.RequestHandler:
+        """The oldest that is not being answered; of those who are, only half of the places are safe."""
+        too_busy = len(self._answering) > self._most // 2
+        eligible = (handler for handler in self._there if (handler in self._answering) is too_busy)
+        return next(eligible, next(iter(self._there)))
+
+    async def _note_and_answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers, and notes who waits for that."""
+        self._answering.add(request.protocol)
+        try:
+            return await self._answer(request)
+        finally:
+            self._answering.discard(request.protocol)
+
+    def _rest(self, listener: socket.socket, error: OSError) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        loop.call_later(REST_SECONDS, self._resume, listener)
+        if not self._rests:
+            log.warning("no connection can be accepted just now: %s", error.strerror)
+        self._rests = True
+
+    def _resume(self, listener: socket.socket) -> None:
+        if listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)

@@ -1,0 +1,158 @@
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from exporter import connections, site
+from tests.access.certificates import Certificates
+from tests.crowd import GET, Client, crowd
+from tests.scripted import Script
+
+MOST = 8
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", MOST)
+
+
+def secured(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A web-config with TLS, and the context of a client that trusts it."""
+    certificates = Certificates(tmp_path)
+    (tmp_path / "web.yml").write_text(certificates.server())
+    return tmp_path / "web.yml", certificates.client_context()
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET /metr", GET[:-2], b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"]
+)
+async def test_a_crowd_shuts_nobody_out(begun: bytes) -> None:
+    """Whether idle or half way through a request: the oldest make room, and a scrape is answered."""
+    async with crowd(Script()) as there:
+        for _ in range(5 * MOST):
+            await there.connect(begun)
+        assert await there.scrape() == 200
+        assert there.connected() <= MOST
+        assert there.clients[-1].writer.transport.is_closing() is False
+
+
+async def test_the_newest_keep_their_places() -> None:
+    """It is the oldest that makes room: who came last can still ask."""
+    async with crowd(Script()) as there:
+        clients = [await there.connect() for _ in range(2 * MOST)]
+        await clients[0].closed()
+        clients[-1].send(GET)
+        assert await clients[-1].status() == 200
+
+
+async def test_who_is_being_answered_is_not_dropped() -> None:
+    """A scrape that waits for a run is older than the crowd that comes meanwhile, and is answered."""
+    release = asyncio.Event()
+    script = Script()
+    real = script.run
+
+    async def slow() -> object:
+        await release.wait()
+        return await real()
+
+    script.run = slow  # type: ignore[assignment, method-assign]
+    async with crowd(script) as there, asyncio.timeout(20):
+        waiting = await there.connect(GET)
+        while not there.site._connections._answering:  # type: ignore[union-attr]
+            await asyncio.sleep(0)
+        idle = [await there.connect() for _ in range(3 * MOST)]
+        await idle[0].closed()
+        release.set()
+        assert await waiting.status() == 200
+
+
+async def test_where_all_are_being_answered_the_oldest_makes_room() -> None:
+    """Requests that take long must not be a way to shut others out."""
+    async with crowd(Script(seconds=30)) as there, asyncio.timeout(20):
+        waiting = [await there.connect(GET) for _ in range(3 * MOST)]
+        await waiting[0].closed()
+        healthy = await there.connect(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await healthy.status() == 200
+
+
+async def test_a_half_open_tls_connection_counts_too(tmp_path: Path) -> None:
+    """Each costs half a megabyte: those who never agree on TLS make room as well."""
+    web_config, tls = secured(tmp_path)
+    async with crowd(Script(), web_config=web_config) as there, asyncio.timeout(20):
+        mute = [await there.connect() for _ in range(3 * MOST)]
+        await mute[0].closed()
+        assert await there.scrape(tls=tls) == 200
+        assert there.connected() <= MOST
+
+
+async def test_who_speaks_no_tls_is_dropped_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Plain HTTP, rubbish and a handshake broken off neither disturb others nor fill the log."""
+    web_config, tls = secured(tmp_path)
+    async with crowd(Script(), web_config=web_config) as there, asyncio.timeout(20):
+        for data in (GET, b"\0" * 1000, b"\x16\x03\x01\x00\x64" + b"x" * 100):
+            await (await there.connect(data)).closed()
+        (await there.connect()).writer.transport.abort()
+        assert await there.scrape(tls=tls) == 200
+    assert not caplog.records
+
+
+async def test_a_handshake_has_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not agree on TLS soon is dropped, with nobody else about."""
+    monkeypatch.setattr(connections, "HANDSHAKE_SECONDS", 0.2)
+    async with crowd(Script(), web_config=secured(tmp_path)[0]) as there, asyncio.timeout(20):
+        await (await there.connect()).closed()
+
+
+async def test_a_head_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte does not start the time anew."""
+    monkeypatch.setattr(site, "HEAD_SECONDS", 0.5)
+    async with crowd(Script()) as there, asyncio.timeout(20):
+        slow = await there.connect(b"GET /metrics HTTP/1.1\r\nX: ")
+        dropped = asyncio.create_task(slow.closed())
+        while not dropped.done():
+            slow.send(b"x")
+            await asyncio.sleep(0.05)
+
+
+async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that nobody takes does not lie in the memory for ever."""
+    monkeypatch.setattr(site, "UNREAD_SECONDS", 0.5)
+    async with crowd(Script("x" * 200)) as there, asyncio.timeout(30):
+        greedy = await there.connect()
+        greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        while not _dropped(there.site):
+            greedy.send(GET * 10)
+            await asyncio.sleep(0.02)
+
+
+def _dropped(running: site.Site) -> bool:
+    assert running._runner.server is not None
+    return not running._runner.server.connections
+
+
+async def test_who_goes_away_waits_for_nothing() -> None:
+    """The request of a client that hung up ends at once, although the run that it waited for goes on."""
+    script = Script(seconds=30)
+    async with crowd(script) as there, asyncio.timeout(20):
+        client: Client = await there.connect(GET)
+        answering = there.site._connections._answering  # type: ignore[union-attr]
+        while not answering:
+            await asyncio.sleep(0)
+        client.writer.transport.abort()
+        while answering:
+            await asyncio.sleep(0)
+        assert script.under_way == 1
+
+
+async def test_the_end_waits_for_nobody(tmp_path: Path) -> None:
+    """Idle, half-open and waiting clients do not hold the exporter up when it stops."""
+    web_config, tls = secured(tmp_path)
+    async with asyncio.timeout(10):
+        async with crowd(Script(seconds=30), web_config=web_config) as there:
+            clients = [await there.connect(), await there.connect(tls=tls), await there.connect(GET, tls=tls)]
+            await asyncio.sleep(0)
+        for client in clients:
+            await client.closed()

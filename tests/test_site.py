@@ -1,0 +1,207 @@
+import asyncio
+import logging
+import shutil
+import socket
+import ssl
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from exporter import site
+from exporter.access.guard import Guard
+from exporter.site import ListenError, listen
+from tests.access.certificates import Certificates
+from tests.access.test_guard import touch_later, web_config
+from tests.crowd import GET, Crowd, crowd
+from tests.daemon import free_port
+from tests.scripted import Script
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10058", "localhost", "127.0.0.1:http", "127.0.0.1:70000", "", "127.0.0.1:", "127.0.0.1:-1"),
+        *("127.0.0.1:²", "127.0.0.1:1_0", f"127.0.0.1:{'9' * 5000}"),
+    ],
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    """The error shows what an address looks like."""
+    with pytest.raises(ListenError, match="expected host:port such as"):
+        listen(address)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 64, "a..b"])
+def test_a_host_that_is_none_is_one_clear_line(host: str) -> None:
+    """Also a name that no host can have."""
+    with pytest.raises(ListenError, match=f"can't listen on .*{host}:1"):
+        listen(f"{host}:1")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", ""])
+def test_addresses_of_every_form_can_be_listened_on(host: str) -> None:
+    """IPv4, IPv6 in brackets, a name, and nothing for every address."""
+    listeners = listen(f"{host}:{free_port()}")
+    assert listeners
+    for listener in listeners:
+        listener.close()
+
+
+class At:
+    """A listening socket, as far as its address is concerned: no test opens a port to the world."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    def getsockname(self) -> tuple[str, int]:
+        """Where it listens."""
+        return self._host, 10058
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("0.0.0.0", False), ("::", False),  # noqa: S104
+     ("192.168.1.2", False), ("::ffff:127.0.0.1", False)],
+)  # fmt: skip
+def test_loopback_is_known(host: str, local: bool) -> None:  # noqa: FBT001
+    """What only this machine can reach, and what others can."""
+    assert site._is_loopback(cast("socket.socket", At(host))) is local
+
+
+@pytest.mark.parametrize("protected", [True, False])
+async def test_listening_to_the_world_without_protection_is_warned_of(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    protected: bool,  # noqa: FBT001
+) -> None:
+    """Everybody could read what this box runs; with passwords, tokens or client certificates they can't."""
+    certificates = Certificates(tmp_path)
+    path = web_config(tmp_path, certificates.server(clients=protected))
+    monkeypatch.setattr(site, "_is_loopback", lambda _: False)
+    async with crowd(Script(), web_config=path):
+        assert [record.levelno for record in caplog.records] == ([] if protected else [logging.WARNING])
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.1", "http://127.0.0.1:10058"), ("::1", "http://[::1]:10058"),
+     ("0.0.0.0", "http://127.0.0.1:10058"), ("::", "http://[::1]:10058")],  # noqa: S104
+)  # fmt: skip
+async def test_the_url_is_one_that_works_on_this_machine(host: str, url: str) -> None:
+    """Nobody can open http://0.0.0.0."""
+    async with crowd(Script()) as there:
+        there.site._listeners = [cast("socket.socket", At(host))]
+        assert there.site.url == url
+
+
+async def serial(there: Crowd, tls: ssl.SSLContext) -> str:
+    """The serial number of the certificate that a new connection gets."""
+    client = await there.connect(tls=tls)
+    return str(client.writer.get_extra_info("peercert")["serialNumber"])
+
+
+async def until_refused(there: Crowd, tls: ssl.SSLContext) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                status = await there.scrape(tls=tls)
+            except (ssl.SSLError, ConnectionError):
+                return
+            if status == 0:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def watched(there: Crowd, monkeypatch: pytest.MonkeyPatch) -> asyncio.Task[None]:
+    """Has the site look at its files all the time."""
+    monkeypatch.setattr(site, "LOOK_EVERY", 0.02)
+    return asyncio.create_task(there.site.watch())
+
+
+async def test_a_renewed_certificate_is_served_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New connections get the new one; one that there is goes on."""
+    certificates = Certificates(tmp_path)
+    path, tls = web_config(tmp_path, certificates.server()), certificates.client_context()
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+        watching = await watched(there, monkeypatch)
+        before = await serial(there, tls)
+        old = there.clients[-1]
+        certificates.issue("server", certificates.ca)
+        while await serial(there, tls) == before:
+            await asyncio.sleep(0.02)
+        old.send(GET)
+        assert await old.status() == 200
+        watching.cancel()
+
+
+async def test_another_ca_is_taken_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of the new CA come in, those of the old one no longer."""
+    certificates, other = Certificates(tmp_path), Certificates(_directory(tmp_path / "other"))
+    path = web_config(tmp_path, certificates.server(clients=True))
+    mine, theirs = certificates.client_context("client"), certificates.client_context()
+    theirs.load_cert_chain(tmp_path / "other/client.crt", tmp_path / "other/client.key")
+    async with crowd(Script(), web_config=path) as there:
+        watching = await watched(there, monkeypatch)
+        assert await there.scrape(tls=mine) == 200
+        await until_refused(there, theirs)
+        shutil.copy(other.directory / "ca.crt", tmp_path / "ca.crt")
+        await until_refused(there, mine)
+        assert await there.scrape(tls=theirs) == 200
+        watching.cancel()
+
+
+def _directory(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+async def test_tls_can_be_switched_on_and_off_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file alone says whether new connections speak TLS."""
+    certificates = Certificates(tmp_path)
+    path, tls = web_config(tmp_path, ""), certificates.client_context()
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+        watching = await watched(there, monkeypatch)
+        assert await there.scrape() == 200
+        for text, wanted in ((certificates.server(), tls), ("", None)):
+            touch_later(path, text)
+            while not await _answers(there, wanted):
+                await asyncio.sleep(0.02)
+        watching.cancel()
+
+
+async def _answers(there: Crowd, tls: ssl.SSLContext | None) -> bool:
+    try:
+        return await there.scrape(tls=tls) == 200
+    except (ssl.SSLError, ConnectionError):
+        return False
+
+
+async def test_a_broken_new_certificate_keeps_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a file, as a careless copy leaves it for a moment, costs nobody a scrape; it is logged once."""
+    certificates = Certificates(tmp_path)
+    path, tls = web_config(tmp_path, certificates.server()), certificates.client_context()
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+        watching = await watched(there, monkeypatch)
+        before = await serial(there, tls)
+        (tmp_path / "server.crt").write_text((tmp_path / "server.crt").read_text()[:200])
+        while not caplog.records:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+        assert await serial(there, tls) == before
+        assert ["was not taken" in record.getMessage() for record in caplog.records] == [True]
+        certificates.issue("server", certificates.ca)
+        while await serial(there, tls) == before:
+            await asyncio.sleep(0.02)
+        watching.cancel()
+
+
+def test_without_a_web_config_nothing_is_watched() -> None:
+    """There is no file to look at."""
+    assert Guard(None).refresh() is False
