@@ -34,7 +34,8 @@ _REPORT_LIMIT = 256 * 1024 * 1024
 _EXIT_STATUSES = range(8)  # a sum of 1, 2 and 4 for added, removed and changed; all others are errors
 _DATABASE_IN = re.compile(r"'database_in' option already set to '(.*)' \(ignore new value '")
 
-# Its warnings go to a file, since on a busy box they are many; what aide.conf would print is not wanted.
+# What AIDE says on standard error can be much: warnings on a busy box, and a notice for every rule that it
+# could not compile where memory may not be executable. What aide.conf would have it print is not wanted.
 _QUIETLY = 'exec "$@" 2>"$0" >/dev/null'
 
 # Whatever aide.conf says of reports, this one is complete. It comes last, so that it leaves out what the
@@ -121,14 +122,17 @@ async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> 
         OSError: a file could not be read or written.
     """
     config = config or _config()
-    path = (await _database_in(config)).resolve()
-    database = in_force(paths, path)
-    known.update(database=str(path), database_sha256=database.sha256, database_timestamp=database.modified)
     shutil.rmtree(paths.work, ignore_errors=True)
     paths.work.mkdir(mode=0o700)
-    output = await command.run(*_argv(paths, config))
+    path = (await _database_in(paths, config)).resolve()
+    database = in_force(paths, path)
+    known.update(database=str(path), database_sha256=database.sha256, database_timestamp=database.modified)
+    state = str(paths.state).replace(".", "[.]")
+    before, after = (text.format(work=paths.work, state=state) for text in (_BEFORE, _AFTER))
+    options = ("--log-level=warning", "--before", before, "--after", after)
+    output = await _aide(paths, config, *options, "--update")
     known["exit_code"] = output.code
-    warnings = _judge(output, paths, config)
+    warnings = _judge(output, config)
     try:
         found, id_ = _findings(paths, output.code)
     except ValueError as error:
@@ -148,42 +152,41 @@ def _config() -> Path:
     raise ProbeError(f"AIDE has no configuration: there is no {CONFIGS[0]}", "sudo apt install aide-common")
 
 
-async def _database_in(config: Path) -> Path:
-    """The database that AIDE reads. The configuration is a program, so AIDE is asked what it comes to."""
-    argv = ("aide", "--config", str(config), "--config-check", "--log-level", "notice")
-    output = await command.run(*argv, "--after", "database_in=file:/nonexistent")
-    if output.code:
-        raise ProbeError(f"AIDE does not take its configuration: {output.complaint}", f"mend {config}")
-    for line in output.stderr.decode("utf-8", "surrogateescape").split("\n"):
-        if option := _DATABASE_IN.search(line):
-            kind, _, name = option[1].partition(":")
-            if kind != "file":
-                raise ProbeError(f"{config}: database_in is {kind}, not a file", "have it name a file")
-            return Path(name)
-    raise ProbeError(f"{config} names no database", "add database_in=file:/var/lib/aide/aide.db")
-
-
-def _argv(paths: Paths, config: Path) -> Sequence[str]:
-    """AIDE's command line."""
-    state = str(paths.state).replace(".", "[.]")
-    before, after = (text.format(work=paths.work, state=state) for text in (_BEFORE, _AFTER))
-    options = ("--config", str(config), "--log-level=warning", "--before", before, "--after", after)
-    warnings = str(paths.work / "stderr")
-    return ("sh", "-c", _QUIETLY, warnings, command.find("aide"), *options, "--update")
-
-
-def _judge(output: command.Output, paths: Paths, config: Path) -> Sequence[str]:
-    """AIDE's harmless warnings, after its exit status and all that it complained of were looked at."""
-    with files.plain(paths.work / "stderr") as file:
+async def _aide(paths: Paths, config: Path, *options: str) -> command.Output:
+    """Runs AIDE, and gives what it wrote on standard error, however much that is."""
+    said = paths.work / "stderr"
+    output = await command.run(
+        "sh", "-c", _QUIETLY, str(said), command.find("aide"), "--config", str(config), *options
+    )
+    with files.plain(said) as file:
         stderr = file.read(_STDERR_LIMIT + 1)
-    said = replace(output, stderr=stderr).complaint
-    if output.code not in _EXIT_STATUSES:
-        raise ProbeError(
-            f"AIDE failed: {report.visible(said)}", f"sudo aide --config {config} --config-check"
-        )
     if len(stderr) > _STDERR_LIMIT:
-        raise ProbeError(f"AIDE warned without end, lastly: {report.visible(said)}", f"mend {config}")
-    fatal, harmless = report.judge(stderr.decode("utf-8", "surrogateescape"))
+        raise ProbeError("AIDE warns without end", f"sudo aide --config {config} --config-check")
+    return replace(output, stderr=stderr)
+
+
+async def _database_in(paths: Paths, config: Path) -> Path:
+    """The database that AIDE reads. The configuration is a program, so AIDE is asked what it comes to."""
+    options = ("--config-check", "--log-level=notice", "--after", "database_in=file:/nonexistent")
+    output = await _aide(paths, config, *options)
+    if output.code:
+        said = report.visible(output.complaint)
+        raise ProbeError(f"AIDE does not take its configuration: {said}", f"mend {config}")
+    option = _DATABASE_IN.search(output.stderr.decode("utf-8", "surrogateescape"))
+    if not option:
+        raise ProbeError(f"{config} names no database", "add database_in=file:/var/lib/aide/aide.db")
+    kind, _, name = option[1].partition(":")
+    if kind != "file":
+        raise ProbeError(f"{config}: database_in is {kind}, not a file", "have it name a file")
+    return Path(name)
+
+
+def _judge(output: command.Output, config: Path) -> Sequence[str]:
+    """AIDE's harmless warnings, after its exit status and all that it complained of were looked at."""
+    if output.code not in _EXIT_STATUSES:
+        said = report.visible(output.complaint)
+        raise ProbeError(f"AIDE failed: {said}", f"sudo aide --config {config} --config-check")
+    fatal, harmless = report.judge(output.stderr.decode("utf-8", "surrogateescape"))
     if fatal:
         mend = f"have it readable, or leave it out in {config} (!/path), then: {START}"
         raise ProbeError(f"AIDE could not do all of its work: {fatal}", mend)

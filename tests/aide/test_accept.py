@@ -5,6 +5,7 @@ import shutil
 import stat
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +149,21 @@ def test_a_planted_link(store: Store, tmp_path: Path) -> None:
     assert accept(store.id, store.paths) == 0
     assert (tmp_path / "shadow").read_bytes() == b"secret"
     assert store.database.read_bytes() == store.new
+
+
+def test_a_database_made_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that somebody puts there while the candidate is copied is not replaced."""
+    copy = shutil.copyfileobj
+
+    def slowly(*args: Any) -> None:
+        copy(*args)
+        store.database.unlink()
+        store.database.write_bytes(database("made", "meanwhile"))
+
+    monkeypatch.setattr("exporter.aide.accept.shutil.copyfileobj", slowly)
+    assert accept(store.id, store.paths) == 1
+    assert outcome(store).reason == "the database was replaced meanwhile"
+    assert store.database.read_bytes() == database("made", "meanwhile")
 
 
 def test_while_a_check_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,20 +69,21 @@ def test_an_endless_report(paths: Paths) -> None:
 
 
 @pytest.mark.parametrize("code", [8, 13, 14, 17, 18, 22, 25, 126, 127, -9, -11])
-def test_exit_statuses_that_are_errors(paths: Paths, code: int) -> None:
+def test_exit_statuses_that_are_errors(code: int) -> None:
     """Whatever exit status is no sum of findings is a failure, with AIDE's own words."""
-    (paths.work / "stderr").write_bytes((CAPTURES / "bad-config.stderr").read_bytes())
-    output = Output(("aide",), code, b"", b"", 0.1)
+    output = Output(("aide",), code, b"", (CAPTURES / "bad-config.stderr").read_bytes(), 0.1)
     with pytest.raises(ProbeError, match=r"AIDE failed: .*unknown config option"):
-        module._judge(output, paths, Path("/etc/aide/aide.conf"))
+        module._judge(output, Path("/etc/aide/aide.conf"))
 
 
-def test_warnings_without_end(paths: Paths) -> None:
+async def test_warnings_without_end(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More warnings than can be judged are a failure: the bad one could be the last."""
-    with (paths.work / "stderr").open("wb") as file:
-        file.truncate((16 << 20) + 5)
-    with pytest.raises(ProbeError, match="warned without end"):
-        module._judge(Output(("aide",), 0, b"", b"", 0.1), paths, Path("/c"))
+    aide = tmp_path / "aide"
+    aide.write_text("#!/bin/sh\nhead -c 20000000 /dev/zero >&2\n")
+    aide.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ProbeError, match="warns without end"):
+        await module._aide(paths, Path("/c"))
 
 
 def test_all_kinds_are_listed() -> None:

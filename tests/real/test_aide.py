@@ -350,6 +350,12 @@ def test_other_options(world: World, attributes: str) -> None:
     assert world.check().clean
 
 
+def test_a_configuration_of_many_words(world: World) -> None:
+    """However many notices AIDE gives of its configuration, the database that it reads is found."""
+    world.configure(*(f"database_new=file:/nonexistent/{'x' * 100}" for _ in range(2000)))
+    assert world.check().clean
+
+
 def test_a_configuration_that_is_a_program(world: World) -> None:
     """Included files, executed ones as on Debian, and variables come to the database that AIDE reads."""
     parts = world.root / "conf.d"
