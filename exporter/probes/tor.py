@@ -73,13 +73,18 @@ class Settings(Schedule, frozen=True):
     def __post_init__(self) -> None:
         """Refuses ports and pages that can't be meant."""
         super().__post_init__()
-        for name, value in (("socks", self.socks), ("control", self.control)):
-            try:
-                _ = value is None or tor_control.endpoint(value)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
+        for name, where in (("socks", self.socks), ("control", self.control)):
+            if where is not None:
+                _check_endpoint(name, where)
         if not _is_page(self.url):
             raise ValueError(f"url: expected an http:// or https:// page outside .onion, got {self.url!r}")
+
+
+def _check_endpoint(name: str, where: str) -> None:
+    try:
+        tor_control.endpoint(where)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _is_page(url: str) -> bool:

@@ -19,6 +19,7 @@ def test_the_defaults() -> None:
     ("wrong", "reason"),
     [
         ({"socks": "9050"}, "socks: expected host:port or unix:/path, got '9050'"),
+        ({"control": ""}, "control: expected host:port or unix:/path, got ''"),
         ({"control": "localhost:0"}, "control: expected host:port or unix:/path, got 'localhost:0'"),
         ({"ttl": Duration(0.5)}, "ttl must be at least 1s, got 0.5s"),
     ],
