@@ -31,9 +31,9 @@ def test_what_is_no_address_is_refused(address: str) -> None:
         listen(address)
 
 
-@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 64, "a..b"])
+@pytest.mark.parametrize("host", ["x" * 64, "a..b"])
 def test_a_host_that_is_none_is_one_clear_line(host: str) -> None:
-    """Also a name that no host can have."""
+    """A name that no host can have is refused without asking for it."""
     with pytest.raises(ListenError, match=f"can't listen on .*{host}:1"):
         listen(f"{host}:1")
 
