@@ -33,7 +33,11 @@ async def run(box: Box) -> Result:
     """One run of the probe; the checks' directory is the box's /state."""
     (probe,) = build(Settings(state="/state"), box)
     assert probe.name == "aide"
-    assert [float(probe.schedule.ttl), float(probe.schedule.wait), float(probe.schedule.timeout)] == [60, 1, 5]
+    assert [float(probe.schedule.ttl), float(probe.schedule.wait), float(probe.schedule.timeout)] == [
+        60,
+        1,
+        5,
+    ]
     return await probe.run()
 
 
