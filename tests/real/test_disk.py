@@ -13,9 +13,9 @@ import pytest
 
 from exporter import scan
 from exporter.probe import Box, ProbeError, Result
-from exporter.probes import disk_findings as findings
-from exporter.probes import disk_places as places
-from exporter.probes.disk import Settings, build
+from exporter.probes.disk import findings
+from exporter.probes.disk import places
+from exporter.probes.disk.probe import Settings, build
 from tests.series import series
 from tests.test_scan import du, scanned, sized, unprivileged
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from exporter.probe import Box, ProbeError
-from exporter.probes.containers import look
+from exporter.probes.containers.probe import look
 from tests.real.container_world import in_every_state, in_states_of_docker
 from tests.real.dockerd import FOR_EVER, Docker, dockerd, processes, until
 from tests.series import series

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.probe import Box
-from exporter.probes.containers import look
+from exporter.probes.containers.probe import look
 from tests.real.container_world import in_every_state
 from tests.real.dockerd import Engine, podman
 from tests.series import series

@@ -1,0 +1,1 @@
+"""Docker's and Podman's containers."""

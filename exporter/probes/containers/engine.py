@@ -1,0 +1,76 @@
+"""Asks Docker or Podman for every container there is, by their own command-line tools."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from exporter import command
+from exporter.command import Output
+from exporter.probe import ProbeError
+from exporter.probes.containers.inspect import Container, parse
+
+ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+GONE = re.compile(r"no such (object|container)", re.IGNORECASE)
+FORBIDDEN = re.compile(r"permission denied.*connect|connect.*permission denied", re.IGNORECASE)
+DOWN = re.compile(r"(cannot|failed to|unable to) connect to|connection refused", re.IGNORECASE)
+INSPECT_LIMIT = 64 * 1024 * 1024  # some 10 KB a container, 30 KB where a health check is talkative
+# None of the configuration of whoever runs the exporter: it may be unreadable or choose another engine.
+ENVIRONMENT = {"DOCKER_CONFIG": "/nonexistent"}
+
+
+class EngineDown(Exception):  # noqa: N818 - not an error: that it is down is what there is to tell
+    """The engine does not run. Its text is what the tool says."""
+
+
+async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
+    """Every container, whatever its state, and what is wrong with those left out (empty: none was).
+
+    One that vanishes between `ps` and `inspect` is simply gone.
+
+    Args:
+        engine: the command line that `ps` and `inspect` are added to.
+
+    Raises:
+        EngineDown: nothing listens at the engine's socket.
+        ProbeError: the tool is missing, may not open the socket, or says what makes no sense.
+    """
+    # Ids alone, for want of a template that every version of both tools understands.
+    listed = await _ask(engine, "ps", "--all", "--no-trunc", "--quiet")
+    if listed.code:
+        raise ProbeError(f"{engine[0]} ps: {listed.complaint}")
+    ids = listed.text.split()
+    if odd := next((word for word in ids if not ID.fullmatch(word)), None):
+        raise ProbeError(f"{engine[0]} ps printed what is no container's id: {odd[:64]!r}")
+    if not ids:
+        return [], ""
+    inspected = await _ask(engine, "inspect", "--type", "container", *ids)
+    if inspected.code and not inspected.stdout.strip():
+        raise ProbeError(f"{engine[0]} inspect: {inspected.complaint}")
+    containers, wrong = await asyncio.to_thread(parse, inspected.stdout)
+    missing = set(ids) - {container.id for container in containers} - _gone(inspected)
+    if not missing:
+        return containers, ""
+    reason = wrong[0] if wrong else inspected.complaint
+    return containers, f"{engine[0]} inspect fails for {len(missing)} of {len(ids)} containers: {reason}"
+
+
+async def _ask(engine: Sequence[str], *arguments: str) -> Output:
+    output = await command.run(*engine, *arguments, env=ENVIRONMENT, limit=INSPECT_LIMIT)
+    said = output.stderr.decode("utf-8", "replace")
+    if output.code and FORBIDDEN.search(said):
+        raise ProbeError(
+            f"this user may not open the engine's socket: {output.complaint}",
+            "put a proxy before it that lets only GET through and set probes.containers.command: "
+            "[docker, -H, tcp://127.0.0.1:2375]; or add the user to the group docker, which makes it root",
+        )
+    if output.code and DOWN.search(said):
+        raise EngineDown(output.complaint)
+    return output
+
+
+def _gone(output: Output) -> set[str]:
+    """The ids of which the tool says that there is no such container."""
+    lines = output.stderr.decode("utf-8", "replace").splitlines()
+    return {gone for line in lines if GONE.search(line) for gone in ID.findall(line)}

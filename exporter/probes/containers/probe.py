@@ -1,0 +1,186 @@
+"""Containers of Docker or Podman: how they are, what they use, and whether Watchtower keeps them fresh.
+
+Two processes a run, however many containers there are: `ps` for the ids and one `inspect` of them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from prometheus_client.core import Metric
+
+from exporter.families import Samples, counter, gauge
+from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probes.containers import watchtower
+from exporter.probes.containers.cgroups import usage
+from exporter.probes.containers.engine import EngineDown, inspect_all
+from exporter.probes.containers.inspect import Container, by_name, timestamp
+
+ENGINE_UP = gauge("grid_container_engine_up", "Whether the container engine answers, 0 or 1 (docker ps).")
+INFO = gauge(
+    "grid_container_info",
+    "Always 1; what the container is (docker inspect). id: its first 12 digits.",
+    *("container", "id", "image", "restart_policy", "compose_project", "compose_service"),
+)
+STATE = gauge(
+    "grid_container_state",
+    "Whether the container is in this state, 0 or 1 (docker inspect).",
+    "container",
+    "state",
+)
+HEALTH = gauge(
+    "grid_container_health",
+    "What a running container's own health check says, 0 or 1 each (docker inspect).",
+    *("container", "health"),
+)
+WATCHED = gauge(
+    "grid_container_watchtower_enabled",
+    "Whether Watchtower updates the container, 0 or 1 (its label, else the running Watchtower's mode).",
+    "container",
+)
+WATCHTOWER_UP = gauge(
+    "grid_watchtower_up",
+    "Whether the Watchtower of this box runs, 0 or 1; absent where there is none (docker inspect).",
+)
+RESTARTS = counter(
+    "grid_container_restarts_total",
+    "How often the engine restarted the container (docker inspect).",
+    "container",
+)
+CREATED = gauge(
+    "grid_container_created_timestamp_seconds",
+    "When it was created, Unix time (docker inspect).",
+    "container",
+)
+STARTED = gauge(
+    "grid_container_started_timestamp_seconds",
+    "When it last started, Unix time (docker inspect).",
+    "container",
+)
+EXIT_CODE = gauge(
+    "grid_container_exit_code", "How its last run ended, while it does not run (docker inspect).", "container"
+)
+OOM_KILLED = gauge(
+    "grid_container_oom_killed",
+    "Whether the kernel killed it for want of memory, 0 or 1 (docker inspect).",
+    "container",
+)
+CPU = counter(
+    "grid_container_cpu_seconds_total", "Processor time since it started (its cgroup).", "container"
+)
+MEMORY = gauge(
+    "grid_container_memory_bytes", "Memory in use, less inactive file cache (its cgroup).", "container"
+)
+MEMORY_LIMIT = gauge(
+    "grid_container_memory_limit_bytes",
+    "Most memory it may use; absent without a limit (docker inspect).",
+    "container",
+)
+
+STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+HEALTHS = ("starting", "healthy", "unhealthy")
+COMPOSE = "com.docker.compose"
+
+
+class Settings(Schedule, frozen=True):
+    """command: the engine's command line, such as [docker], [podman] or [docker, -H, tcp://127.0.0.1:2375]."""
+
+    command: tuple[str, ...] = ("docker",)
+
+    def __post_init__(self) -> None:
+        """Refuses a command that names no program."""
+        super().__post_init__()
+        if not self.command or not self.command[0]:
+            raise ValueError("command must name a program, such as [docker]")
+
+
+def describe(samples: Samples, name: str, container: Container) -> None:
+    """Adds what the engine says of a container."""
+    state, host = container.state, container.host_config
+    project, service = (container.labels.get(f"{COMPOSE}.{label}", "") for label in ("project", "service"))
+    restarts = host.restart_policy.name or "no"
+    samples.add(INFO, 1, name, container.id[:12], container.image, restarts, project, service)
+    samples.states(STATE, container.status, STATES, name)
+    samples.states(HEALTH, container.health, HEALTHS, name)
+    samples.add(RESTARTS, container.restart_count, name)
+    samples.add(CREATED, timestamp(container.created), name)
+    samples.add(STARTED, timestamp(state.started_at), name)
+    samples.add(EXIT_CODE, container.exit_code, name)
+    samples.add(OOM_KILLED, state.oom_killed, name)
+    samples.add(MEMORY_LIMIT, host.memory or None, name)
+
+
+def measure(containers: Mapping[str, Container], box: Box) -> list[Metric]:
+    """The families of these containers by name. Reads their cgroups: a few files each, so for a thread."""
+    samples = Samples()
+    samples.add(ENGINE_UP, 1)
+    everyone = containers.values()
+    samples.add(WATCHTOWER_UP, watchtower.up(everyone))
+    unlabelled = watchtower.updates_unlabelled(everyone)
+    for name, container in containers.items():
+        describe(samples, name, container)
+        samples.add(WATCHED, watchtower.updates(container, unlabelled=unlabelled), name)
+        used = usage(box, container.state.pid, container.id)
+        samples.add(CPU, used.cpu_seconds, name)
+        samples.add(MEMORY, used.memory_bytes, name)
+    return samples.families()
+
+
+async def look(engine: Sequence[str], box: Box) -> Result:
+    """Asks the engine for its containers and the kernel for what they use.
+
+    Raises:
+        ProbeError: the engine can't be asked, or some containers can't be made out; then with the others.
+    """
+    try:
+        found, wrong = await inspect_all(engine)
+    except EngineDown as down:
+        return _engine_down(str(down))
+    containers = by_name(found)
+    box.container_names = {container.id: name for name, container in containers.items()}
+    families = await asyncio.to_thread(measure, containers, box)
+    if wrong:
+        raise ProbeError(wrong, families=families)
+    return Result(families, () if found else _whose(engine))
+
+
+def _engine_down(complaint: str) -> Result:
+    samples = Samples()
+    samples.add(ENGINE_UP, 0)
+    mend = "start it (systemctl start docker), or set probes.containers.command to where it listens"
+    return Result(samples.families(), (Note(f"no container engine answers: {complaint}", mend),))
+
+
+def _whose(engine: Sequence[str]) -> tuple[Note, ...]:
+    """Podman without a daemon shows each user only their own containers, which may well be none."""
+    if Path(engine[0]).name != "podman" or len(engine) > 1 or os.geteuid() == 0:
+        return ()
+    mend = "set probes.containers.command: [podman, --url, unix:///run/podman/podman.sock] to see root's"
+    return (Note("podman shows this user no containers; it shows everyone only their own", mend),)
+
+
+def build(settings: Settings, box: Box) -> list[Probe]:
+    """The one probe of the engine."""
+    return [Probe("containers", settings, settings, partial(look, settings.command, box))]
+
+
+async def discover(box: Box) -> Settings | Note:
+    """Docker where its socket is (its tool alone is often there without a daemon), else Podman."""
+    return _find(box)
+
+
+def _find(box: Box) -> Settings | Note:
+    if shutil.which("docker") and (box.root / "var/run/docker.sock").exists():
+        return Settings()
+    if shutil.which("podman"):
+        return Settings(command=("podman",))
+    mend = "set probes.containers.command, such as [docker, -H, unix:///run/user/1000/docker.sock]"
+    return Note("no /var/run/docker.sock and no podman on PATH", mend)
+
+
+KIND = Kind("containers", Settings, build, discover)

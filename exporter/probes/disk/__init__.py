@@ -1,0 +1,1 @@
+"""Directories of models and the file systems under them."""

@@ -1,0 +1,61 @@
+"""Where directories of models usually lie."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from exporter.command import run
+from exporter.probe import ProbeError
+from exporter.probes.disk.findings import SCANNER
+
+USUAL = (
+    "$HF_HOME",
+    "$HOME/.cache/huggingface/hub",
+    "/home/*/.cache/huggingface/hub",
+    "$HOME/.ollama/models",
+    "/home/*/.ollama/models",
+    "/usr/share/ollama/.ollama/models",
+    "/ai/models",
+    "/srv/models",
+)
+PATIENCE = 3.0  # seconds that a place has to answer; one on a dead mount never does
+
+
+async def look(root: Path) -> tuple[str, ...]:
+    """The directories that are there, none of them inside another or there under two names.
+
+    Each place is looked at by a process of its own, so that a dead mount hides nothing but what lies on it.
+    """
+    looks = [asyncio.create_task(_find(str(root).rstrip("/") + place)) for place in absolute(USUAL)]
+    there, waiting = await asyncio.wait(looks, timeout=PATIENCE)
+    for each in waiting:
+        each.cancel()  # it ends with its process, and nobody waits for that
+    return outermost(dict(pair for each in there for pair in each.result()))
+
+
+def absolute(places: tuple[str, ...]) -> list[str]:
+    """The places as paths, each once; without those whose variable is not set."""
+    paths = [os.path.expandvars(place) for place in places]
+    return list(dict.fromkeys(os.path.normpath(path) for path in paths if path.startswith("/")))
+
+
+def outermost(real: dict[str, str]) -> tuple[str, ...]:
+    """The paths whose real path (given for each) is none of the others' and lies in none of them."""
+    kept: dict[str, str] = {}
+    for path, place in sorted(real.items()):
+        if not any(place.startswith(f"{other}/") for other in real.values()):
+            kept.setdefault(place, path)
+    return tuple(kept.values())
+
+
+async def _find(place: str) -> list[tuple[str, str]]:
+    """The directories at a place, each with its real path."""
+    try:
+        output = await run(sys.executable, "-I", "-S", str(SCANNER), "--find", place)
+    except ProbeError:
+        return []
+    return [(path, real) for path, real in json.loads(output.stdout)] if output.code == 0 else []

@@ -1,0 +1,157 @@
+"""Directories of models: what they take, each model in them, and the room on the file systems under them.
+
+Every directory is a probe of its own, and a process of its own (scan.py) does all that touches its file
+system: on a dead mount that hangs, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from exporter.command import run
+from exporter.families import Samples, gauge
+from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probes.disk import findings, places
+from exporter.probes.disk.findings import SCANNER, Findings
+from exporter.probes.disk.mounts import Mount, origin, parse_mounts
+
+SIZE = gauge(
+    "grid_directory_size_bytes",
+    "Apparent size of all that lies in the directory, cached (a scan that counts as du -sb).",
+    "path",
+)
+MODEL = gauge(
+    "grid_directory_entry_size_bytes",
+    "Apparent size of each model in the directory, those beyond the 200 largest together as (other), cached"
+    " (a scan that counts as du -sb; the manifest of a model of Ollama's).",
+    "path",
+    "entry",
+)
+ERRORS = gauge(
+    "grid_directory_scan_errors",
+    "Parts of the directory that could not be read, cached (a scan that counts as du -sb).",
+    "path",
+)
+INFO = gauge(
+    "grid_directory_info",
+    "The file system that the directory lies on, cached (/proc/self/mountinfo).",
+    "path",
+    "mountpoint",
+)
+FILE_SYSTEM = ("mountpoint", "device", "fstype")
+FILE_SYSTEM_SIZE = gauge(
+    "grid_filesystem_size_bytes", "Size of the file system, cached (statvfs).", *FILE_SYSTEM
+)
+FILE_SYSTEM_FREE = gauge(
+    "grid_filesystem_free_bytes",
+    "Free on the file system, with what only root may fill, cached (statvfs).",
+    *FILE_SYSTEM,
+)
+FILE_SYSTEM_AVAIL = gauge(
+    "grid_filesystem_avail_bytes", "Free on the file system for everyone, cached (statvfs).", *FILE_SYSTEM
+)
+
+
+class Settings(Schedule, frozen=True, kw_only=True):
+    """directories: absolute paths, each scanned on its own."""
+
+    directories: tuple[str, ...]
+    ttl: Duration = Duration(60)
+    wait: Duration = Duration(0)
+    timeout: Duration = Duration(600)
+
+    def __post_init__(self) -> None:
+        """Refuses what can't be scanned, or would be scanned twice."""
+        super().__post_init__()
+        if not self.directories:
+            raise ValueError("directories must name at least one, such as [/ai/models]")
+        for path in self.directories:
+            if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+                raise ValueError(
+                    f"directories must be absolute paths without .., such as /ai/models, got {path!r}"
+                )
+        paths = [tidy(path) for path in self.directories]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise ValueError(f"directories must differ, got {path!r} twice")
+
+
+def tidy(path: str) -> str:
+    """The one way to write a path: ``/x`` for ``/x/`` and ``//x/.``."""
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def result(directory: str, found: Findings, mounts: Mapping[int, Mount]) -> Result:
+    """The families and notes of a scan.
+
+    Raises:
+        ProbeError: the directory could not be looked at; the root's file system is known all the same.
+    """
+    samples = Samples()
+    known = {origin(mounts, room.mount): room for room in found.rooms}
+    for mount, room in known.items():
+        if mount and room.size:  # some file systems of FUSE's tell nothing, and say 0
+            labels = (mount.point, mount.device, mount.fstype)
+            samples.add(FILE_SYSTEM_SIZE, room.size, *labels)
+            samples.add(FILE_SYSTEM_FREE, room.free, *labels)
+            samples.add(FILE_SYSTEM_AVAIL, room.avail, *labels)
+    if found.failed:
+        raise ProbeError(*findings.failure(directory, found), families=samples.families())
+    if mount := origin(mounts, found.rooms[0].mount):
+        samples.add(INFO, 1, directory, mount.point)
+    samples.add(SIZE, found.size, directory)
+    for model, size in found.models.items():
+        samples.add(MODEL, size, directory, model)
+    samples.add(ERRORS, found.errors, directory)
+    return Result(samples.families(), findings.notes(directory, found))
+
+
+async def scan(directory: str, proc: Path) -> Result:
+    """Scans a directory in a process of its own, which gets what I/O and processor time are left over.
+
+    Raises:
+        ProbeError: the directory could not be looked at.
+    """
+    ionice = shutil.which("ionice")
+    idle = (ionice, "-c", "3", "-t") if ionice else ()
+    output = await run(*idle, sys.executable, "-I", "-S", str(SCANNER), directory)
+    if output.code != 0:
+        raise ProbeError(f"the scan of {directory} broke off: {output.complaint}")
+    return await asyncio.to_thread(_conclude, directory, output.stdout, proc)
+
+
+def _conclude(directory: str, stdout: bytes, proc: Path) -> Result:
+    try:
+        mountinfo = (proc / "self/mountinfo").read_bytes()
+    except OSError as error:
+        raise ProbeError(f"{proc}/self/mountinfo can't be read: {error.strerror}") from error
+    mounts = parse_mounts(mountinfo.decode("utf-8", "surrogateescape"))
+    return result(directory, findings.parse(stdout), mounts)
+
+
+def build(settings: Settings, box: Box) -> list[Probe]:
+    """One probe a directory; each keeps its figures when another is added or taken out."""
+    schedule = Schedule(ttl=settings.ttl, wait=settings.wait, timeout=settings.timeout)
+    return [
+        Probe(f"disk:{path}", schedule, path, partial(scan, path, box.proc))
+        for path in map(tidy, settings.directories)
+    ]
+
+
+async def discover(box: Box) -> Settings | Note:
+    """The usual directories that are there."""
+    found = await places.look(box.root)
+    if found:
+        return Settings(directories=found)
+    return Note(
+        f"no directory of models that this user can see: looked at {', '.join(places.USUAL)}",
+        "name yours: probes: {disk: {directories: [/ai/models]}}",
+    )
+
+
+KIND = Kind("disk", Settings, build, discover)

@@ -1,0 +1,118 @@
+"""What an answer of nvidia-smi is worth: its cards, what it says beside them, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from exporter.command import Output
+from exporter.exposition import clean
+from exporter.probe import Note
+from exporter.probes.gpu.cards import Card, parse_card
+from exporter.probes.gpu.text import Table, parse_table
+
+NONE_FOUND = "No devices were found"
+# Said of a card that is off the bus, while the driver works and other cards answer.
+LOST = ("Unable to determine the device handle", "GPU is lost")
+MENDS = {
+    **dict.fromkeys(LOST, "see `journalctl -k | grep Xid`; a power cycle brings most cards back to the bus"),
+    NONE_FOUND: "see `lspci | grep -i nvidia` and `journalctl -k | grep NVRM` for what became of the card",
+    "requires reset": "reset the card when nothing uses it (`nvidia-smi --gpu-reset`), or reboot",
+    "version mismatch": "reboot: the driver was upgraded while the one before it was in use",
+    "communicate with the NVIDIA driver": "load the driver (`modprobe nvidia`); `dmesg` says why it is not",
+    "Insufficient Permissions": "let the user that the exporter runs as open /dev/nvidia*",
+}
+LINES = 20  # of what is said; a broken driver may say the same a thousand times
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query's output, and how to read its table.
+
+    fields: our name by the driver's of what was asked for, in order. free: the column that holds free text.
+    """
+
+    output: Output
+    fields: Mapping[str, str]
+    free: str
+
+    @cached_property
+    def table(self) -> Table:
+        """The table, empty where none came."""
+        return parse_table(self.output.text, self.fields, self.free)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """What was said beside the table: nvidia-smi complains on standard output and on standard error."""
+        complaints = self.output.stderr.decode("utf-8", "surrogateescape").split("\n")
+        said = [line.strip() for line in (*self.table.said, *complaints) if line.strip()]
+        return [clean(line) for line in dict.fromkeys(said[:LINES])]
+
+    @property
+    def trouble(self) -> str:
+        """Why the answer is missing or not to be trusted as a whole; nothing where all is well.
+
+        A card off the bus fails a query that lists all the others: that is a fact about the card, no trouble.
+        """
+        if self.table.torn:
+            return "a line of its answer is cut off"
+        if self.table.columns and (not self.output.code or _about(self.words, *LOST)):
+            return ""
+        said = next(iter(self.words), "")
+        if self.output.code:
+            return said if said and self.output.code > 0 else clean(self.output.complaint)
+        return f"no table came, but: {said}" if said else "no table came"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an answer tells of the cards.
+
+    cards: those that answer, each once. count: how many they are, None where that can't be told.
+    remarks: what a person should know. trouble: why this is not all; nothing where it is.
+    """
+
+    cards: Sequence[Card]
+    count: int | None
+    remarks: Sequence[str]
+    trouble: str
+
+
+def find(answer: Answer) -> Found:
+    """The cards in an answer to ``--query-gpu``.
+
+    A card off the bus is a fact that the count tells, and no trouble while others answer. So is a box whose
+    driver works and finds no card.
+    """
+    listed = [parse_card(row) for row in answer.table.rows]
+    present = [card for card in listed if not card.lost]
+    remarks = [f"GPU {card.index}: {card.condition}" for card in listed if card.condition] + answer.words
+    if not listed and _about(remarks, NONE_FOUND):
+        return Found([], 0, remarks, "")
+    unique: dict[tuple[str, str], Card] = {}
+    for card in present:
+        unique.setdefault((card.index, card.uuid), card)
+    cards = list(unique.values())
+    trouble = answer.trouble
+    if not cards:
+        trouble = trouble or next(iter(remarks), "it lists no card")
+    elif len(cards) < len(present):
+        trouble = trouble or "it lists two cards with the same index and UUID"
+    whole = len(cards) == len(present) and not answer.table.torn
+    told = bool(cards) or _about(remarks, *LOST)
+    return Found(cards, len(cards) if whole and told else None, remarks, trouble)
+
+
+def notes(remarks: Iterable[str]) -> tuple[Note, ...]:
+    """Remarks for a person, each with what to do about it where that is known."""
+    return tuple(Note(f"nvidia-smi says: {remark}", mend(remark)) for remark in remarks)
+
+
+def mend(said: str) -> str:
+    """What to do about it; nothing where that isn't known."""
+    return next((step for phrase, step in MENDS.items() if phrase in said), "")
+
+
+def _about(said: Iterable[str], *phrases: str) -> bool:
+    return any(phrase in line for line in said for phrase in phrases)

@@ -1,0 +1,163 @@
+"""What nvidia-smi tells of each card, from a row of ``--query-gpu`` to samples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from exporter.families import Family, Samples, counter, gauge, number
+from exporter.probes.gpu.text import known
+
+CARD = ("gpu", "uuid")
+GPUS = gauge("grid_gpus", "NVIDIA cards that answer (rows of nvidia-smi --query-gpu).")
+INFO = gauge(
+    "grid_gpu_info",
+    "What the card is, always 1 (nvidia-smi name, driver_version, vbios_version, pci.bus_id).",
+    *CARD, "name", "driver_version", "vbios_version", "pci_bus_id",
+)  # fmt: skip
+STATE = gauge(
+    "grid_gpu_performance_state", "Performance state, 0 (fastest) to 15 (slowest) (nvidia-smi pstate).", *CARD
+)
+THROTTLE = gauge(
+    "grid_gpu_throttle_active",
+    "Whether this holds the clocks down now, 1 or 0 "
+    "(nvidia-smi clocks_event_reasons, on older drivers clocks_throttle_reasons).",
+    *CARD, "reason",
+)  # fmt: skip
+CLOCK = gauge("grid_gpu_clock_hertz", "Clock rate now, hertz (nvidia-smi clocks.current).", *CARD, "clock")
+ECC = counter(
+    "grid_gpu_ecc_errors_total",
+    "Memory errors since the driver was loaded (nvidia-smi ecc.errors volatile total).",
+    *CARD, "kind",
+)  # fmt: skip
+ECC_LIFETIME = counter(
+    "grid_gpu_ecc_errors_lifetime_total",
+    "Memory errors in the card's life (nvidia-smi ecc.errors aggregate total).",
+    *CARD, "kind",
+)  # fmt: skip
+
+CLOCKS = ("graphics", "sm", "memory", "video")
+KINDS = ("corrected", "uncorrected")
+REASONS = (
+    "gpu_idle", "applications_clocks_setting", "sw_power_cap", "hw_slowdown",
+    "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown", "sync_boost",
+)  # fmt: skip
+# A unit of nvidia-smi in base units, as multiplier and divisor: 57 times 0.01 is not 0.57.
+UNITS = {"": (1, 1), "%": (1, 100), "MiB": (1024 * 1024, 1), "MHz": (1_000_000, 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure and the fields to take it from: the first that has a value. labels: beyond the card's."""
+
+    family: Family
+    fields: tuple[str, ...]
+    unit: str = ""
+    labels: tuple[str, ...] = ()
+
+
+def _figure(name: str, help_: str, *fields: str, unit: str = "") -> Figure:
+    family = gauge(f"grid_gpu_{name}", f"{help_} (nvidia-smi {', else '.join(fields)}).", *CARD)
+    return Figure(family, fields, unit)
+
+
+FIGURES = (
+    _figure("utilization_ratio", "Share of time in which a kernel ran, 0 to 1", "utilization.gpu", unit="%"),
+    _figure(
+        "memory_utilization_ratio", "Share of time in which memory was read or written, 0 to 1",
+        "utilization.memory", unit="%",
+    ),
+    _figure("memory_total_bytes", "Memory on the card, bytes", "memory.total", unit="MiB"),
+    _figure("memory_used_bytes", "Memory allocated, bytes", "memory.used", unit="MiB"),
+    _figure("memory_free_bytes", "Memory free, bytes", "memory.free", unit="MiB"),
+    _figure("memory_reserved_bytes", "Memory that the driver keeps, bytes", "memory.reserved", unit="MiB"),
+    _figure("temperature_celsius", "Temperature of the chip, Celsius", "temperature.gpu"),
+    _figure("memory_temperature_celsius", "Temperature of the memory, Celsius", "temperature.memory"),
+    _figure(
+        "power_draw_watts", "Power drawn, watts", "power.draw", "power.draw.average", "power.draw.instant"
+    ),
+    _figure("power_limit_watts", "Power that may be drawn, watts", "enforced.power.limit", "power.limit"),
+    _figure("fan_speed_ratio", "Fan speed asked for; 1 is full, and more happens", "fan.speed", unit="%"),
+    _figure("pcie_link_generation", "PCIe generation", "pcie.link.gen.current", "pcie.link.gen.gpucurrent"),
+    _figure("pcie_link_width", "PCIe lanes in use", "pcie.link.width.current"),
+    *(Figure(CLOCK, (f"clocks.current.{name}",), "MHz", (name,)) for name in CLOCKS),
+    *(Figure(ECC, (f"ecc.errors.{kind}.volatile.total",), "", (kind,)) for kind in KINDS),
+    *(Figure(ECC_LIFETIME, (f"ecc.errors.{kind}.aggregate.total",), "", (kind,)) for kind in KINDS),
+)  # fmt: skip
+
+# Every field to ask for. The index comes first: it tells a row from a message.
+NAME = "name"
+FIELDS = (
+    "index", "uuid", "pci.bus_id", NAME, "driver_version", "kmd_version", "vbios_version",
+    "mig.mode.current", "pstate",
+    *(field for figure in FIGURES for field in figure.fields),
+    *(f"clocks_{word}_reasons.{reason}" for reason in REASONS for word in ("event", "throttle")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card, from a row of the table: its index and UUID (empty where unknown), and the cells by field."""
+
+    index: str
+    uuid: str
+    cells: Mapping[str, str]
+
+    @property
+    def divided(self) -> bool:
+        """Whether it is divided into parts that act as cards of their own (MIG)."""
+        return self.cells.get("mig.mode.current") == "Enabled"
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is off the bus though still listed: the driver says so, or has errors for figures."""
+        words = self.cells.values()
+        silent = all(number(_first(self, *figure.fields)) is None for figure in FIGURES)
+        return "[GPU is lost]" in words or (silent and "[Unknown Error]" in words)
+
+    @property
+    def condition(self) -> str:
+        """What a person should know of it, in the driver's words; nothing where all is well."""
+        if self.lost:
+            return "GPU is lost"
+        words = self.cells.values()
+        return next(
+            (word for word in ("GPU requires reset", "Insufficient Permissions") if f"[{word}]" in words), ""
+        )
+
+
+def parse_card(cells: Mapping[str, str]) -> Card:
+    """The card of a row."""
+    return Card(known(cells.get("index", "")), known(cells.get("uuid", "")), cells)
+
+
+def add_cards(samples: Samples, cards: Iterable[Card]) -> None:
+    """Adds each card's figures; what a card doesn't tell is left out."""
+    for one in cards:
+        labels = (one.index, one.uuid)
+        driver = _first(one, "driver_version", "kmd_version")
+        name, vbios = _first(one, NAME), _first(one, "vbios_version")
+        samples.add(INFO, 1, *labels, name, driver, vbios, _first(one, "pci.bus_id"))
+        for figure in FIGURES:
+            multiplier, divisor = UNITS[figure.unit]
+            value = number(_first(one, *figure.fields))
+            samples.add(
+                figure.family,
+                None if value is None else value * multiplier / divisor,
+                *labels,
+                *figure.labels,
+            )
+        samples.add(STATE, _state(one.cells.get("pstate", "")), *labels)
+        for reason in REASONS:
+            said = _first(one, f"clocks_event_reasons.{reason}", f"clocks_throttle_reasons.{reason}")
+            samples.add(THROTTLE, {"Active": 1.0, "Not Active": 0.0}.get(said), *labels, reason)
+
+
+def _first(one: Card, *fields: str) -> str:
+    return next(filter(None, (known(one.cells.get(field, "")) for field in fields)), "")
+
+
+def _state(cell: str) -> float | None:
+    state = re.fullmatch(r"P(\d|1[0-5])", cell, re.ASCII)
+    return float(state[1]) if state else None

@@ -1,0 +1,150 @@
+"""NVIDIA cards, as nvidia-smi tells of them: two queries a run, however many cards there are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from exporter.cgroup import container_of
+from exporter.command import Output, run
+from exporter.families import Samples
+from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probes.gpu import cards, processes
+from exporter.probes.gpu.answer import Answer, find, mend, notes
+from exporter.probes.gpu.cards import Card
+from exporter.probes.gpu.text import parse_fields
+
+FORMAT = "--format=csv,nounits"
+REFUSAL = re.compile(r'Field "([^"]*)" is not a valid field to query')
+RUN_IT = "run nvidia-smi by hand, as the user that the exporter runs as"
+VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
+
+
+class Settings(Schedule, frozen=True):
+    """When to look; there is nothing else to set."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """The fields that the last good query asked for: the driver's name of each, and ours."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def build(settings: Settings, box: Box) -> list[Probe]:
+    """The one probe of all cards."""
+    return [Probe("gpu", settings, settings, partial(_look, box, Memory()))]
+
+
+async def discover(box: Box) -> Settings | Note:
+    """Cards are looked at where there is an nvidia-smi."""
+    if shutil.which("nvidia-smi"):
+        return Settings()
+    vendors = _vendors(box)
+    others = " and ".join(sorted(vendors - {"NVIDIA"}))
+    if others and "NVIDIA" not in vendors:
+        return Note(f"no nvidia-smi, but a card of {others}: only those of NVIDIA can be looked at")
+    return Note(
+        "no NVIDIA driver (nvidia-smi) here", "install the driver with its nvidia-smi where there is a card"
+    )
+
+
+def _vendors(box: Box) -> set[str]:
+    """Whose cards the kernel shows."""
+    found = set()
+    for path in box.root.glob("sys/class/drm/card*/device/vendor"):
+        with contextlib.suppress(OSError, ValueError):
+            found.add(VENDORS.get(path.read_text().strip(), ""))
+    return found - {""}
+
+
+async def _look(box: Box, memory: Memory) -> Result:
+    """One run.
+
+    Raises:
+        ProbeError: the driver fails, or part of its answer is no good; its families hold the rest.
+    """
+    # Both are waited for, whatever becomes of the other: no process may outlive the run.
+    listed, running = await asyncio.gather(
+        _query_cards(memory),
+        run("nvidia-smi", f"--query-compute-apps={','.join(processes.FIELDS)}", FORMAT),
+        return_exceptions=True,
+    )
+    if isinstance(listed, BaseException):
+        raise listed
+    if isinstance(running, BaseException) and not isinstance(running, ProbeError):
+        raise running
+    output, fields = listed
+    result = await asyncio.to_thread(_result, box, output, fields, running)
+    memory.fields = fields
+    return result
+
+
+async def _query_cards(memory: Memory) -> tuple[Output, dict[str, str]]:
+    """Asks for all cards: the answer, and the fields that it was asked for, ours by the driver's name.
+
+    They are learnt once, and again after an answer that was no good: one field that the driver doesn't know
+    fails the whole query, and by now it may be another driver. A field that it lists and refuses is left out.
+    Where it lists none, what it said instead is the answer: a driver that fails says so whatever it is asked.
+
+    Raises:
+        ProbeError: nvidia-smi could not be run, or its list of fields is cut off.
+    """
+    fields, memory.fields = memory.fields, {}
+    refused: set[str] = set()
+    while True:
+        if not fields:
+            listed = await run("nvidia-smi", "--help-query-gpu")
+            known = parse_fields(listed.text, cards.FIELDS)
+            fields = {name: ours for name, ours in known.items() if name not in refused}
+            if not fields:
+                return listed, {}
+            if not listed.text.endswith("\n"):
+                raise _error("the list of its fields is cut off")
+        output = await run("nvidia-smi", f"--query-gpu={','.join(fields)}", FORMAT)
+        refusal = REFUSAL.search(output.text)
+        if refusal is None or refusal[1] not in fields:
+            return output, fields
+        refused.add(refusal[1])
+        fields = {}
+
+
+def _result(box: Box, output: Output, fields: Mapping[str, str], running: Output | ProbeError) -> Result:
+    """Puts both answers together.
+
+    Raises:
+        ProbeError: as ``_look``.
+    """
+    samples = Samples()
+    found = find(Answer(output, fields, cards.NAME))
+    samples.add(cards.GPUS, found.count)
+    cards.add_cards(samples, found.cards)
+    trouble = ""
+    if found.cards:
+        trouble = _add_processes(samples, box, found.cards, running)
+    if found.trouble or trouble:
+        raise _error(found.trouble or trouble, samples)
+    return Result(samples.families(), notes(found.remarks))
+
+
+def _add_processes(samples: Samples, box: Box, there: Sequence[Card], answered: Output | ProbeError) -> str:
+    """Adds the cards' processes; says what is the trouble where that can't be done, or not wholly."""
+    if isinstance(answered, ProbeError):
+        return f"processes: {answered.reason}"
+    answer = Answer(answered, {name: name for name in processes.FIELDS}, processes.NAME)
+    if answer.table.columns and not answer.table.torn:
+        found = processes.parse_processes(answer.table)
+        processes.add_processes(samples, found, there, lambda pid: container_of(pid, box))
+    return answer.trouble and f"processes: {answer.trouble}"
+
+
+def _error(reason: str, samples: Samples | None = None) -> ProbeError:
+    return ProbeError(f"nvidia-smi: {reason}", mend(reason) or RUN_IT, samples.families() if samples else ())
+
+
+KIND = Kind("gpu", Settings, build, discover)

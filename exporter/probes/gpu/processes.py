@@ -1,0 +1,102 @@
+"""Who uses the cards' memory, from ``nvidia-smi --query-compute-apps``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from exporter.families import Samples, gauge, number
+from exporter.probes.gpu.cards import CARD, Card
+from exporter.probes.gpu.text import Table, known
+
+NAME = "process_name"
+FIELDS = ("gpu_uuid", "pid", NAME, "used_gpu_memory")
+MIB = 1024 * 1024
+
+PROCESSES = gauge(
+    "grid_gpu_processes", "Processes that compute on the card (nvidia-smi --query-compute-apps pid).", *CARD
+)
+MEMORY = gauge(
+    "grid_gpu_process_memory_bytes",
+    "Card memory that a container's processes of one name use, bytes; the host's have no container "
+    "(nvidia-smi --query-compute-apps used_gpu_memory, /proc/PID/cgroup).",
+    *CARD, "process", "container",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A row: the UUID told for the card, the process, and what it uses in bytes, NaN where unknown.
+
+    pid: None where the driver doesn't tell of this card's processes.
+    """
+
+    uuid: str
+    pid: int | None
+    name: str
+    memory: float
+
+
+def parse_processes(table: Table) -> list[Process]:
+    """The processes of a table."""
+    found = []
+    for cells in table.rows:
+        uuid, pid, name, used = (cells.get(field, "") for field in FIELDS)
+        mebibytes = number(used)
+        found.append(
+            Process(
+                known(uuid),
+                int(pid) if re.fullmatch(r"\d{1,10}", pid, re.ASCII) else None,
+                program(name),
+                math.nan if mebibytes is None else mebibytes * MIB,
+            )
+        )
+    return found
+
+
+def program(name: str) -> str:
+    """A program's name without its directory, and without options where it wrote those over its name.
+
+    ``[Not Found]`` and its like stay as the driver spells them: the memory is used all the same.
+    """
+    base = name.partition(" --")[0].rstrip("/").rpartition("/")[2]
+    return base if base and known(name) else name
+
+
+def owners(uuid: str, cards: Sequence[Card]) -> list[Card]:
+    """The cards that a process with this UUID may run on: one where that is known.
+
+    With MIG a driver may tell the card's UUID or the part's, which holds the card's on old drivers and is one
+    of its own on newer ones: then it is any card that is divided. Cards may share a UUID, or have none.
+    """
+    same = [card for card in cards if card.uuid == uuid or f"-{card.uuid}/" in uuid]
+    if same or not uuid.startswith("MIG-"):
+        return same or ([] if uuid else list(cards))
+    return [card for card in cards if card.divided] or list(cards)
+
+
+def add_processes(
+    samples: Samples, found: Iterable[Process], cards: Sequence[Card], container: Callable[[int], str]
+) -> None:
+    """Adds how many processes each card has and what they use, summed by card, program and container.
+
+    ``container`` tells a pid's container. A process whose card can't be known goes under no index and the
+    UUID that was told. A count or a sum that lacks a part is left out, not smaller: None and NaN see to it.
+    """
+    pids: dict[tuple[str, str], set[int | None]] = {(card.index, card.uuid): set() for card in cards}
+    memory: dict[tuple[str, ...], float] = {}
+    for process in found:
+        candidates = [(card.index, card.uuid) for card in owners(process.uuid, cards)]
+        on = candidates[0] if len(candidates) == 1 else ("", process.uuid)
+        for candidate in candidates:
+            pids[candidate].add(process.pid if candidate == on else None)
+        pids.setdefault(on, set()).add(process.pid)
+        if process.pid is not None:
+            key: tuple[str, ...] = (*on, process.name, container(process.pid))
+            memory[key] = memory.get(key, 0.0) + process.memory
+    for on, those in pids.items():
+        samples.add(PROCESSES, None if None in those else len(those), *on)
+    for key, used in memory.items():
+        samples.add(MEMORY, used, *key)

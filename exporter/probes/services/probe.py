@@ -1,0 +1,246 @@
+"""systemd: the state of the units that are configured, every timer's triggers, and systemd's own state."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+
+import msgspec
+
+from exporter.command import find
+from exporter.families import Samples, counter, gauge
+from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probes.services import systemctl
+from exporter.probes.services.systemctl import Properties
+
+UNIT = ("name", "category")
+STATE = gauge(
+    "grid_service_state",
+    "Whether the unit is in this state, 0 or 1 (systemctl show ActiveState; LoadState for not-found).",
+    *UNIT,
+    "state",
+)
+ENABLED = gauge(
+    "grid_service_enabled",
+    "Whether the unit is enabled, 0 or 1; absent for one that can't be (systemctl show UnitFileState).",
+    *UNIT,
+)
+RESTARTS = counter(
+    "grid_service_restarts_total",
+    "How often systemd itself restarted the service since it was last started (systemctl show NRestarts).",
+    *UNIT,
+)
+STARTED = gauge(
+    "grid_service_started_timestamp_seconds",
+    "Since when the unit is active, Unix time; absent while it isn't (systemctl show ActiveEnterTimestamp).",
+    *UNIT,
+)
+MEMORY = gauge(
+    "grid_service_memory_bytes",
+    "Memory that the unit uses, file caches included (systemctl show MemoryCurrent).",
+    *UNIT,
+)
+CPU_SECONDS = counter(
+    "grid_service_cpu_seconds_total",
+    "Processor time that the unit used since it was last started (systemctl show CPUUsageNSec).",
+    *UNIT,
+)
+FAILED = gauge("grid_systemd_failed_units", "How many units have failed (systemctl show NFailedUnits).")
+SYSTEM = gauge(
+    "grid_systemd_state", "Whether systemd is in this state, 0 or 1 (systemctl show SystemState).", "state"
+)
+LAST_TRIGGER = gauge(
+    "grid_systemd_timer_last_trigger_timestamp_seconds",
+    "When the timer last triggered, Unix time; absent if never (systemctl show LastTriggerUSec).",
+    "name",
+)
+NEXT_TRIGGER = gauge(
+    "grid_systemd_timer_next_trigger_timestamp_seconds",
+    "When the timer triggers next, Unix time; absent if that isn't set (systemctl show NextElapseUSec...).",
+    "name",
+)
+
+STATES = (
+    *("active", "reloading", "inactive", "failed", "activating", "deactivating", "maintenance"),
+    "not-found",
+)
+SYSTEM_STATES = (
+    *("initializing", "starting", "running", "degraded", "maintenance", "stopping", "offline"),
+    "unknown",
+)
+# A unit file in another state (static, generated, transient, alias, indirect) can't be enabled itself.
+UNIT_FILE_STATES = {
+    **dict.fromkeys(("enabled", "enabled-runtime"), 1),
+    **dict.fromkeys(("disabled", "linked", "linked-runtime", "masked", "masked-runtime"), 0),
+}
+
+MANAGER_PROPERTIES = ("NFailedUnits", "SystemState")
+UNIT_PROPERTIES = (
+    *("Id", "Names", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "ActiveEnterTimestamp"),
+    *("MemoryCurrent", "CPUUsageNSec"),
+    *("LastTriggerUSec", "NextElapseUSecRealtime", "NextElapseUSecMonotonic"),
+)
+TYPE = re.compile(r"\.(service|socket|timer|path|mount|automount|swap|target|slice|scope|device)$")
+NAME = re.compile(r"(?!\.\w+$)[A-Za-z0-9:_.\\@*?\[\]!-]{1,255}")
+PATTERN = re.compile(r"[*?\[]")
+
+# What such a box is likely to run. Without a configuration, those of them that it has are shown.
+WELL_KNOWN = {
+    "ai": ["ollama", "vllm", "vllm@*.service", "llama-server", "open-webui", "comfyui"],
+    "containers": ["docker", "containerd"],
+    "network": ["ssh", "sshd", "tor@default", "nginx", "caddy", "tailscaled"],
+    "monitoring": ["prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "grafana-server"],
+}
+
+Categories = Mapping[str, Sequence[str]]
+
+
+class Settings(Schedule, frozen=True):
+    """Which units to show.
+
+    categories: a category to the names and patterns (``vllm@*.service``) of the units in it. A unit belongs
+    to the first that matches. A name without a type is a service's; a pattern finds units that are loaded.
+    """
+
+    categories: dict[str, list[str]] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses what can't be a unit's name: systemctl would fail at it, or take it for another."""
+        super().__post_init__()
+        for category, names in self.categories.items():
+            for name in names:
+                if not NAME.fullmatch(full_name(name)):
+                    raise ValueError(f"categories.{category}: {name!r} can't be a unit's name")
+                if "@." in full_name(name):
+                    raise ValueError(f"categories.{category}: {name} is a template: write @*. for its units")
+
+
+def full_name(name: str) -> str:
+    """The name with its type, as systemctl completes it; a pattern stays as it is."""
+    return name if TYPE.search(name) or PATTERN.search(name) else f"{name}.service"
+
+
+def parse(manager: str, units: str, categories: Categories, booted: float) -> Samples:
+    """The figures of systemd and its units.
+
+    Args:
+        manager: what ``systemctl show`` tells of systemd itself.
+        units: what it tells of units; one that several names and patterns hit may be there several times.
+        categories: a category to the full names and patterns of its units.
+        booted: the Unix time at which the monotonic clock would have shown 0.
+
+    Raises:
+        ProbeError: something that is always told is missing.
+    """
+    samples = Samples()
+    for system in systemctl.parse_show(manager, ("SystemState",)):
+        samples.add(FAILED, systemctl.count(system.get("NFailedUnits")))
+        samples.states(SYSTEM, system["SystemState"], SYSTEM_STATES)
+    if not samples.families():
+        raise ProbeError("systemctl show told nothing of systemd itself")
+    wanted = [name for names in categories.values() for name in names if not PATTERN.search(name)]
+    found = {unit["Id"]: unit for unit in systemctl.parse_show(units, ("Id", "LoadState", "ActiveState"))}
+    for unit in found.values():
+        names = systemctl.names(unit)
+        # A pattern also finds units that others merely refer to: only what was asked for by name is missed.
+        if _state(unit) != "not-found" or not names.isdisjoint(wanted):
+            _add_service(samples, unit, _category(names, categories))
+            _add_timer(samples, unit, booted)
+    if silent := set(wanted).difference(*map(systemctl.names, found.values())):
+        raise ProbeError(f"systemctl show told nothing of {min(silent)}", f"systemctl show -- {min(silent)}")
+    return samples
+
+
+def _category(names: set[str], categories: Categories) -> str | None:
+    """The first category of which a name or pattern hits one of the unit's names."""
+    for category, patterns in categories.items():
+        if any(fnmatchcase(name, pattern) for name in names for pattern in patterns):
+            return category
+    return None
+
+
+def _state(unit: Properties) -> str:
+    """The unit's state. One whose file was deleted while it runs (or after it failed) is still there."""
+    gone = unit["LoadState"] == "not-found" and unit["ActiveState"] == "inactive"
+    return "not-found" if gone else unit["ActiveState"]
+
+
+def _add_service(samples: Samples, unit: Properties, category: str | None) -> None:
+    """Adds the figures of a unit that is configured."""
+    if category is None:
+        return
+    labels = (unit["Id"], category)
+    state = _state(unit)
+    samples.states(STATE, state, STATES, *labels)
+    if state == "not-found":
+        return
+    samples.add(ENABLED, UNIT_FILE_STATES.get(unit.get("UnitFileState", "")), *labels)
+    samples.add(RESTARTS, systemctl.count(unit.get("NRestarts")), *labels)
+    if state in ("active", "reloading"):
+        samples.add(STARTED, systemctl.moment(unit.get("ActiveEnterTimestamp")), *labels)
+    samples.add(MEMORY, systemctl.count(unit.get("MemoryCurrent")), *labels)
+    nanoseconds = systemctl.count(unit.get("CPUUsageNSec"))
+    samples.add(CPU_SECONDS, None if nanoseconds is None else nanoseconds / 1e9, *labels)
+
+
+def _add_timer(samples: Samples, unit: Properties, booted: float) -> None:
+    """Adds a timer's last and next trigger. The next may be set on either clock: the sooner counts."""
+    if not unit["Id"].endswith(".timer"):
+        return
+    samples.add(LAST_TRIGGER, systemctl.moment(unit.get("LastTriggerUSec")), unit["Id"])
+    if unit["ActiveState"] == "active":
+        uptime = systemctl.span(unit.get("NextElapseUSecMonotonic"))
+        by_uptime = None if uptime is None else round(booted + uptime)
+        by_clock = systemctl.moment(unit.get("NextElapseUSecRealtime"))
+        soonest = min((when for when in (by_uptime, by_clock) if when is not None), default=None)
+        samples.add(NEXT_TRIGGER, soonest, unit["Id"])
+
+
+async def look(categories: Categories) -> Result:
+    """Asks systemd: two processes, however many units there are.
+
+    Raises:
+        ProbeError: systemd can't be asked, or its answer is not whole.
+    """
+    manager = await systemctl.show(MANAGER_PROPERTIES)
+    asked = dict.fromkeys(name for names in categories.values() for name in names)
+    units = await systemctl.show(UNIT_PROPERTIES, (*asked, "*.timer"))
+    booted = time.time() - time.monotonic()
+    samples = await asyncio.to_thread(parse, manager, units, categories, booted)
+    return Result(samples.families())
+
+
+def build(settings: Settings, box: Box) -> list[Probe]:  # noqa: ARG001 - every kind is built alike
+    """The one probe of systemd."""
+    categories = {category: [*map(full_name, names)] for category, names in settings.categories.items()}
+    return [Probe("services", settings, settings, partial(look, categories))]
+
+
+async def discover(box: Box) -> Settings | Note:
+    """The well-known services that the box has; a note where it runs no systemd."""
+    if not (box.root / "run/systemd/system").is_dir():
+        return Note("this system wasn't started by systemd")
+    try:
+        find("systemctl")
+    except ProbeError as error:
+        return Note(error.reason, error.mend)
+    return Settings(categories=await _installed())
+
+
+async def _installed() -> dict[str, list[str]]:
+    """The well-known services that are installed; none where systemctl fails: the probe will say why."""
+    names = [full_name(name) for names in WELL_KNOWN.values() for name in names]
+    try:
+        units = systemctl.parse_show(await systemctl.show(UNIT_PROPERTIES[:3], names), ("LoadState",))
+    except ProbeError:
+        return {}
+    there = {name for unit in units if unit["LoadState"] == "loaded" for name in systemctl.names(unit)}
+    kept = {c: [n for n in ns if PATTERN.search(n) or full_name(n) in there] for c, ns in WELL_KNOWN.items()}
+    return {category: names for category, names in kept.items() if names}
+
+
+KIND = Kind("services", Settings, build, discover)

@@ -1,0 +1,1 @@
+"""Tor, asked by a real request through it."""

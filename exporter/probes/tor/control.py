@@ -1,0 +1,139 @@
+"""Tor's control port: a short conversation that asks Tor about itself.
+
+What Tor says there is its own opinion: with every relay dead it still reports an established circuit. Only
+the request that the tor probe makes tells whether Tor works; these figures help to explain why it does not.
+The other side may be anything that listens there, so what it says is bounded in length, number and time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.families import number
+from exporter.probe import ProbeError
+from exporter.probes.tor import cookie
+
+LINE_LIMIT = 4096
+LINES = 32
+ASKED = "version status/bootstrap-phase status/circuit-established traffic/read traffic/written"
+MEND = "see that Tor runs and that this is the ControlPort or ControlSocket of its torrc"
+
+ENDPOINT = re.compile(
+    r"unix:(?P<path>/[^\x00-\x20\x7f]+)"
+    r"|(?P<host>(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})"
+)
+VALUE = re.compile(r"^250-([a-z/-]+)=([^\r\n]*)", re.MULTILINE)
+PROGRESS = re.compile(r"\bPROGRESS=(100|[0-9]{1,2})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What Tor says of itself; None where it said nothing that makes sense.
+
+    bootstrap: 0 to 1. read, written: bytes since Tor started.
+    """
+
+    version: str | None = None
+    bootstrap: float | None = None
+    circuit: bool | None = None
+    read: float | None = None
+    written: float | None = None
+
+
+def endpoint(text: str) -> tuple[str, int] | Path:
+    """Reads where a port of Tor's is: ``host:port``, ``[ipv6]:port``, or ``unix:/path`` for a socket.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    match = ENDPOINT.fullmatch(text)
+    if match and match["path"]:
+        return Path(match["path"])
+    if match and 0 < int(match["port"]) < 1 << 16:
+        return match["host"].strip("[]"), int(match["port"])
+    raise ValueError(f"expected host:port or unix:/path, got {text!r}")
+
+
+def parse(reply: str) -> Facts:
+    """Reads the answer to GETINFO."""
+    values = dict(VALUE.findall(reply))
+    progress = PROGRESS.search(values.get("status/bootstrap-phase", ""))
+    return Facts(
+        version=values.get("version", "").partition(" ")[0] or None,
+        bootstrap=int(progress[1]) / 100 if progress else None,
+        circuit={"0": False, "1": True}.get(values.get("status/circuit-established", "")),
+        read=number(values.get("traffic/read", "")),
+        written=number(values.get("traffic/written", "")),
+    )
+
+
+async def ask(where: str, seconds: float) -> Facts:
+    """Asks the control port at ``where`` for everything, within ``seconds``.
+
+    Raises:
+        ProbeError: it can't be reached, lets nobody in, or does not speak the control protocol.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _converse(endpoint(where))
+    except TimeoutError:
+        raise ProbeError(f"Tor's control port {where} did not answer in {seconds:g} s", MEND) from None
+    except OSError as error:
+        mend = cookie.GROUP_MEND if isinstance(error, PermissionError) else MEND
+        raise ProbeError(f"Tor's control port {where}: {_reason(error)}", mend) from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's plain words, in whose place asyncio puts its own; a failed look-up has none in errno."""
+    code = error.errno or 0
+    return os.strerror(code) if code > 0 else error.strerror or str(error)
+
+
+async def _converse(where: tuple[str, int] | Path) -> Facts:
+    if isinstance(where, Path):
+        reader, writer = await asyncio.open_unix_connection(where, limit=LINE_LIMIT)
+    else:
+        reader, writer = await asyncio.open_connection(*where, limit=LINE_LIMIT)
+
+    async def say(command: str) -> str:
+        writer.write(f"{command}\r\n".encode())
+        await writer.drain()
+        return await _reply(reader, command.partition(" ")[0])
+
+    try:
+        await cookie.log_in(say)
+        return parse(await say(f"GETINFO {ASKED}"))
+    finally:
+        writer.transport.abort()  # close() would wait for a peer that no longer reads
+
+
+async def _reply(reader: asyncio.StreamReader, asked: str) -> str:
+    """Reads a whole reply, which must be a yes.
+
+    Raises:
+        ProbeError: Tor said no, or what came is no reply.
+        ConnectionError: the other side went away.
+    """
+    reply = ""
+    for _ in range(LINES):
+        line = await _line(reader)
+        reply += line
+        if line.startswith("250 "):
+            return reply
+        if not line.startswith("250-"):
+            break
+    raise ProbeError(f"Tor's control port answered {asked} with {line.strip()[:100]!r}", cookie.MEND)
+
+
+async def _line(reader: asyncio.StreamReader) -> str:
+    try:
+        line = await reader.readline()
+    except ValueError:  # longer than LINE_LIMIT
+        raise ProbeError("Tor's control port does not speak the control protocol", MEND) from None
+    if not line.endswith(b"\n"):
+        raise ConnectionError("it closed the connection")
+    return line.decode("latin-1")

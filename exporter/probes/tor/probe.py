@@ -1,0 +1,169 @@
+"""Tor as its users meet it: a real request through its SOCKS port, and beside it what Tor says of itself."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import time
+from urllib.parse import urlsplit
+
+from exporter import command
+from exporter.families import Samples, counter, gauge
+from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probes.tor import control
+from exporter.probes.tor.exit import ExitMemory
+from exporter.probes.tor.request import OUTPUT_LIMIT, Answer, curl, parse
+
+UP = gauge(
+    "grid_tor_up",
+    "1 if Tor carried a request to the check page, 0 if it did not (curl through the SOCKS port, cached).",
+)
+IS_TOR = gauge(
+    "grid_tor_is_tor",
+    "1 if the check page saw the request come from Tor, else 0 (curl through the SOCKS port, cached).",
+)
+EXIT = gauge(
+    "grid_tor_exit_info",
+    "Always 1; the address that the check page saw (curl through the SOCKS port, cached).",
+    "address",
+)
+EXIT_CHANGED = gauge(
+    "grid_tor_exit_changed_timestamp_seconds",
+    "When an exit address other than the last was seen, Unix time (curl through the SOCKS port, cached).",
+)
+DURATION = gauge(
+    "grid_tor_check_duration_seconds", "How long the request through Tor took (curl time_total, cached)."
+)
+BOOTSTRAP = gauge("grid_tor_bootstrap_ratio", "How far Tor has started, 0 to 1 (its control port, cached).")
+CIRCUIT = gauge(
+    "grid_tor_circuit_established",
+    "1 if Tor believes that it can build circuits, even when no relay answers (its control port, cached).",
+)
+TRAFFIC = counter(
+    "grid_tor_traffic_bytes_total",
+    "Bytes that Tor read and wrote since it started (its control port, cached).",
+    "direction",
+)
+INFO = gauge("grid_tor_info", "Always 1; the version of Tor (its control port, cached).", "version")
+
+# Shares of the probe's timeout. Together they are below 1, so that a Tor which hangs ends as curl's own
+# timeout, which is a fact, and not as the probe's.
+CONTROL_SHARE = 0.1
+REQUEST_SHARE = 0.8
+
+MEND = "see that Tor runs (systemctl status tor@default) and that socks is the SocksPort of its torrc"
+SWITCH_ON = 'probes:\n  tor:\n    socks: "127.0.0.1:9050"'
+
+
+class Settings(Schedule, frozen=True):
+    """What to ask.
+
+    socks, control: Tor's ports, ``host:port`` or ``unix:/path``; the control port is asked only where given.
+    url: a page that answers as https://check.torproject.org/api/ip does.
+    """
+
+    ttl: Duration = Duration(120)
+    wait: Duration = Duration(0)
+    timeout: Duration = Duration(30)
+    socks: str = "127.0.0.1:9050"
+    url: str = "https://check.torproject.org/api/ip"
+    control: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses ports and pages that can't be meant."""
+        super().__post_init__()
+        for name, where in (("socks", self.socks), ("control", self.control)):
+            if where is not None:
+                _check_endpoint(name, where)
+        if not _is_page(self.url):
+            raise ValueError(f"url: expected an http:// or https:// page outside .onion, got {self.url!r}")
+
+
+def _check_endpoint(name: str, where: str) -> None:
+    try:
+        control.endpoint(where)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _is_page(url: str) -> bool:
+    """Whether an exit can fetch it: an onion service is reached without one and can't tell its address."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url
+    return plain and parts.scheme in ("http", "https") and host[-6:] not in ("", ".onion") and port != 0
+
+
+def build(settings: Settings, box: Box) -> list[Probe]:
+    """The one probe; it remembers the last exit from run to run."""
+    exits = ExitMemory(box.state / "tor-exit.json" if box.state else None)
+
+    async def run() -> Result:
+        found = Samples()
+        notes = await _ask_control(settings, found)
+        argv = curl(settings.socks, settings.url, settings.timeout * REQUEST_SHARE)
+        answer = parse(await command.run(*argv, limit=OUTPUT_LIMIT))
+        if answer.up is None:
+            raise ProbeError(f"curl could not ask Tor: {answer.trouble}", f"try {shlex.join(argv)}")
+        if answer.address:
+            exits.saw(answer.address, time.time())
+        _add_answer(found, answer, exits.changed)
+        if answer.up and answer.is_tor is None:
+            raise ProbeError(
+                f"Tor works, but {settings.url} gave no answer to use: {answer.trouble}",
+                "see what the page says, or set url to another one that answers alike",
+                found.families(),
+            )
+        return Result(found.families(), (*_remarks(answer), *notes, *exits.trouble))
+
+    return [Probe("tor", settings, settings, run)]
+
+
+async def _ask_control(settings: Settings, found: Samples) -> tuple[Note, ...]:
+    """Adds what Tor says of itself. What fails there is noted and no more: the request is what counts."""
+    if settings.control is None:
+        return ()
+    try:
+        facts = await control.ask(settings.control, settings.timeout * CONTROL_SHARE)
+    except ProbeError as error:
+        return (Note(error.reason, error.mend),)
+    found.add(BOOTSTRAP, facts.bootstrap)
+    found.add(CIRCUIT, facts.circuit)
+    found.add(TRAFFIC, facts.read, "read")
+    found.add(TRAFFIC, facts.written, "written")
+    if facts.version:
+        found.add(INFO, 1, facts.version)
+    return ()
+
+
+def _add_answer(found: Samples, answer: Answer, exit_changed: float | None) -> None:
+    found.add(UP, answer.up)
+    found.add(IS_TOR, answer.is_tor)
+    found.add(DURATION, answer.seconds)
+    found.add(EXIT_CHANGED, exit_changed)
+    if answer.address:
+        found.add(EXIT, 1, answer.address)
+
+
+def _remarks(answer: Answer) -> tuple[Note, ...]:
+    """What a person should know of facts that are no failure of the probe."""
+    if not answer.up:
+        return (Note(f"Tor is down: {answer.trouble}", MEND),)
+    if not answer.is_tor:
+        return (Note("the check page did not see the request come from Tor", MEND),)
+    return ()
+
+
+async def discover(box: Box) -> Note:
+    """Never asks by itself: a request sends traffic out, and whoever runs Tor may not want that."""
+    places = os.pathsep.join(str(box.root / place.lstrip("/")) for place in os.get_exec_path())
+    if (box.root / "run/tor").exists() or shutil.which("tor", path=places):
+        return Note("Tor is here but not asked, since asking sends traffic out", SWITCH_ON)
+    return Note("no Tor here")
+
+
+KIND = Kind("tor", Settings, build, discover)

@@ -1,0 +1,100 @@
+"""A request through Tor's SOCKS port by curl: how it is made, and what came of it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from exporter.command import Output
+from exporter.families import number
+from exporter.probes.tor.control import endpoint
+
+BODY_LIMIT = 64 * 1024
+OUTPUT_LIMIT = (
+    2 * BODY_LIMIT
+)  # ends a body whose length was not told, which curl before 8.4 takes without end
+HTTP_OK = 200
+
+# What curl's exit status says of Tor where no HTTP status came. True: Tor carried the request, the far side
+# failed. What is not here (no memory, no https, an unknown host for the SOCKS port) says nothing of Tor.
+CARRIED = {
+    7: False,  # nothing listens on the SOCKS port
+    28: False,  # no answer in time
+    97: False,  # the SOCKS port did not connect us, or is none
+    16: True,  # HTTP/2 broke
+    35: True,  # the TLS handshake broke
+    52: True,  # the far side closed without a word
+    55: True,  # the connection broke as we sent
+    56: True,  # the connection broke as we read
+    60: True,  # a certificate that is not trusted
+}
+# SOCKS replies 4 and 5 are an exit's own words: it can't resolve the page's name, or the page refused it.
+EXIT_REPLIED = re.compile(r"SOCKS5 connection to .* \([45]\)$")
+WRITE_OUT = r"\n%{http_code} %{time_total}"  # curl's last words on standard output, whatever the body was
+WRITTEN_OUT = re.compile(r"([0-9]{3}) ([0-9.]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request.
+
+    up: whether Tor carried it, None where that can't be told. seconds: how long it took.
+    is_tor, address: what the page said. trouble: what went wrong, for a person.
+    """
+
+    up: bool | None
+    seconds: float | None = None
+    is_tor: bool | None = None
+    address: str | None = None
+    trouble: str = ""
+
+
+def curl(socks: str, url: str, seconds: float) -> list[str]:
+    """The command: no configuration file, no other protocol, no redirect, and names are resolved by Tor."""
+    where = endpoint(socks)
+    proxy = f"localhost{quote(str(where))}" if isinstance(where, Path) else socks
+    return [
+        "curl", "-q", "--silent", "--show-error", "--globoff", "--proto", "=http,https",
+        "--max-time", f"{seconds:.3f}", "--max-filesize", str(BODY_LIMIT),
+        "--write-out", WRITE_OUT, "--proxy", f"socks5h://{proxy}", url,
+    ]  # fmt: skip
+
+
+def parse(output: Output) -> Answer:
+    """Reads what curl left. An HTTP status is proof that Tor carried the request."""
+    body, _, last = output.text.rpartition("\n")
+    written = WRITTEN_OUT.fullmatch(last) if output.code >= 0 else None
+    status, seconds = (int(written[1]), number(written[2])) if written else (0, None)
+    if not status:
+        carried = True if EXIT_REPLIED.search(output.complaint) else CARRIED.get(output.code)
+        return Answer(carried, trouble=output.complaint)
+    if output.code:
+        return Answer(up=True, seconds=seconds, trouble=output.complaint)
+    if status != HTTP_OK:
+        return Answer(up=True, seconds=seconds, trouble=f"HTTP status {status}")
+    return _read_page(body, seconds)
+
+
+def _read_page(body: str, seconds: float | None) -> Answer:
+    try:
+        page = json.loads(body)
+    except (ValueError, RecursionError):
+        return Answer(up=True, seconds=seconds, trouble="no JSON")
+    is_tor = page.get("IsTor") if isinstance(page, dict) else None
+    if not isinstance(is_tor, bool):
+        return Answer(up=True, seconds=seconds, trouble="JSON without IsTor")
+    return Answer(up=True, seconds=seconds, is_tor=is_tor, address=_address(page.get("IP")))
+
+
+def _address(text: object) -> str | None:
+    """An IP address in its one usual form; None for anything else."""
+    if not isinstance(text, str) or "%" in text:  # a zone would be free text
+        return None
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None

@@ -1,0 +1,184 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from exporter.exposition import join, render
+from exporter.probe import Box, Duration, Note, Probe, ProbeError
+from exporter.probes.commands import probe as commands
+from exporter.probes.commands.probe import Command, build, discover
+from exporter.probes.commands.textformat import Family, parse
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """A program to fill in; see ``write``."""
+    return tmp_path / "metrics"
+
+
+def write(script: Path, body: str) -> Path:
+    """Makes the program do this."""
+    script.write_text(f"#!/bin/sh\n{body}\n")
+    script.chmod(0o755)
+    return script
+
+
+def prints(script: Path, text: str) -> Path:
+    """Makes the program print this."""
+    (script.parent / f"{script.name}.out").write_text(text)
+    return write(script, f'cat "{script}.out"')
+
+
+def probes(*scripts: Path, box: Box | None = None) -> list[Probe]:
+    """The probes of commands that are named after their program."""
+    return build([Command(name=script.name, argv=(str(script),)) for script in scripts], box or Box())
+
+
+async def scrape(*found: Probe) -> list[str]:
+    """What a scrape shows after each of the probes has run once."""
+    return join([render((await probe.run()).families) for probe in found]).decode().splitlines()
+
+
+async def reason(probe: Probe) -> str:
+    """Why the probe fails."""
+    with pytest.raises(ProbeError) as caught:
+        await probe.run()
+    return caught.value.reason
+
+
+async def test_figures_carry_the_commands_name(script: Path) -> None:
+    """All that the command printed is shown, labelled; what it didn't say of a family is filled in."""
+    text = '# HELP x_total Things.\n# TYPE x_total counter\nx_total{b="1"} 2\nx 1\n'
+    assert await scrape(*probes(prints(script, text))) == [
+        "# HELP x_total Things.",
+        "# TYPE x_total counter",
+        'x_total{b="1",command="metrics"} 2.0',
+        "# HELP x Printed by a configured command.",
+        "# TYPE x untyped",
+        'x{command="metrics"} 1.0',
+    ]
+
+
+async def test_arguments_reach_the_program_as_they_are(script: Path) -> None:
+    """No shell comes between: blanks and stars are the program's."""
+    write(script, 'echo "args{first=\\"$1\\"} $#"')
+    (probe,) = build([Command(name="c", argv=(str(script), "a * $HOME", ""))], Box())
+    assert (await scrape(probe))[-1] == 'args{command="c",first="a * $HOME"} 2.0'
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("echo x 1; echo no battery >&2; exit 3", "metrics failed: no battery"),
+        ("exit 3", "metrics failed: exit status 3"),
+        ("kill -9 $$", "metrics failed: ended by SIGKILL"),
+        ("true", "metrics printed no figures"),
+        ("echo '# TYPE x gauge'", "metrics printed no figures"),
+        ("echo x 1; echo y one", "line 2 of the output: 'one' is no value"),
+        ("echo x 1; printf 'x'", "line 2 of the output: cut off"),
+        ("echo 'grid_gpus 8'", "line 1 of the output: grid_gpus: "),
+        ("head -c 2000000 /dev/zero", "metrics printed more than 1024 KiB"),
+    ],
+)
+async def test_failures(script: Path, body: str, expected: str) -> None:
+    """Nothing of a run that went wrong is shown, and the reason is the command's own where it gave one."""
+    (probe,) = probes(write(script, body))
+    assert expected in await reason(probe)
+
+
+async def test_missing_program(script: Path) -> None:
+    """A program that isn't there, or may not be executed, is named."""
+    (probe,) = probes(script)
+    assert await reason(probe) == f"{script} is not installed"
+    script.touch(0o644)
+    assert await reason(probe) == f"{script} may not be executed"
+
+
+async def test_warnings_on_stderr_do_no_harm(script: Path) -> None:
+    """What a good command grumbles doesn't mix with its figures."""
+    write(script, "echo grumble >&2; echo x 1")
+    assert (await scrape(*probes(script)))[-1] == 'x{command="metrics"} 1.0'
+
+
+async def test_one_family_of_two_commands(tmp_path: Path) -> None:
+    """Two commands' family of one type stands under one header, with both commands' samples."""
+    both = probes(*(prints(tmp_path / name, "# TYPE x gauge\nx 1\n") for name in ("a", "b")))
+    assert (await scrape(*both))[1:] == ["# TYPE x gauge", 'x{command="a"} 1.0', 'x{command="b"} 1.0']
+
+
+async def test_types_that_disagree(tmp_path: Path) -> None:
+    """The command that is written first keeps the name; the other fails, and works again when they agree."""
+    box = Box()
+    first, second = probes(
+        prints(tmp_path / "a", "# TYPE x gauge\nx 1\n"), prints(tmp_path / "b", "x 2\n"), box=box
+    )
+    await second.run()
+    await first.run()
+    assert await reason(second) == "x is of type untyped here and gauge in the command a"
+    await first.run()
+    prints(tmp_path / "a", "x 1\n")
+    await first.run()
+    await second.run()
+
+
+async def test_a_command_that_is_gone_holds_no_name(tmp_path: Path) -> None:
+    """After a reload without the first command its types bind nobody."""
+    box = Box()
+    first, second = prints(tmp_path / "a", "# TYPE x gauge\nx 1\n"), prints(tmp_path / "b", "x 2\n")
+    (alone,) = probes(first, box=box)
+    await alone.run()
+    (other,) = probes(second, box=box)
+    await other.run()
+
+
+async def test_output_is_read_beside_the_loop(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte of samples takes a while to read: that must not be the loop's thread."""
+    readers = []
+
+    def reader(data: bytes) -> list[Family]:
+        readers.append(threading.current_thread())
+        return parse(data)
+
+    monkeypatch.setattr(commands, "parse", reader)
+    (probe,) = probes(write(script, "seq 10000 | sed 's/.*/x{n=\"&\"} &/'"))
+    assert len((await probe.run()).families[0].samples) == 10000
+    assert readers != [threading.main_thread()]
+
+
+def test_each_command_is_a_probe_of_its_own() -> None:
+    """It has its name, and its own schedule: slow by default, never waited for."""
+    plain = Command(name="ups", argv=("/u",))
+    seldom = Command(name="ipmi", argv=("/i", "-a"), ttl=Duration(60))
+    assert [probe.name for probe in build([plain, seldom], Box())] == ["command:ups", "command:ipmi"]
+    assert [c.ttl + c.wait for c in (plain, seldom)] == [30, 60]
+
+
+def test_two_commands_of_one_name() -> None:
+    """Their figures could not be told apart."""
+    with pytest.raises(ValueError, match="two commands are named ups"):
+        build([Command(name="ups", argv=("/a",)), Command(name="ups", argv=("/b",))], Box())
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "expected"),
+    [
+        ("", ("/a",), "name must be made of"),
+        ("a b", ("/a",), "name must be made of"),
+        ("a\n", ("/a",), "name must be made of"),
+        ("1a", ("/a",), "name must be made of"),
+        ("a", (), "argv must begin with a program's full path"),
+        ("a", ("ups",), "argv must begin with a program's full path"),
+        ("a", ("/a", "\0"), "NUL"),
+    ],
+)
+def test_impossible_commands(name: str, argv: tuple[str, ...], expected: str) -> None:
+    """What can't be run or named is refused before anything runs."""
+    with pytest.raises(ValueError, match=expected):
+        Command(name=name, argv=argv)
+
+
+async def test_nothing_is_guessed() -> None:
+    """Without a configuration there is no command, and the way to add one is shown."""
+    note = await discover(Box())
+    assert isinstance(note, Note)
+    assert "argv" in note.mend

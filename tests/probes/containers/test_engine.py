@@ -1,0 +1,175 @@
+from pathlib import Path
+
+import pytest
+
+from exporter.probe import ProbeError
+from exporter.probes.containers.engine import EngineDown, inspect_all
+from tests.probes.container_tool import FIRST, SECOND, Tool, inspected
+
+CAPTURES = Path(__file__).parents[2] / "captures"
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Tool:
+    """A tool that tells of two containers."""
+    return Tool(tmp_path)
+
+
+async def test_two_processes_whatever_the_number(tool: Tool) -> None:
+    """One ps and one inspect of all; ids alone are asked for, since no template suits every version."""
+    containers, wrong = await inspect_all(tool.argv)
+    assert [it.id for it in containers] == [FIRST, SECOND]
+    assert not wrong
+    assert tool.calls() == [
+        "--host=somewhere ps --all --no-trunc --quiet",
+        f"--host=somewhere inspect --type container {FIRST} {SECOND}",
+    ]
+
+
+async def test_configuration_of_whoever_runs_it(tool: Tool, tmp_path: Path) -> None:
+    """The tool is kept from the user's own configuration, which may choose another engine."""
+    script = Path(tool.argv[0])
+    script.write_text(script.read_text().replace("echo ", 'echo "$DOCKER_CONFIG" >>config; echo '))
+    await inspect_all(tool.argv)
+    assert (tmp_path / "config").read_text() == "/nonexistent\n" * 2
+
+
+async def test_no_containers(tool: Tool) -> None:
+    """Without a container one process suffices."""
+    tool.says("ps", "")
+    assert await inspect_all(tool.argv) == ([], "")
+    assert len(tool.calls()) == 1
+
+
+async def test_thousands_of_containers(tool: Tool) -> None:
+    """Five thousand ids fit into one command line, and 10 MB said of them are taken."""
+    ids = [f"{number:064x}" for number in range(5000)]
+    tool.says("ps", "\n".join(ids))
+    tool.says("inspect", inspected(*ids).replace("{", '{"Padding": "' + "x" * 1000 + '", '))
+    containers, wrong = await inspect_all(tool.argv)
+    assert (len(containers), wrong) == (5000, "")
+
+
+async def test_warnings_on_standard_error(tool: Tool) -> None:
+    """Warnings beside good output don't matter."""
+    tool.says(
+        "ps", FIRST, "WARNING: Error loading config file: permission denied, cannot connect to anything\n"
+    )
+    tool.says("inspect", inspected(FIRST), "Emulate Docker CLI using podman.\n")
+    assert (await inspect_all(tool.argv))[1] == ""
+
+
+@pytest.mark.parametrize("engine", ["docker", "docker/20.10", "podman"])
+async def test_vanished_container(tool: Tool, engine: str) -> None:
+    """A container that is gone when it is asked for is no error, as every tool words it."""
+    there = (CAPTURES / engine / "ps.out").read_text().split()[0]
+    tool.says("ps", f"{'0' * 64}\n{there}\n")
+    tool.says(
+        "inspect",
+        (CAPTURES / engine / "gone.out").read_bytes(),
+        (CAPTURES / engine / "gone.err").read_text(),
+        1,
+    )
+    containers, wrong = await inspect_all(tool.argv)
+    assert [it.id for it in containers] == [there]
+    assert not wrong
+
+
+async def test_all_vanished(tool: Tool) -> None:
+    """All may vanish."""
+    tool.says("inspect", "[]\n", f"Error: No such object: {FIRST}\nError: No such object: {SECOND}\n", 1)
+    assert await inspect_all(tool.argv) == ([], "")
+
+
+async def test_one_can_not_be_inspected(tool: Tool) -> None:
+    """One that is there and can't be told of is wrong, for the engine's reason; the others are told."""
+    trouble = f"Error response from daemon: readlink /layers/{FIRST}: no such file or directory"
+    tool.says("inspect", inspected(SECOND), f"{trouble}\n", 1)
+    containers, wrong = await inspect_all(tool.argv)
+    assert [it.id for it in containers] == [SECOND]
+    assert wrong == f"{tool.argv[0]} inspect fails for 1 of 2 containers: {trouble}"
+
+
+async def test_one_makes_no_sense(tool: Tool) -> None:
+    """One that makes no sense is wrong, the others are told."""
+    tool.says("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
+    containers, wrong = await inspect_all(tool.argv)
+    assert [it.id for it in containers] == [SECOND]
+    assert "1 of 2" in wrong
+    assert "$.Id" in wrong
+
+
+async def test_silently_left_out(tool: Tool) -> None:
+    """One that inspect simply doesn't tell of is wrong, even with exit status 0."""
+    tool.says("inspect", inspected(FIRST))
+    assert "1 of 2" in (await inspect_all(tool.argv))[1]
+
+
+@pytest.mark.parametrize("subcommand", ["ps", "inspect"])
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        (CAPTURES / "docker" / "down.err").read_text(),
+        (CAPTURES / "docker" / "20.10" / "down.err").read_text(),
+        (CAPTURES / "podman" / "down.err").read_text(),
+        "error during connect: Get http://127.0.0.1:1/containers/json: dial tcp: connect: connection refused",
+        "failed to connect to the docker API at unix:///x; check if the path is correct: no such file",
+    ],
+)
+async def test_engine_down(tool: Tool, subcommand: str, complaint: str) -> None:
+    """However a tool words it, and whenever it happens: an engine that does not run is down."""
+    tool.says(subcommand, "[]\n", complaint, 1)
+    with pytest.raises(EngineDown) as down:
+        await inspect_all(tool.argv)
+    assert str(down.value) in complaint
+
+
+@pytest.mark.parametrize("subcommand", ["ps", "inspect"])
+@pytest.mark.parametrize("version", ["docker", "docker/20.10"])
+async def test_socket_that_may_not_be_opened(tool: Tool, subcommand: str, version: str) -> None:
+    """Who may not open the socket is told of the group, what it gives away, and of the proxy."""
+    tool.says(subcommand, "", (CAPTURES / version / "denied.err").read_text(), 1)
+    with pytest.raises(ProbeError, match="may not open the engine's socket: permission denied") as caught:
+        await inspect_all(tool.argv)
+    assert "group docker, which makes it root" in caught.value.mend
+    assert "proxy" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    "out", ["json\njson\n", "CONTAINER ID\n", f"{FIRST[:12]}\n", f"--all {FIRST}\n", b"\xff\0", "-"]
+)
+async def test_ps_prints_something_else(tool: Tool, out: str | bytes) -> None:
+    """What is no id never becomes an argument (20.10 answers some formats with the format itself)."""
+    tool.says("ps", out)
+    with pytest.raises(ProbeError, match="what is no container's id"):
+        await inspect_all(tool.argv)
+    assert len(tool.calls()) == 1
+
+
+@pytest.mark.parametrize("out", ["", "nonsense", b"\0\xff", inspected(FIRST)[:-9], "{}"])
+async def test_inspect_prints_something_else(tool: Tool, out: str | bytes) -> None:
+    """Empty, cut off and binary output is an error with a reason."""
+    tool.says("inspect", out)
+    with pytest.raises(ProbeError, match="makes no sense"):
+        await inspect_all(tool.argv)
+
+
+@pytest.mark.parametrize("subcommand", ["ps", "inspect"])
+async def test_other_failures(tool: Tool, subcommand: str) -> None:
+    """Any other failure is told with the tool's own words."""
+    tool.says(subcommand, "", "Error response from daemon: client version 1.24 is too old\n", 1)
+    with pytest.raises(ProbeError, match=f"docker {subcommand}: Error response from daemon: client version"):
+        await inspect_all(tool.argv)
+
+
+async def test_not_installed(tmp_path: Path) -> None:
+    """A tool that isn't there is said to be missing."""
+    with pytest.raises(ProbeError, match="is not installed"):
+        await inspect_all((str(tmp_path / "docker"),))
+
+
+async def test_too_many_for_a_command_line(tool: Tool) -> None:
+    """More ids than a command line can hold are an error, not a crash."""
+    tool.says("ps", "\n".join(f"{number:064x}" for number in range(60_000)))
+    with pytest.raises(ProbeError, match="could not be started: Argument list too long"):
+        await inspect_all(tool.argv)

@@ -1,0 +1,292 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.exposition import join, render
+from exporter.probe import Box, Duration, Note, ProbeError
+from exporter.probes.containers.inspect import by_name, parse
+from exporter.probes.containers.probe import Settings, build, discover, look, measure
+from tests.probes.container_tool import FIRST, SECOND, Tool, inspected
+from tests.series import series
+
+CAPTURES = Path(__file__).parents[2] / "captures"
+NOTHING = Path("/nonexistent")
+BARE = Box(proc=NOTHING, cgroup=NOTHING, root=NOTHING)
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Tool:
+    """A tool that tells of two containers."""
+    return Tool(tmp_path)
+
+
+def captured(engine: str, name: str) -> dict[str, float]:
+    """The series of a recorded container, but for the 0 of each state that it is not in."""
+    containers, _ = parse((CAPTURES / engine / "inspect.out").read_bytes())
+    return {
+        it: value
+        for it, value in series(measure(by_name(containers), BARE)).items()
+        if f'container="{name}"' in it and not (value == 0 and ("state=" in it or "health=" in it))
+    }
+
+
+def test_container_that_runs() -> None:
+    """A container that runs has every figure of Docker's, and no exit code."""
+    found = captured("docker", "healthy")
+    (digits,) = (it.partition('id="')[2][:12] for it in found if "_info" in it)
+    identity = f'compose_project="ai",compose_service="llm",container="healthy",id="{digits}"'
+    assert found == {
+        f'grid_container_info{{{identity},image="test/busybox:1",restart_policy="unless-stopped"}}': 1,
+        'grid_container_state{container="healthy",state="running"}': 1,
+        'grid_container_health{container="healthy",health="healthy"}': 1,
+        'grid_container_restarts_total{container="healthy"}': 0,
+        'grid_container_created_timestamp_seconds{container="healthy"}': pytest.approx(1.8e9, rel=0.1),
+        'grid_container_started_timestamp_seconds{container="healthy"}': pytest.approx(1.8e9, rel=0.1),
+        'grid_container_oom_killed{container="healthy"}': 0,
+        'grid_container_watchtower_enabled{container="healthy"}': 1,
+    }
+
+
+def test_container_that_was_killed() -> None:
+    """One that the kernel killed has its exit code and the limit that it met, and no health."""
+    found = captured("docker", "oom")
+    assert found['grid_container_exit_code{container="oom"}'] == 137
+    assert found['grid_container_oom_killed{container="oom"}'] == 1
+    assert found['grid_container_memory_limit_bytes{container="oom"}'] == 16 * 1024 * 1024
+    assert not any("health" in it for it in found)
+
+
+def test_container_that_keeps_crashing() -> None:
+    """One that is being restarted has its restarts and its last exit code."""
+    found = captured("docker", "crashing")
+    assert found['grid_container_state{container="crashing",state="restarting"}'] == 1
+    assert found['grid_container_restarts_total{container="crashing"}'] >= 5
+    assert found['grid_container_exit_code{container="crashing"}'] == 1
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_container_that_never_started(engine: str) -> None:
+    """One that never ran has no start, no exit code and no limit."""
+    names = {it.partition("{")[0] for it in captured(engine, "created")}
+    assert names == {
+        "grid_container_info",
+        "grid_container_state",
+        "grid_container_restarts_total",
+        "grid_container_created_timestamp_seconds",
+        "grid_container_oom_killed",
+        "grid_container_watchtower_enabled",
+    }
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_no_restart_policy(engine: str) -> None:
+    """No policy is ``no``, though Podman says nothing."""
+    (info,) = (it for it in captured(engine, "exited") if "_info" in it)
+    assert 'restart_policy="no"' in info
+
+
+@pytest.mark.parametrize(
+    "state", ["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+)
+def test_one_series_for_every_state(state: str) -> None:
+    """Each possible state has a series, one of them 1."""
+    text = inspected(FIRST).replace("running", state)
+    containers, _ = parse(text.encode())
+    states = {k: v for k, v in series(measure(by_name(containers), BARE)).items() if "_state{" in k}
+    assert len(states) == 7
+    assert [k for k, v in states.items() if v] == [f'grid_container_state{{container="ab",state="{state}"}}']
+
+
+def test_state_that_nobody_foresaw() -> None:
+    """A state of a later engine shows as itself, beside a 0 for each known one."""
+    containers, _ = parse(inspected(FIRST).replace("running", "hibernating").encode())
+    found = series(measure(by_name(containers), BARE))
+    assert found['grid_container_state{container="ab",state="hibernating"}'] == 1
+    assert found['grid_container_state{container="ab",state="running"}'] == 0
+
+
+def test_watchtower() -> None:
+    """A Watchtower that runs makes the unlabelled containers watched, and shows as up."""
+    raw = json.loads(inspected(FIRST, SECOND))
+    raw[1]["Config"] = {"Image": "containrrr/watchtower"}
+    containers, _ = parse(json.dumps(raw).encode())
+    found = series(measure(by_name(containers), BARE))
+    assert found["grid_watchtower_up"] == 1
+    assert found['grid_container_watchtower_enabled{container="ab"}'] == 1
+
+
+async def test_names_for_the_gpu(tool: Tool) -> None:
+    """A run leaves every container's name by its full id, and takes away those that are gone."""
+    box = Box(proc=NOTHING, container_names={"0" * 64: "gone"})
+    await look(tool.argv, box)
+    assert box.container_names == {FIRST: "ab", SECOND: "cd"}
+
+
+async def test_same_name_in_names_for_the_gpu(tool: Tool) -> None:
+    """The GPU's figures name a container as its own do, also where two have one name."""
+    box = Box(proc=NOTHING)
+    tool.says("inspect", inspected(FIRST, SECOND).replace("/cd", "/ab"))
+    await look(tool.argv, box)
+    assert box.container_names == {FIRST: "ab", SECOND: SECOND[:12]}
+
+
+async def test_engine_down(tool: Tool) -> None:
+    """An engine that is down is a fact: the run succeeds, says so, and leaves the names alone."""
+    box = Box(container_names={FIRST: "ab"})
+    tool.says("ps", "", (CAPTURES / "docker" / "down.err").read_text(), 1)
+    result = await look(tool.argv, box)
+    assert series(result.families) == {"grid_container_engine_up": 0}
+    assert "Is the docker daemon running?" in result.notes[0].text
+    assert box.container_names == {FIRST: "ab"}
+
+
+async def test_no_containers(tool: Tool) -> None:
+    """An engine without a container is up, and nothing more is to tell."""
+    tool.says("ps", "")
+    result = await look(tool.argv, Box())
+    assert series(result.families) == {"grid_container_engine_up": 1}
+    assert not result.notes
+
+
+async def test_one_that_makes_no_sense(tool: Tool) -> None:
+    """The run fails for one container that makes no sense, with the figures of the others."""
+    tool.says("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
+    with pytest.raises(ProbeError, match="1 of 2") as caught:
+        await look(tool.argv, Box(proc=NOTHING))
+    found = series(caught.value.families)
+    assert found['grid_container_state{container="cd",state="running"}'] == 1
+    assert found["grid_container_engine_up"] == 1
+
+
+@pytest.mark.parametrize(
+    ("euid", "options", "listed", "told"),
+    [(0, (), "", False), (1000, (), "", True), (1000, (), FIRST, False), (1000, ("--remote",), "", False)],
+)
+async def test_podman_of_one_user(
+    tool: Tool,
+    monkeypatch: pytest.MonkeyPatch,
+    euid: int,
+    options: tuple[str, ...],
+    listed: str,
+    *,
+    told: bool,
+) -> None:
+    """Podman that shows a plain user nothing may have plenty for root: the user is told."""
+    tool.says("ps", listed)
+    tool.says("inspect", inspected(FIRST))
+    podman = Path(tool.argv[0]).with_name("podman")
+    # The tool takes its subcommand for the second word.
+    podman.write_text(f'#!/bin/sh\n[ "$1" = --remote ] && shift\nexec {tool.argv[0]} - "$@"\n')
+    podman.chmod(0o755)
+    monkeypatch.setattr("os.geteuid", lambda: euid)
+    result = await look((str(podman), *options), BARE)
+    assert [note.text for note in result.notes] == (
+        ["podman shows this user no containers; it shows everyone only their own"] if told else []
+    )
+
+
+def test_use_of_the_box(tmp_path: Path) -> None:
+    """What the container's control group has used is told beside what the engine says."""
+    (tmp_path / "42").mkdir()
+    (tmp_path / "42" / "cgroup").write_text(f"0::/docker/{FIRST}\n")
+    group = tmp_path / "docker" / FIRST
+    group.mkdir(parents=True)
+    (group / "cpu.stat").write_text("usage_usec 1500000\n")
+    (group / "memory.current").write_text("10000\n")
+    (group / "memory.stat").write_text("inactive_file 4000\n")
+    containers, _ = parse(inspected(FIRST).replace('"running"', '"running", "Pid": 42').encode())
+    found = series(measure(by_name(containers), Box(proc=tmp_path, cgroup=tmp_path)))
+    assert found['grid_container_cpu_seconds_total{container="ab"}'] == 1.5
+    assert found['grid_container_memory_bytes{container="ab"}'] == 6000
+
+
+TEXT = st.text(max_size=20) | st.sampled_from(
+    ["web", "0001-01-01T00:00:00Z", "true", "\n", '"', "\\", "\0", "{}"]
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "Id": st.sampled_from([FIRST, SECOND, "0" * 64]),
+                "Name": TEXT,
+                "State": st.fixed_dictionaries(
+                    {"Status": TEXT},
+                    optional={"Health": st.fixed_dictionaries({"Status": TEXT}), "StartedAt": TEXT},
+                ),
+            },
+            optional={
+                "Created": TEXT,
+                "RestartCount": st.integers(0, 2**63 - 1),
+                "Config": st.fixed_dictionaries(
+                    {"Image": TEXT, "Labels": st.dictionaries(TEXT, TEXT, max_size=3)}
+                ),
+            },
+        ),
+        max_size=5,
+    )
+)
+@settings(max_examples=200)
+def test_hostile_words(raw: list[dict[str, object]]) -> None:
+    """Whatever words containers bear, valid exposition comes out, no series twice."""
+    containers, wrong = parse(json.dumps(raw).encode())
+    assert not wrong
+    body = join([render(measure(by_name(containers), BARE))]).decode()
+    samples = [sample for family in text_string_to_metric_families(body) for sample in family.samples]
+    assert len({(it.name, *sorted(it.labels.items())) for it in samples}) == len(samples)
+    assert sum(it.name == "grid_container_info" for it in samples) == len({it["Id"] for it in raw})
+
+
+def test_build() -> None:
+    """There is one probe, with the settings' schedule, and two of equal settings are equal."""
+    (probe,) = build(Settings(), Box())
+    assert probe.name == "containers"
+    assert probe.schedule == Settings(ttl=Duration(2), wait=Duration(5), timeout=Duration(10))
+    assert build(Settings(), Box()) == [probe]
+    assert build(Settings(command=("podman",)), Box()) != [probe]
+
+
+@pytest.mark.parametrize("command", [(), ("",)])
+def test_command_without_a_program(command: tuple[str, ...]) -> None:
+    """A command has to name a program."""
+    with pytest.raises(ValueError, match="must name a program"):
+        Settings(command=command)
+
+
+@pytest.mark.parametrize(
+    ("programs", "socket", "command"),
+    [
+        (["docker", "podman"], True, ("docker",)),
+        (["docker", "podman"], False, ("podman",)),
+        (["podman"], True, ("podman",)),
+        (["docker"], False, None),
+        ([], True, None),
+    ],
+)
+async def test_discover(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    programs: list[str],
+    command: tuple[str, ...] | None,
+    *,
+    socket: bool,
+) -> None:
+    """Docker is taken where its tool and its socket are, else Podman; else a note says what to set."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for program in programs:
+        shutil.copy("/bin/true", tmp_path / program)
+    if socket:
+        (tmp_path / "var/run").mkdir(parents=True)
+        (tmp_path / "var/run/docker.sock").touch()
+    found = await discover(Box(root=tmp_path))
+    if command:
+        assert found == Settings(command=command)
+    else:
+        assert isinstance(found, Note)
+        assert "probes.containers.command" in found.mend

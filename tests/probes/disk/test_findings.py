@@ -1,0 +1,113 @@
+import errno
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.probe import Note, ProbeError
+from exporter.probes.disk.findings import Findings, failure, notes, parse
+
+ROOM = b'"rooms":[{"mount":1,"size":3,"free":2,"avail":1}]'
+
+
+def test_reads_what_a_scan_prints() -> None:
+    """Sizes, names of any bytes and what could not be read come through typed."""
+    findings = parse(
+        b"{" + ROOM + b',"size":7,"models":{"\\udcff":7},"errors":1,"unread":[["/a","Why"]],"user":"me"}'
+    )
+    assert (findings.size, findings.models) == (7, {"\udcff": 7})
+    assert findings.unread == (("/a", "Why"),)
+    assert findings.rooms[0].avail == 1
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        b"",
+        b"\x00\xff",
+        b"{}",
+        b"[]",
+        b"{" + ROOM,
+        b"{" + ROOM + b',"size":"7"}',
+        b"{" + ROOM + b',"models":{"a":1e400}}',
+        b"[" * 100_000,
+    ],
+)
+def test_refuses_anything_else(stdout: bytes) -> None:
+    """What a scan never prints is a reason, not a figure."""
+    with pytest.raises(ProbeError, match="printed what it never prints"):
+        parse(stdout)
+
+
+@settings(max_examples=100)
+@given(stdout=st.binary())
+def test_raises_nothing_but_a_reason(stdout: bytes) -> None:
+    """Any bytes are either findings or a ProbeError."""
+    with pytest.raises(ProbeError):
+        parse(stdout)
+
+
+@pytest.mark.parametrize(
+    ("code", "failed", "reason"),
+    [
+        (errno.ENOENT, "No such file or directory", "/ai/models does not exist"),
+        (errno.ENOTDIR, "Not a directory", "/ai/models is not a directory"),
+        (errno.EACCES, "Permission denied", "/ai/models may not be read by grid-exporter"),
+        (errno.EIO, "Input/output error", "/ai/models can't be read: Input/output error"),
+        (errno.ENOTCONN, "Not connected", "/ai/models can't be read: Not connected"),
+    ],
+)
+def test_gives_every_failure_a_reason_and_a_way_out(code: int, failed: str, reason: str) -> None:
+    """A directory that can't be looked at is told in a line, with what a person can do."""
+    findings = Findings(rooms=(), failed=failed, errno=code, user="grid-exporter")
+    said, mend = failure("/ai/models", findings)
+    assert said == reason
+    assert mend
+
+
+def test_opens_the_whole_way_to_a_closed_directory() -> None:
+    """The mending commands let the user through each closed folder and read what is and will be there."""
+    findings = Findings(
+        rooms=(),
+        failed="Permission denied",
+        errno=errno.EACCES,
+        user="grid-exporter",
+        closed=("/home/x", "/home/x/.cache"),
+    )
+    _, mend = failure("/home/x/.cache/huggingface", findings)
+    assert mend == (
+        "sudo setfacl -m u:grid-exporter:x /home/x /home/x/.cache && "
+        "sudo setfacl -R -m u:grid-exporter:rX,d:u:grid-exporter:rX /home/x/.cache/huggingface"
+    )
+
+
+def test_quotes_paths_for_the_shell() -> None:
+    """A path with blanks or worse in it is one word of the mending command."""
+    findings = Findings(rooms=(), errno=errno.EPERM, user="me", failed="x", closed=("/a b",))
+    _, mend = failure("/a b/$(c)", findings)
+    assert "x '/a b' &&" in mend
+    assert mend.endswith("'/a b/$(c)'")
+
+
+def test_has_nothing_to_say_of_a_whole_scan() -> None:
+    """A scan that read everything leaves no note."""
+    assert notes("/ai/models", Findings(rooms=(), size=1)) == ()
+
+
+def test_names_the_first_parts_that_could_not_be_read() -> None:
+    """The note says how many parts are missing, names three, and says what that means and what helps."""
+    unread = tuple((f"/ai/models/{name}", "Permission denied") for name in "abcd")
+    (note,) = notes("/ai/models", Findings(rooms=(), errors=25, unread=unread, user="me"))
+    assert note == Note(
+        "25 part(s) of /ai/models can't be read: /ai/models/a (Permission denied), "
+        "/ai/models/b (Permission denied), /ai/models/c (Permission denied), ...; so its size is not known",
+        "sudo setfacl -R -m u:me:rX,d:u:me:rX /ai/models",
+    )
+
+
+def test_offers_no_permission_where_none_is_missing() -> None:
+    """A damaged manifest is told without the command that would not help, and the size stays known."""
+    unread = (("/ai/models/manifests/x", "Not a manifest: it is damaged"),)
+    (note,) = notes("/ai/models", Findings(rooms=(), size=5, errors=1, unread=unread))
+    assert note.text.endswith("/ai/models/manifests/x (Not a manifest: it is damaged)")
+    assert note.mend == ""

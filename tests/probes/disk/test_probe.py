@@ -1,0 +1,241 @@
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from exporter.config import parse as parse_config
+from exporter.probe import Box, Duration, Note, ProbeError, Result, Schedule
+from exporter.probes.disk import probe as disk
+from exporter.probes.disk.findings import Findings, Room
+from exporter.probes.disk.mounts import parse_mounts
+from exporter.probes.disk.probe import KIND, Settings, build, discover, result, tidy
+from exporter.strictyaml import ConfigError
+from tests.series import series
+from tests.test_scan import du, sized
+
+MOUNTS = parse_mounts((Path(__file__).parents[2] / "captures/mountinfo/mountinfo").read_text())
+ROOT = Room(mount=43, size=1000, free=500, avail=400)
+
+
+async def look(directory: Path) -> Result:
+    """One run of the probe on that directory."""
+    (probe,) = build(Settings(directories=(str(directory),)), Box())
+    return await probe.run()
+
+
+def test_tells_all_that_a_scan_found() -> None:
+    """Every family comes out: the directory's size, each model, its file system and the root's."""
+    found = Findings(
+        rooms=(Room(mount=63, size=9, free=8, avail=7), ROOT),
+        size=300,
+        models={"org/name": 200, "(other)": 100},
+    )
+    tmpfs = 'device="models #1",fstype="tmpfs",mountpoint="/srv/models/with space"'
+    root = 'device="/dev/vda",fstype="ext4",mountpoint="/"'
+    assert series(result("/ai/models", found, MOUNTS).families) == {
+        f"grid_filesystem_size_bytes{{{tmpfs}}}": 9,
+        f"grid_filesystem_free_bytes{{{tmpfs}}}": 8,
+        f"grid_filesystem_avail_bytes{{{tmpfs}}}": 7,
+        f"grid_filesystem_size_bytes{{{root}}}": 1000,
+        f"grid_filesystem_free_bytes{{{root}}}": 500,
+        f"grid_filesystem_avail_bytes{{{root}}}": 400,
+        'grid_directory_info{mountpoint="/srv/models/with space",path="/ai/models"}': 1,
+        'grid_directory_size_bytes{path="/ai/models"}': 300,
+        'grid_directory_entry_size_bytes{entry="org/name",path="/ai/models"}': 200,
+        'grid_directory_entry_size_bytes{entry="(other)",path="/ai/models"}': 100,
+        'grid_directory_scan_errors{path="/ai/models"}': 0,
+    }
+
+
+def test_tells_one_file_system_once() -> None:
+    """A directory on the root's file system, even by a mount of its own there, adds no second one."""
+    found = Findings(rooms=(Room(mount=66, size=1000, free=500, avail=400), ROOT), size=1)
+    told = series(result("/srv/models/self/inner", found, MOUNTS).families)
+    assert len([name for name in told if name.startswith("grid_filesystem_size")]) == 1
+    assert told['grid_directory_info{mountpoint="/",path="/srv/models/self/inner"}'] == 1
+
+
+def test_leaves_out_what_a_file_system_does_not_tell() -> None:
+    """A file system that says its size is 0 has none; a mount that went meanwhile has no name to go by."""
+    found = Findings(rooms=(Room(mount=63, size=0, free=0, avail=0), Room(99, 1, 1, 1)), size=1)
+    told = series(result("/ai/models", found, MOUNTS).families)
+    assert not [name for name in told if name.startswith("grid_filesystem")]
+    gone = Findings(rooms=(Room(99, 1, 1, 1), ROOT), size=1)
+    assert not [n for n in series(result("/a", gone, MOUNTS).families) if n.startswith("grid_directory_info")]
+
+
+def test_tells_no_total_that_is_too_small() -> None:
+    """Where a part could not be read the total is absent, the error is counted and the note names it."""
+    found = Findings(rooms=(ROOT, ROOT), models={"a": 1}, errors=1, unread=(("/ai/models/b", "Why"),))
+    told = result("/ai/models", found, MOUNTS)
+    figures = series(told.families)
+    assert 'grid_directory_size_bytes{path="/ai/models"}' not in figures
+    assert figures['grid_directory_scan_errors{path="/ai/models"}'] == 1
+    assert figures['grid_directory_entry_size_bytes{entry="a",path="/ai/models"}'] == 1
+    assert told.notes[0].text.startswith("1 part(s) of /ai/models can't be read: /ai/models/b (Why)")
+
+
+async def test_scans_a_real_directory(tmp_path: Path) -> None:
+    """A real tree, scanned in a process of its own, comes out as du and statvfs tell it."""
+    sized(tmp_path / "models--org--name/blobs/abc", 10**9)
+    sized(tmp_path / "llama.gguf", 5000)
+    told = series((await look(tmp_path)).families)
+    assert told[f'grid_directory_size_bytes{{path="{tmp_path}"}}'] == du(tmp_path)
+    assert told[f'grid_directory_entry_size_bytes{{entry="org/name",path="{tmp_path}"}}'] == du(
+        tmp_path / "models--org--name"
+    )
+    assert told[f'grid_directory_scan_errors{{path="{tmp_path}"}}'] == 0
+    (mount,) = (name for name in told if name.startswith("grid_directory_info"))
+    point = mount.split('"')[1]
+    (size,) = (told[n] for n in told if n.startswith("grid_filesystem_size") and f'mountpoint="{point}"' in n)
+    assert size == os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
+
+
+async def test_takes_names_of_any_bytes(tmp_path: Path) -> None:
+    """Two hundred of the longest names that are no text, and worse ones, come out as valid series."""
+    for number in range(200):
+        sized(tmp_path / os.fsdecode(b"\xff" * 252 + b"%03d" % number), 10**6 + number)
+    for name in ("new\nline", 'quo"te\\', "\x7f"):
+        sized(tmp_path / name, 5)
+    told = series((await look(tmp_path)).families)
+    entries = [value for name, value in told.items() if name.startswith("grid_directory_entry_size_bytes")]
+    assert len(entries) == 201
+    assert sum(entries) == sum(10**6 + number for number in range(200)) + 15
+
+
+async def test_fails_where_there_is_no_directory(tmp_path: Path) -> None:
+    """A directory that isn't there is a reason in words; the root's file system is told all the same."""
+    with pytest.raises(ProbeError) as caught:
+        await look(tmp_path / "absent")
+    assert caught.value.reason == f"{tmp_path}/absent does not exist"
+    assert caught.value.mend
+    told = series(caught.value.families)
+    assert {name.partition("{")[0] for name in told} == {
+        "grid_filesystem_size_bytes",
+        "grid_filesystem_free_bytes",
+        "grid_filesystem_avail_bytes",
+    }
+    assert all('mountpoint="/"' in name for name in told)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("raise MemoryError", "broke off: MemoryError"),
+        ("import os; os.kill(os.getpid(), 9)", "broke off: ended by SIGKILL"),
+        ("print('x' * 100)", "never prints"),
+        ("while True: print('x' * 10000)", "printed more than"),
+    ],
+)
+async def test_fails_where_the_scan_breaks_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    """A scan that dies, is killed, or prints anything else is a failure with its reason, never a figure."""
+    scanner = tmp_path / "scanner.py"
+    scanner.write_text(script)
+    monkeypatch.setattr(disk, "SCANNER", scanner)
+    with pytest.raises(ProbeError, match=reason):
+        await look(tmp_path)
+
+
+async def test_fails_without_a_table_of_mounts(tmp_path: Path) -> None:
+    """Where /proc can't be read the reason says so."""
+    (probe,) = build(Settings(directories=(str(tmp_path),)), Box(proc=tmp_path))
+    with pytest.raises(ProbeError, match="self/mountinfo can't be read: No such file or directory"):
+        await probe.run()
+
+
+@pytest.mark.skipif(not shutil.which("ionice"), reason="no ionice here")
+async def test_scans_with_idle_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scan gets the disk only when nobody else wants it."""
+    scanner = tmp_path / "scanner.py"
+    scanner.write_text(
+        "import os, subprocess, sys\n"
+        "sys.exit(subprocess.run(['ionice', '-p', str(os.getpid())], capture_output=True, text=True).stdout)"
+    )
+    monkeypatch.setattr(disk, "SCANNER", scanner)
+    with pytest.raises(ProbeError, match="broke off: idle"):
+        await look(tmp_path)
+
+
+async def test_scans_where_there_is_no_ionice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A box without that tool is scanned all the same."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (await look(tmp_path)).families
+
+
+def test_gives_each_directory_a_probe_of_its_own() -> None:
+    """Each is named by its path, and is the same probe as before when another is added or taken out."""
+    settings = Settings(directories=("/ai/models", "/srv//models/"), ttl=Duration(90))
+    one, two = build(settings, Box())
+    assert (one.name, two.name, one.kind) == ("disk:/ai/models", "disk:/srv/models", "disk")
+    assert one.schedule == two.schedule == Schedule(ttl=Duration(90), wait=Duration(0), timeout=Duration(600))
+    (alone,) = build(Settings(directories=("/ai/models",), ttl=Duration(90)), Box())
+    assert alone == one
+    assert build(Settings(directories=("/ai/models",)), Box()) != [one]
+
+
+@pytest.mark.parametrize(
+    ("path", "written"), [("/", "/"), ("//", "/"), ("/x/", "/x"), ("//x/./y//", "/x/y"), ("/x", "/x")]
+)
+def test_writes_a_path_in_one_way(path: str, written: str) -> None:
+    """However a path is given, its label is one."""
+    assert tidy(path) == written
+
+
+@pytest.mark.parametrize(
+    ("directories", "mistake"),
+    [
+        ("[]", "probes.disk: directories must name at least one, such as [/ai/models]"),
+        (
+            "[models]",
+            "probes.disk: directories must be absolute paths without .., such as /ai/models, got 'models'",
+        ),
+        (
+            "[~/models]",
+            "probes.disk: directories must be absolute paths without .., such as /ai/models, got '~/models'",
+        ),
+        ("['']", "probes.disk: directories must be absolute paths without .., such as /ai/models, got ''"),
+        (
+            "[/a/../b]",
+            "probes.disk: directories must be absolute paths without .., such as /ai/models, got '/a/../b'",
+        ),
+        (
+            '["/a\\0"]',
+            "probes.disk: directories must be absolute paths without .., such as /ai/models, got '/a\\x00'",
+        ),
+        ("[/x, /y, /x]", "probes.disk: directories must differ, got '/x' twice"),
+        ("[/x, /x/]", "probes.disk: directories must differ, got '/x' twice"),
+    ],
+)
+def test_refuses_directories_that_make_no_sense(directories: str, mistake: str) -> None:
+    """What can't be scanned, or would be scanned twice, is one clear line of the configuration."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f"probes: {{disk: {{directories: {directories}}}}}")
+    assert str(caught.value) == mistake
+
+
+def test_has_its_defaults() -> None:
+    """A scan is slow by nature: it runs once a minute, nobody waits for it, and it may take ten minutes."""
+    settings = msgspec.convert({"directories": ["/ai/models"]}, KIND.settings)
+    assert (settings.ttl, settings.wait, settings.timeout) == (60, 0, 600)
+
+
+async def test_discovers_the_usual_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a configuration the usual directories that are there are scanned."""
+    monkeypatch.setenv("HOME", "/root")
+    monkeypatch.delenv("HF_HOME", raising=False)
+    (tmp_path / "ai/models").mkdir(parents=True)
+    assert await discover(Box(root=tmp_path)) == Settings(directories=(f"{tmp_path}/ai/models",))
+
+
+async def test_says_how_to_name_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none is found the note says where it was looked for and how to configure one."""
+    monkeypatch.setenv("HOME", "/root")
+    monkeypatch.delenv("HF_HOME", raising=False)
+    note = await discover(Box(root=tmp_path))
+    assert isinstance(note, Note)
+    assert "/ai/models" in note.text
+    parse_config(note.mend.removeprefix("name yours: "))

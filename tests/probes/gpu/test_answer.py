@@ -1,0 +1,79 @@
+"""What an answer of nvidia-smi is worth."""
+
+import pytest
+
+from exporter.command import Output
+from exporter.probes.gpu.answer import LINES, Answer, find, mend, notes
+
+FIELDS = {"index": "index", "uuid": "uuid", "temperature.gpu": "temperature.gpu"}
+HEADER = "index, uuid, temperature.gpu\n"
+LOST = "Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost."
+
+
+def answer(out: str, code: int = 0, err: str = "") -> Answer:
+    """An answer to a query of the cards."""
+    return Answer(Output(("nvidia-smi",), code, out.encode(), err.encode(), 0.1), FIELDS, "name")
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "err", "trouble"),
+    [
+        (HEADER + "0, GPU-a, 40\n", 0, "", ""),
+        (HEADER + "0, GPU-a, 40\n", 0, "warning\n", ""),
+        (HEADER + "0, GPU-a, 40\n", 1, "warning\n", "warning"),
+        (HEADER + "0, GPU-a, 40\n", 1, "", "exit status 1"),
+        (HEADER + "0, GPU-a, 40\n", -11, "said\n", "ended by SIGSEGV: said"),
+        (HEADER + f"0, GPU-a, 40\n{LOST}\n", 15, "", ""),
+        (HEADER + "0, GPU-a\n", 0, "", "a line of its answer is cut off"),
+        (HEADER + "0, GPU-a, 4", 0, "", "a line of its answer is cut off"),
+        ("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535\n", 18, "",
+         "Failed to initialize NVML: Driver/library version mismatch"),
+        ("", 0, "", "no table came"),
+        ("", 4, "", "exit status 4"),
+        ("\x1b[2Jhm\n", 0, "", "no table came, but: \\x1b[2Jhm"),
+    ],
+)  # fmt: skip
+def test_trouble(out: str, code: int, err: str, trouble: str) -> None:
+    """What is wrong with an answer is one line for a person; a warning and a lost card are no trouble."""
+    assert answer(out, code, err).trouble == trouble
+
+
+@pytest.mark.parametrize(
+    ("out", "cards", "count", "trouble"),
+    [
+        (HEADER + "0, GPU-a, 40\n1, GPU-a, 50\n", 2, 2, ""),
+        (HEADER + "0, GPU-a, 40\n0, GPU-a, 50\n", 1, None, "it lists two cards with the same index and UUID"),
+        (HEADER + "0, GPU-a, 40\n1, GPU\n", 1, None, "a line of its answer is cut off"),
+        (HEADER + "0, GPU-a, [GPU is lost]\n", 0, 0, "GPU 0: GPU is lost"),
+        (HEADER + "0, GPU-a, [GPU is lost]\n1, GPU-b, 40\n", 1, 1, ""),
+        (HEADER, 0, None, "it lists no card"),
+        (HEADER + "0", 0, None, "a line of its answer is cut off"),
+        ("No devices were found\n", 0, 0, ""),
+        (HEADER + "0, GPU-a, 40\nNo devices were found\n", 1, 1, ""),
+    ],
+)
+def test_cards(out: str, cards: int, count: int | None, trouble: str) -> None:
+    """The count is that of the cards that answer, and unknown where the list may not be whole."""
+    found = find(answer(out))
+    assert (len(found.cards), found.count, found.trouble) == (cards, count, trouble)
+
+
+def test_first_of_two_same_cards() -> None:
+    """Of two cards with one name the first stays, at its place."""
+    found = find(answer(HEADER + "0, GPU-a, 40\n1, GPU-b, 50\n0, GPU-a, 60\n"))
+    assert [card.cells["temperature.gpu"] for card in found.cards] == ["40", "50"]
+
+
+def test_much_said() -> None:
+    """Of a driver that never stops complaining some lines are kept, each once."""
+    said = answer(HEADER, 0, "".join(f"line {n // 2}\n" for n in range(1000))).words
+    assert said == [f"line {n}" for n in range(LINES // 2)]
+
+
+def test_mends() -> None:
+    """A known complaint comes with what to do; an unknown one without."""
+    lost, other = notes([LOST, "oops"])
+    assert "power cycle" in lost.mend
+    assert other.text == "nvidia-smi says: oops"
+    assert other.mend == ""
+    assert "reboot" in mend("Failed to initialize NVML: Driver/library version mismatch")

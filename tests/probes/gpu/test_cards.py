@@ -1,0 +1,114 @@
+"""From a row of nvidia-smi's table of cards to samples."""
+
+import pytest
+
+from exporter.families import Samples
+from exporter.probes.gpu.cards import FIELDS, FIGURES, add_cards, parse_card
+from tests.series import series
+
+LABELS = 'gpu="0",uuid="GPU-1"'
+
+
+def figures(**cells: str) -> dict[str, float]:
+    """The series of a card with these cells, but for what it is; __ stands for a dot."""
+    samples = Samples()
+    row = {"index": "0", "uuid": "GPU-1"} | {name.replace("__", "."): cell for name, cell in cells.items()}
+    add_cards(samples, [parse_card(row)])
+    return {name: value for name, value in series(samples.families()).items() if "_info" not in name}
+
+
+def test_percent_is_exact() -> None:
+    """Each whole percentage is the ratio that a person would write."""
+    for percent in range(101):
+        (value,) = figures(utilization__gpu=str(percent)).values()
+        assert value == float(f"{percent / 100:.2f}")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["nan", "-1", "1e400", "inf", "", "[N/A]", "N/A", "[Unknown Error]", "1_000", "0x1F", "12 MiB", "٣"],
+)
+def test_no_number(cell: str) -> None:
+    """What is no number gives no series, for any figure."""
+    for figure in FIGURES:
+        for field in figure.fields:
+            assert figures(**{field: cell}) == {}
+
+
+def test_limit_in_force() -> None:
+    """The limit is the one in force; where that is unknown it is the one that was set."""
+    name = f"grid_gpu_power_limit_watts{{{LABELS}}}"
+    both = figures(enforced__power__limit="330.00", power__limit="400.00")
+    assert (both, figures(enforced__power__limit="[N/A]", power__limit="400.00")) == (
+        {name: 330},
+        {name: 400},
+    )
+
+
+def test_deprecated_field() -> None:
+    """Where a newer driver gives a figure up under its old name it is taken from the new one."""
+    deprecated = "[Requested functionality has been deprecated]"
+    cells = figures(pcie__link__gen__current=deprecated, pcie__link__gen__gpucurrent="5")
+    assert cells == {f"grid_gpu_pcie_link_generation{{{LABELS}}}": 5}
+
+
+def test_driver_version() -> None:
+    """The driver's version is known where a newer driver tells it under its new name alone."""
+    samples = Samples()
+    add_cards(samples, [parse_card({"driver_version": "[N/A]", "kmd_version": "610.1"})])
+    assert [name for name in series(samples.families()) if 'driver_version="610.1"' in name]
+
+
+@pytest.mark.parametrize(
+    ("cell", "state"),
+    [("P0", 0), ("P8", 8), ("P15", 15), ("P16", None), ("P", None), ("8", None), ("P-1", None)],
+)
+def test_performance_state(cell: str, state: float | None) -> None:
+    """Only P0 to P15 are states."""
+    expected = {} if state is None else {f"grid_gpu_performance_state{{{LABELS}}}": state}
+    assert figures(pstate=cell) == expected
+
+
+@pytest.mark.parametrize("word", ["event", "throttle"])
+def test_throttle(word: str) -> None:
+    """A reason is 1 or 0 under its old and its new name, and nothing where the driver says neither."""
+    name = 'grid_gpu_throttle_active{gpu="0",reason="sw_power_cap",uuid="GPU-1"}'
+    field = f"clocks_{word}_reasons.sw_power_cap"
+    assert figures(**{field: "Active"}) == {name: 1}
+    assert figures(**{field: "Not Active"}) == {name: 0}
+    assert figures(**{field: "[Not Supported]"}) == figures(**{field: "0x1"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("cells", "lost"),
+    [
+        ({"temperature.gpu": "40", "fan.speed": "[Unknown Error]"}, False),
+        ({"temperature.gpu": "[Unknown Error]", "fan.speed": "[Unknown Error]"}, True),
+        ({"temperature.gpu": "40", "fan.speed": "[GPU is lost]"}, True),
+        ({"temperature.gpu": "[N/A]", "fan.speed": "[N/A]"}, False),
+        ({"temperature.gpu": "[GPU requires reset]"}, False),
+    ],
+)
+def test_lost(cells: dict[str, str], *, lost: bool) -> None:
+    """A card is lost when the driver says so or has nothing but errors for it; a broken sensor isn't that."""
+    assert parse_card(cells).lost is lost
+
+
+@pytest.mark.parametrize("condition", ["GPU requires reset", "Insufficient Permissions"])
+def test_condition(condition: str) -> None:
+    """A card that needs a reset, or keeps its figures from this user, is there and says so."""
+    assert parse_card({"temperature.gpu": f"[{condition}]"}).condition == condition
+    assert parse_card({"temperature.gpu": "[N/A]"}).condition == ""
+
+
+def test_fields_are_asked_once() -> None:
+    """No field stands twice in the query, and the index is its first."""
+    assert len(set(FIELDS)) == len(FIELDS)
+    assert FIELDS[0] == "index"
+
+
+def test_help_names_its_fields() -> None:
+    """Every figure's help names the nvidia-smi field that it comes from."""
+    for figure in FIGURES:
+        source = figure.fields[0].split(".")[0]
+        assert f"nvidia-smi {source}" in figure.family.help

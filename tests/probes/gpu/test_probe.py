@@ -1,0 +1,484 @@
+"""The gpu probe as a whole, against a fake nvidia-smi on PATH."""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.command import Output
+from exporter.probe import Box, Note, ProbeError, Result
+from exporter.probes.gpu import probe as gpu
+from exporter.probes.gpu.cards import FIELDS
+from exporter.probes.gpu.probe import Settings, build, discover
+from exporter.probes.gpu.text import parse_fields
+from tests.box import nvidia_smi
+from tests.probes.fake_smi import CAPTURES, SESSIONS, FakeSmi, answers
+from tests.series import series
+
+MIB = 1024 * 1024
+QUERIES = ["--query-compute-apps", "--query-gpu"]
+OFF_BUS = "Unable to determine the device handle for GPU1: 0000:0F:00.0: Unknown Error\n"
+NO_DRIVER = (
+    "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest "
+    "NVIDIA driver is installed and running.\n\n"
+)
+
+
+@pytest.fixture
+def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSmi:
+    """A fake nvidia-smi, first on PATH."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return FakeSmi(tmp_path)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    """A box with no process in its /proc."""
+    return Box(proc=tmp_path / "proc", root=tmp_path / "root")
+
+
+def replayer(session: Path) -> str:
+    """A script that replays a session, whatever fields it is asked for."""
+    return f'#!/bin/sh\nexec {sys.executable} -IS {nvidia_smi.__file__} {session} "$@"\n'
+
+
+def short(found: dict[str, float]) -> dict[str, float]:
+    """Series without grid_gpu_ and the UUID: ``power_draw_watts{gpu="0"}``."""
+    return {re.sub(r'^grid_gpu_|,uuid="[^"]*"', "", name): value for name, value in found.items()}
+
+
+async def look(box: Box) -> Result:
+    """One run of a new probe."""
+    (probe,) = build(Settings(), box)
+    return await probe.run()
+
+
+async def found(box: Box) -> dict[str, float]:
+    """What one run of a new probe finds."""
+    return short(series((await look(box)).families))
+
+
+async def failure(box: Box) -> ProbeError:
+    """Why one run of a new probe fails."""
+    with pytest.raises(ProbeError) as caught:
+        await look(box)
+    return caught.value
+
+
+async def test_consumer_card(smi: FakeSmi, box: Box) -> None:
+    """Each figure of a loaded card comes in base units; what it doesn't have, such as ECC, is left out."""
+    smi.replay("rtx-4090-loaded")
+    assert await found(box) == {
+        "grid_gpus": 1,
+        'info{driver_version="570.124.04",gpu="0",name="NVIDIA GeForce RTX 4090",'
+        'pci_bus_id="00000000:01:00.0",vbios_version="95.02.3C.40.B8"}': 1,
+        'utilization_ratio{gpu="0"}': 0.97,
+        'memory_utilization_ratio{gpu="0"}': 0.58,
+        'memory_total_bytes{gpu="0"}': 24564 * MIB,
+        'memory_used_bytes{gpu="0"}': 21630 * MIB,
+        'memory_free_bytes{gpu="0"}': 2463 * MIB,
+        'memory_reserved_bytes{gpu="0"}': 471 * MIB,
+        'temperature_celsius{gpu="0"}': 71,
+        'power_draw_watts{gpu="0"}': 438.56,
+        'power_limit_watts{gpu="0"}': 450,
+        'fan_speed_ratio{gpu="0"}': 0.57,
+        'pcie_link_generation{gpu="0"}': 4,
+        'pcie_link_width{gpu="0"}': 16,
+        'clock_hertz{clock="graphics",gpu="0"}': 2.595e9,
+        'clock_hertz{clock="sm",gpu="0"}': 2.595e9,
+        'clock_hertz{clock="memory",gpu="0"}': 10.251e9,
+        'clock_hertz{clock="video",gpu="0"}': 2.13e9,
+        'performance_state{gpu="0"}': 2,
+        'throttle_active{gpu="0",reason="gpu_idle"}': 0,
+        'throttle_active{gpu="0",reason="applications_clocks_setting"}': 0,
+        'throttle_active{gpu="0",reason="sw_power_cap"}': 1,
+        'throttle_active{gpu="0",reason="hw_slowdown"}': 0,
+        'throttle_active{gpu="0",reason="hw_thermal_slowdown"}': 0,
+        'throttle_active{gpu="0",reason="hw_power_brake_slowdown"}': 0,
+        'throttle_active{gpu="0",reason="sw_thermal_slowdown"}': 0,
+        'throttle_active{gpu="0",reason="sync_boost"}': 0,
+        'processes{gpu="0"}': 4,
+        'process_memory_bytes{container="",gpu="0",process="ollama"}': 19874 * MIB,
+        'process_memory_bytes{container="",gpu="0",process="python3, main.py"}': 1204 * MIB,
+        'process_memory_bytes{container="",gpu="0",process="[Not Found]"}': 256 * MIB,
+        'process_memory_bytes{container="",gpu="0",process="electron"}': 148 * MIB,
+    }
+
+
+async def test_two_cards_with_ecc(smi: FakeSmi, box: Box) -> None:
+    """Two datacentre cards keep their figures apart; a process of unknown size is counted."""
+    smi.replay("a100-pair")
+    cards = await found(box)
+    expected = {
+        "grid_gpus": 2,
+        'ecc_errors_total{gpu="0",kind="corrected"}': 3,
+        'ecc_errors_total{gpu="0",kind="uncorrected"}': 0,
+        'ecc_errors_total{gpu="1",kind="corrected"}': 0,
+        'ecc_errors_total{gpu="1",kind="uncorrected"}': 1,
+        'ecc_errors_lifetime_total{gpu="0",kind="corrected"}': 17,
+        'ecc_errors_lifetime_total{gpu="1",kind="uncorrected"}': 2,
+        'temperature_celsius{gpu="1"}': 84,
+        'memory_temperature_celsius{gpu="0"}': 74,
+        'memory_temperature_celsius{gpu="1"}': 91,
+        'power_draw_watts{gpu="0"}': 372.19,
+        'power_limit_watts{gpu="0"}': 400,
+        'power_limit_watts{gpu="1"}': 330,
+        'throttle_active{gpu="0",reason="hw_thermal_slowdown"}': 0,
+        'throttle_active{gpu="1",reason="hw_thermal_slowdown"}': 1,
+        'processes{gpu="0"}': 2,
+        'processes{gpu="1"}': 3,
+        'process_memory_bytes{container="",gpu="0",process="python3"}': (36010 + 2192) * MIB,
+        'process_memory_bytes{container="",gpu="1",process="python3"}': (9860 + 4980) * MIB,
+    }
+    assert expected.items() <= cards.items()
+    assert not [name for name in cards if "fan_speed" in name or "tritonserver" in name]
+
+
+async def test_divided_card(smi: FakeSmi, box: Box) -> None:
+    """A card with MIG has no utilization; its memory and its parts' processes are the card's."""
+    smi.replay("h100-mig")
+    cards = await found(box)
+    expected = {
+        'memory_used_bytes{gpu="0"}': 30774 * MIB,
+        'processes{gpu="0"}': 2,
+        'process_memory_bytes{container="",gpu="0",process="llama-server"}': 10480 * MIB,
+    }
+    assert expected.items() <= cards.items()
+    assert not [name for name in cards if "utilization" in name]
+
+
+async def test_old_driver(smi: FakeSmi, box: Box) -> None:
+    """A driver of 2021 with the old names gives what it knows."""
+    smi.replay("gtx-1080-470")
+    cards = await found(box)
+    expected = {
+        'throttle_active{gpu="0",reason="sw_thermal_slowdown"}': 1,
+        'throttle_active{gpu="0",reason="gpu_idle"}': 0,
+        'pcie_link_generation{gpu="0"}': 3,
+        'clock_hertz{clock="memory",gpu="0"}': 4.513e9,
+        'power_limit_watts{gpu="0"}': 180,
+    }
+    assert expected.items() <= cards.items()
+    assert not [name for name in cards if "reserved" in name]
+
+
+async def test_card_that_tells_nothing(smi: FakeSmi, box: Box) -> None:
+    """A card on a system on chip, N/A everywhere, is counted and named, and no figure is made up."""
+    smi.replay("jetson-orin")
+    assert await found(box) == {
+        "grid_gpus": 1,
+        'info{driver_version="540.4.0",gpu="0",name="Orin (nvgpu)",pci_bus_id="",vbios_version=""}': 1,
+        'processes{gpu="0"}': 0,
+    }
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+async def test_sessions_replayed(smi: FakeSmi, box: Box, session: str) -> None:
+    """The replayer of tests/box answers as the tool would, and refuses nothing that the probe asks for."""
+    smi.replay(session)
+    expected = await found(box)
+    smi.install(replayer(CAPTURES / session))
+    assert await found(box) == expected
+
+
+async def test_cost(smi: FakeSmi, box: Box) -> None:
+    """The fields are learnt once; then a run is two processes, however many cards there are."""
+    smi.replay("a100-pair")
+    (probe,) = build(Settings(), box)
+    await probe.run()
+    assert smi.asked() == ["--help-query-gpu", *QUERIES]
+    await probe.run()
+    assert smi.asked() == QUERIES
+
+
+async def test_memory_by_container(smi: FakeSmi, box: Box) -> None:
+    """A process's memory goes to its container: by name where that is known, else by 12 digits of its id."""
+    smi.replay("a100-pair")
+    named, unnamed = "4f" * 32, "b7" * 32
+    box.container_names[named] = "vllm"
+    for pid, group in {
+        7101: f"0::/system.slice/docker-{named}.scope\n",
+        7344: "0::/user.slice/user-1000.slice/session-2.scope\n",
+        7102: f"0::/machine.slice/libpod-{unnamed}.scope/container\n",
+        7103: f"0::/machine.slice/libpod-{unnamed}.scope/container\n",
+    }.items():
+        (box.proc / str(pid)).mkdir(parents=True)
+        (box.proc / str(pid) / "cgroup").write_text(group)
+    memory = {name: value for name, value in (await found(box)).items() if name.startswith("process_memory")}
+    assert memory == {
+        'process_memory_bytes{container="vllm",gpu="0",process="python3"}': 36010 * MIB,
+        'process_memory_bytes{container="",gpu="0",process="python3"}': 2192 * MIB,
+        'process_memory_bytes{container="b7b7b7b7b7b7",gpu="1",process="python3"}': (9860 + 4980) * MIB,
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "code"), [(NO_DRIVER, 9), ("\x7fELF\x02\x01", 0), ("", 0), ("", 1), ("\n", 3)]
+)
+async def test_driver_fails(smi: FakeSmi, box: Box, said: str, code: int) -> None:
+    """A driver that fails is an error with what it said as the reason, and no figure."""
+    smi.say(said, code)
+    error = await failure(box)
+    assert error.reason.startswith("nvidia-smi: ")
+    assert error.reason.isprintable()
+    assert error.mend
+    assert list(error.families) == []
+
+
+async def test_driver_recovers(smi: FakeSmi, box: Box) -> None:
+    """Once the driver answers again the figures are back, with its fields learnt anew."""
+    (probe,) = build(Settings(), box)
+    smi.replay("gtx-1080-470")
+    await probe.run()
+    smi.say(NO_DRIVER, 9)
+    with pytest.raises(ProbeError, match="couldn't communicate with the NVIDIA driver"):
+        await probe.run()
+    smi.replay("rtx-4090-idle")
+    smi.asked()
+    assert short(series((await probe.run()).families))['clock_hertz{clock="video",gpu="0"}'] == 1.185e9
+    assert smi.asked() == ["--help-query-gpu", *QUERIES]
+
+
+async def test_cut_off_help(smi: FakeSmi, box: Box) -> None:
+    """Where the list of fields is cut off the run fails: half of it would hide figures from then on."""
+    help_, gpu_text, apps = answers("rtx-4090-idle")
+    smi.set("help", help_[: len(help_) // 2]).set("gpu", gpu_text).set("apps", apps)
+    assert (await failure(box)).reason == "nvidia-smi: the list of its fields is cut off"
+
+
+async def test_field_refused(smi: FakeSmi, box: Box, tmp_path: Path) -> None:
+    """An upgraded driver that refuses an old name is asked in the same run what it knows, and answers."""
+    (probe,) = build(Settings(), box)
+    smi.replay("gtx-1080-470")
+    await probe.run()
+    session = shutil.copytree(CAPTURES / "rtx-4090-idle", tmp_path / "upgraded")
+    help_ = session / "help-query-gpu.txt"
+    help_.write_text(re.sub(r' or "clocks_throttle_reasons[^"]*"', "", help_.read_text()))
+    assert nvidia_smi.query(session, "query-gpu", ["index", "clocks_throttle_reasons.gpu_idle"])[0] == 2
+    smi.install(replayer(session))
+    assert short(series((await probe.run()).families))['throttle_active{gpu="0",reason="gpu_idle"}'] == 1
+
+
+async def test_listed_field_refused(smi: FakeSmi, box: Box) -> None:
+    """A field that the help lists and the query refuses is left out; everything else comes."""
+    help_, _, apps = answers("rtx-4090-idle")
+    fields = [field for field in parse_fields(help_, FIELDS) if field != "fan.speed"]
+    _, gpu_text = nvidia_smi.query(CAPTURES / "rtx-4090-idle", "query-gpu", fields)
+    smi.set("help", help_).set("apps", apps).set("gpu", gpu_text)
+    smi.set("refusal", 'Field "fan.speed" is not a valid field to query.\n\n', 2)
+    tool = smi.directory / "nvidia-smi"
+    smi.install(tool.read_text().replace("esac\n", 'esac\ncase "$1" in *fan.speed*) it=refusal;; esac\n'))
+    (probe,) = build(Settings(), box)
+    for asked in (["--help-query-gpu"] * 2 + ["--query-compute-apps"] + ["--query-gpu"] * 2, QUERIES):
+        cards = short(series((await probe.run()).families))
+        assert cards['temperature_celsius{gpu="0"}'] == 34
+        assert 'fan_speed_ratio{gpu="0"}' not in cards
+        assert smi.asked() == asked
+
+
+async def test_refuses_what_was_not_asked(smi: FakeSmi, box: Box) -> None:
+    """A tool that refuses a field that it wasn't asked for fails; it isn't asked again without end."""
+    smi.replay("rtx-4090-idle").set("gpu", 'Field "x" is not a valid field to query.\n\n', 2)
+    async with asyncio.timeout(30):
+        assert (await failure(box)).reason == 'nvidia-smi: Field "x" is not a valid field to query.'
+
+
+@pytest.mark.parametrize("code", [0, 6])
+async def test_no_card(smi: FakeSmi, box: Box, code: int) -> None:
+    """A driver that works and finds no card is a fact: no card, and a note."""
+    smi.say("No devices were found\n", code)
+    result = await look(box)
+    assert series(result.families) == {"grid_gpus": 0}
+    assert [note.text for note in result.notes] == ["nvidia-smi says: No devices were found"]
+
+
+@pytest.mark.parametrize("stream", ["out", "err"])
+@pytest.mark.parametrize("code", [0, 255])
+async def test_card_off_the_bus(smi: FakeSmi, box: Box, stream: str, code: int) -> None:
+    """When one of two cards falls off the bus the count drops, the other stays, and a note says which."""
+    help_, gpu_text, apps = answers("a100-pair")
+    header, first, _ = gpu_text.splitlines(keepends=True)
+    apps = "".join(line for line in apps.splitlines(keepends=True) if "e90f3a68" not in line)
+    for what, text in (("gpu", header + first), ("apps", apps)):
+        out, err = (OFF_BUS + text, "") if stream == "out" else (text, OFF_BUS)
+        smi.set("help", help_).set(what, out, code, err)
+    result = await look(box)
+    cards = short(series(result.families))
+    assert cards["grid_gpus"] == 1
+    assert cards['temperature_celsius{gpu="0"}'] == 62
+    assert cards['processes{gpu="0"}'] == 2
+    assert not [name for name in cards if 'gpu="1"' in name]
+    assert [note.text for note in result.notes] == [f"nvidia-smi says: {OFF_BUS.strip()}"]
+    assert "power cycle" in result.notes[0].mend
+
+
+async def test_only_card_off_the_bus(smi: FakeSmi, box: Box) -> None:
+    """When the only card falls off the bus the reason says so, and the count is 0, not the last one."""
+    smi.replay("rtx-4090-idle")
+    (probe,) = build(Settings(), box)
+    await probe.run()
+    smi.say("Unable to determine the device handle for GPU 0000:01:00.0: Unknown Error\n", 255)
+    with pytest.raises(ProbeError, match="Unable to determine the device handle") as caught:
+        await probe.run()
+    assert series(caught.value.families) == {"grid_gpus": 0}
+
+
+async def test_card_listed_but_lost(smi: FakeSmi, box: Box) -> None:
+    """A card that a driver lists as lost counts no more, and nothing it says is taken for a figure."""
+    help_, gpu_text, apps = answers("a100-pair")
+    header, first, second = gpu_text.splitlines()
+    cells = second.split(", ")
+    lost = ", ".join([*cells[:8], *["[GPU is lost]"] * (len(cells) - 8)])
+    smi.set("help", help_).set("apps", apps).set("gpu", f"{header}\n{first}\n{lost}\n")
+    result = await look(box)
+    cards = short(series(result.families))
+    assert cards["grid_gpus"] == 1
+    assert [name for name in cards if 'gpu="1"' in name] == []
+    assert result.notes[0].text == "nvidia-smi says: GPU 1: GPU is lost"
+
+
+async def test_warnings(smi: FakeSmi, box: Box) -> None:
+    """Warnings before and after the table and on standard error change no figure and become notes."""
+    _, gpu_text, apps = answers("rtx-4090-loaded")
+    smi.replay("rtx-4090-loaded")
+    expected = await found(box)
+    warning = "WARNING: infoROM is corrupted at gpu 0000:01:00.0\n"
+    smi.set("gpu", f"Deprecated, do not use.\n\n{gpu_text}{warning}", 0, "libnvidia: old, slow\n")
+    smi.set("apps", f"{warning}{apps}{warning}")
+    result = await look(box)
+    assert short(series(result.families)) == expected
+    assert [note.text.removeprefix("nvidia-smi says: ") for note in result.notes] == [
+        "Deprecated, do not use.",
+        warning.strip(),
+        "libnvidia: old, slow",
+    ]
+
+
+async def test_fails_with_good_output(smi: FakeSmi, box: Box) -> None:
+    """A tool that prints all and then fails gives its figures and fails the probe with its reason."""
+    smi.replay("rtx-4090-loaded")
+    expected = await found(box)
+    for what, text in zip(("help", "gpu", "apps"), answers("rtx-4090-loaded"), strict=True):
+        smi.set(what, text, 1, "nvidia-smi: internal error\n")
+    error = await failure(box)
+    assert short(series(error.families)) == expected
+    assert error.reason == "nvidia-smi: nvidia-smi: internal error"
+
+
+async def test_processes_unknown(smi: FakeSmi, box: Box) -> None:
+    """When only the list of processes fails the cards' figures come, and none about processes."""
+    smi.replay("rtx-4090-loaded").set("apps", "Unknown Error\n", 1)
+    error = await failure(box)
+    cards = short(series(error.families))
+    assert error.reason == "nvidia-smi: processes: Unknown Error"
+    assert cards['temperature_celsius{gpu="0"}'] == 71
+    assert not [name for name in cards if name.startswith("process")]
+
+
+async def test_flood(smi: FakeSmi, box: Box) -> None:
+    """Output without end is an error with a reason, not memory."""
+    smi.install("#!/bin/sh\nyes '0, GPU-1, flood'\n")
+    error = await failure(box)
+    assert "printed more than" in error.reason
+
+
+async def test_missing_tool(box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without nvidia-smi a configured probe says that it isn't installed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    error = await failure(box)
+    assert (error.reason, error.mend) == (
+        "nvidia-smi is not installed",
+        "install nvidia-smi, or see that it is on PATH",
+    )
+
+
+async def test_end_of_run_ends_both(smi: FakeSmi, box: Box) -> None:
+    """A run that is cancelled while nvidia-smi hangs leaves neither of its processes behind."""
+    fifo = smi.directory / "pids"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        smi.install(f"#!/bin/sh\necho $$ >{fifo}\nexec sleep 1000\n")
+        pids = b""
+        task = asyncio.create_task(look(box))
+        loop = asyncio.get_running_loop()
+        while len(pids.split()) < 2:
+            ready = asyncio.Event()
+            loop.add_reader(reader, ready.set)
+            await ready.wait()
+            loop.remove_reader(reader)
+            pids += os.read(reader, 100)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not [pid for pid in pids.split() if Path("/proc", pid.decode()).exists()]
+    finally:
+        os.close(reader)
+
+
+def outcome(
+    box: Box, gpu_text: bytes, apps: bytes, code: int = 0, session: str = "a100-pair"
+) -> dict[str, float]:
+    """What comes of these answers, whether or not the probe fails over them; no series may come twice."""
+    fields = parse_fields((CAPTURES / session / "help-query-gpu.txt").read_text(), FIELDS)
+    try:
+        families = gpu._result(
+            box, Output((), code, gpu_text, b"", 0.0), fields, Output((), code, apps, b"", 0.0)
+        ).families
+    except ProbeError as error:
+        families = error.families
+    samples = [
+        (sample.name, *sorted(sample.labels.items())) for family in families for sample in family.samples
+    ]
+    assert len(samples) == len(set(samples))
+    return series(families)
+
+
+@pytest.mark.parametrize("session", ["a100-pair", "rtx-4090-loaded"])
+def test_cut_off_anywhere(session: str) -> None:
+    """Wherever an answer is cut off within a line, nothing that is left is wrong."""
+    _, gpu_text, apps = (text.encode() for text in answers(session))
+    box = Box(proc=Path("/nowhere"))
+    whole = outcome(box, gpu_text, apps, 0, session)
+    for cut in range(len(gpu_text)):
+        if gpu_text[cut - 1 : cut] != b"\n":
+            assert outcome(box, gpu_text[:cut], b"", 0, session).items() <= whole.items()
+    for cut in range(len(apps)):
+        if apps[cut - 1 : cut] != b"\n":
+            assert outcome(box, gpu_text, apps[:cut], 0, session).items() <= whole.items()
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), junk=st.binary(max_size=40), code=st.sampled_from([0, 1, -11, 255]))
+def test_anything_may_come(data: st.DataObject, junk: bytes, code: int) -> None:
+    """Junk anywhere in the answers raises nothing but a ProbeError and never gives a series twice."""
+    _, gpu_text, apps = (text.encode() for text in answers("a100-pair"))
+    for text in (gpu_text, apps):
+        start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+        broken = text[:start] + junk + text[end:]
+        pair = (broken, apps) if text is gpu_text else (gpu_text, broken)
+        outcome(Box(proc=Path("/nowhere")), *pair, code)
+
+
+async def test_discovery(smi: FakeSmi, box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Cards are looked at where there is an nvidia-smi; where not, the note says what there is instead."""
+    assert await discover(box) == Settings()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    nothing = await discover(box)
+    assert isinstance(nothing, Note)
+    assert nothing.text == "no NVIDIA driver (nvidia-smi) here"
+    for card, vendor in (("card0", "0x8086\n"), ("card1", "0x1002\n"), ("card1-DP-1", "0x1002\n")):
+        device = box.root / "sys/class/drm" / card / "device"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text(vendor)
+    assert await discover(box) == Note(
+        "no nvidia-smi, but a card of AMD and Intel: only those of NVIDIA can be looked at"
+    )
+    (box.root / "sys/class/drm/card1/device/vendor").write_text("0x10de\n")
+    assert await discover(box) == nothing
