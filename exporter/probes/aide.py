@@ -153,14 +153,15 @@ def build(settings: Settings, box: Box) -> list[Probe]:
 
 
 async def discover(box: Box) -> Settings | Note:
-    """AIDE where it is installed, or where a check left its summary."""
+    """AIDE where a check left its summary. That it is merely installed is nothing to fail about."""
     settings = Settings()
-    if shutil.which("aide") or (box.root / settings.state.lstrip("/") / "summary.json").exists():
+    if (box.root / settings.state.lstrip("/") / "summary.json").exists():
         return settings
-    return Note(
-        "no aide on PATH, and no summary of a check",
-        "install aide, then: sudo systemctl start grid-aide-check",
-    )
+    if shutil.which("aide"):
+        return Note(
+            "AIDE is here, but no check of grid-exporter's has run yet", f"sudo make install, then: {START}"
+        )
+    return Note("no aide on PATH, and no summary of a check", f"install aide, then: {START}")
 
 
 KIND = Kind("aide", Settings, build, discover)

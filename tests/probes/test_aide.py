@@ -225,14 +225,15 @@ async def test_beside_debians(box: Box, store: Store) -> None:
 
 
 async def test_discover(box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """AIDE is there where it is on PATH, or where a check left its summary; elsewhere it is offered."""
+    """AIDE is watched where a check left its summary; elsewhere it is offered, and failed by nobody."""
     monkeypatch.setenv("PATH", str(tmp_path))
     found = await discover(box)
     assert isinstance(found, Note)
     assert "grid-aide-check" in found.mend
     (tmp_path / "aide").touch(mode=0o755)
-    assert await discover(box) == Settings()
-    (tmp_path / "aide").unlink()
+    installed = await discover(box)
+    assert isinstance(installed, Note)
+    assert "no check" in installed.text
     state = box.root / "var/lib/grid-exporter-aide"
     state.mkdir(parents=True)
     (state / "summary.json").touch()
