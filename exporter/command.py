@@ -47,9 +47,14 @@ class Output:
         """The last line that the tool wrote on standard error, or how it ended: the reason of a failure."""
         lines = self.stderr.decode("utf-8", "backslashreplace").split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        if self.code < 0:
-            said = f"{_signal_name(-self.code)}{': ' if said else ''}{said}"
-        return said[:300] or f"exit status {self.code}"
+        if self.code < 0 and said:
+            said = f"{self.ending}: {said}"
+        return said[:300] or self.ending
+
+    @property
+    def ending(self) -> str:
+        """How the process ended, without a word of its own."""
+        return _signal_name(-self.code) if self.code < 0 else f"exit status {self.code}"
 
 
 def _signal_name(number: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shlex
 from collections.abc import Sequence
 from functools import partial
 
@@ -87,13 +86,14 @@ async def look(command: Command, box: Box) -> Result:
         ProbeError: it could not be run, failed, or printed something else than metrics.
     """
     output = await run(*command.argv, limit=OUTPUT_LIMIT)
-    mend = f"run it by hand: {shlex.join(command.argv)}"
+    # Its arguments and what it complains of may hold secrets: those stay off the status page and the log.
+    mend = f"see what it says: `grid-exporter --config.file FILE probe command:{command.name}`"
     if output.code != 0:
-        raise ProbeError(f"{command.argv[0]} failed: {output.complaint}", mend)
+        raise ProbeError(f"{command.argv[0]} failed: {output.ending}", mend)
     try:
         families = await asyncio.to_thread(parse, output.stdout)
     except ValueError as error:
-        raise ProbeError(str(error), f"{mend} | promtool check metrics") from error
+        raise ProbeError(str(error), mend) from error
     if not families:
         raise ProbeError(f"{command.argv[0]} printed no figures", mend)
     claim(command.name, families, box.command_types)
