@@ -11,6 +11,12 @@ help: ## what there is to make
 run: $(VENV)/run ## start the exporter on 127.0.0.1:10058 with what this box has
 	@exec $(BIN)/python -m exporter
 
+stack: $(VENV)/run ## exporter, Prometheus, Alertmanager and Grafana with this project's files, until Ctrl-C
+	@exec $(BIN)/python -m prometheus.stack
+
+demo: $(VENV)/run ## the same on an invented box with GPUs, where things happen
+	@exec $(BIN)/python -m tests.box.demo
+
 test: $(VENV)/dev parts lint ## check everything that can be checked here (on Debian as root: installs the real parts)
 	$(BIN)/python -m pytest -m "not long" --durations=10
 
@@ -55,4 +61,4 @@ python:
 		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 
-.PHONY: help run test test-long lint format parts lock clean python
+.PHONY: help run stack demo test test-long lint format parts lock clean python
