@@ -1,0 +1,1 @@
+"""Exporter, Prometheus, Alertmanager and Grafana together, on loopback, with the project's own files."""

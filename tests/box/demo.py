@@ -1,0 +1,32 @@
+"""``make demo``: the whole stack on a fake box where things happen, until Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from prometheus.stack.__main__ import serve
+from prometheus.stack.stack import Box
+from tests.box import control, story
+from tests.box.box import make
+
+INTERVAL = "5s"
+
+
+def main() -> int:
+    """Makes the box, runs the stack on it, and removes it in the end."""
+    with tempfile.TemporaryDirectory(prefix="grid-demo-") as folder:
+        box = make(Path(folder) / "box")
+        with control.served(box), story.told(box, _say):
+            return serve(Box("demo", box.flags, box.environment), INTERVAL)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
