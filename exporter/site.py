@@ -11,6 +11,7 @@ import resource
 import socket
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.access.guard import Guard
 from exporter.connections import Connections
@@ -99,6 +100,7 @@ class Site:
     async def start(self) -> None:
         """Begins to answer."""
         raise_descriptor_limit()
+        logging.getLogger("aiohttp.server").addFilter(_is_worth_a_line)
         await self._runner.setup()
         if self._runner.server is None:
             raise RuntimeError("the application is not set up")
@@ -119,6 +121,12 @@ class Site:
         if self._connections is not None:
             self._connections.stop()
         await self._runner.cleanup()
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Not a request that makes no sense: whoever sends those could fill the log, and with what they like."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
 
 
 def _is_loopback(listener: socket.socket) -> bool:

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,9 +90,16 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemon(
-    tmp_path: Path, config: str | None = None, *flags: object, env: Mapping[str, str] | None = None
+    tmp_path: Path,
+    config: str | None = None,
+    *flags: object,
+    env: Mapping[str, str] | None = None,
+    through: Sequence[str] = (),
 ) -> Iterator[Daemon]:
-    """Starts an exporter, waits until it is ready, and ends it by pid whatever happens."""
+    """Starts an exporter, waits until it is ready, and ends it by pid whatever happens.
+
+    ``through``: a command that becomes the exporter, such as ``prlimit --nofile=64``.
+    """
     port, log = free_port(), tmp_path / "exporter.log"
     arguments: list[object] = ["--web.listen-address", f"127.0.0.1:{port}", *flags]
     if config is not None:
@@ -100,7 +107,7 @@ def daemon(
         arguments += ["--config.file", tmp_path / "config.yml"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command_line(*arguments),
+            [*through, *command_line(*arguments)],
             cwd=PROJECT,
             env={**os.environ, **(env or {})},
             stdout=output,

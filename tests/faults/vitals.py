@@ -1,0 +1,49 @@
+"""What a running exporter takes of the machine, and whether it serves scrapes that are whole and valid."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.daemon import Daemon
+from tests.strict import parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Counts of what is open, running and a child; resident memory in bytes."""
+
+    descriptors: int
+    threads: int
+    children: int
+    memory: int
+
+
+def vitals(exporter: Daemon) -> Vitals:
+    """How the exporter is now."""
+    proc = Path(f"/proc/{exporter.process.pid}")
+    status = (proc / "status").read_text()
+    return Vitals(
+        descriptors=sum(1 for _ in (proc / "fd").iterdir()),
+        threads=_figure(status, "Threads"),
+        children=len(exporter.children()),
+        memory=_figure(status, "VmRSS") * 1024,
+    )
+
+
+def _figure(status: str, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def scraped(exporter: Daemon, path: str = "/metrics", *, seconds: float) -> dict[str, float]:
+    """The series of a scrape as Prometheus makes it with this timeout: whole, valid, and in time."""
+    started = time.monotonic()
+    status, text = exporter.get(path, {"X-Prometheus-Scrape-Timeout-Seconds": str(seconds)})
+    took = time.monotonic() - started
+    assert status == 200, text
+    assert took < seconds, f"a scrape took {took:.1f} s"
+    return parsed(text)
