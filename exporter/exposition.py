@@ -22,16 +22,22 @@ class Rendered:
     samples: bytes
 
 
-def clean(value: str) -> str:
-    r"""A label value that every reader of the format takes, from any text.
+def printable(text: str) -> str:
+    r"""Any text with what no terminal, page or metric should hold shown as escapes (``\xff``).
 
-    Bytes that were not UTF-8 (surrogates here) and control characters are shown as escapes (``\xff``): a NUL
-    ends Prometheus's scan. What is longer than 256 characters keeps its start and a digest of the whole, so
-    that two long names stay two.
+    Those are bytes that were not UTF-8 (surrogates here), control characters, and what turns the order of
+    writing around.
     """
-    if value.isprintable() and len(value) <= LABEL_LIMIT:
-        return value
-    value = "".join(c if c.isprintable() or c == " " else _escape(c) for c in value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def clean(value: str) -> str:
+    r"""A label value that every reader of the format takes, from any text: a NUL would end Prometheus's scan.
+
+    What is longer than 256 characters keeps its start and a digest of the whole, so that two long names stay
+    two.
+    """
+    value = printable(value)
     if len(value) > LABEL_LIMIT:
         value = f"{value[: LABEL_LIMIT - 9]}…{hashlib.sha256(value.encode()).hexdigest()[:8]}"
     return value

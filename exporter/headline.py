@@ -2,131 +2,195 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from prometheus_client.core import Sample
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.exposition import Rendered
+from exporter.words import many, share, size, span
 
 Families = Mapping[str, Rendered]
 
+# Why a card may be slower than it could be; idling and its power limit are matters of course.
+SLOWED = ("hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown")
 
-def headline(kind: str, families: Families) -> str:
-    """What the figures say in short; empty where there are none, or for a kind that has no such line."""
+
+def headline(kind: str, families: Families, now: float) -> str:
+    """What the figures say in short at ``now`` (Unix time); empty where there are none."""
     tell = LINES.get(kind)
-    return tell(families) if tell and families else ""
+    return tell(families, now) if tell and families else ""
 
 
-def _samples(families: Families, name: str) -> list[Sample]:
-    """A family's samples, read back from their text form: only the page needs them, and seldom."""
+def _samples(families: Families, name: str, **labels: str) -> list[Sample]:
+    """A family's samples that carry these labels, read back from their text form.
+
+    Lines without them are not parsed: a thousand containers have eight states each, and one line is enough.
+    """
     family = families.get(name)
     if family is None:
         return []
-    text = (family.header + family.samples).decode()
-    return [sample for metric in text_string_to_metric_families(text) for sample in metric.samples]
+    marks = [f'{label}="{value}"'.encode() for label, value in labels.items()]
+    lines = [line for line in family.samples.splitlines(keepends=True) if all(mark in line for mark in marks)]
+    text = (family.header + b"".join(lines)).decode()
+    found = [sample for metric in text_string_to_metric_families(text) for sample in metric.samples]
+    return [sample for sample in found if labels.items() <= sample.labels.items()]
 
 
 def _values(families: Families, name: str, **labels: str) -> list[float]:
-    """The values of a family's samples that carry these labels."""
-    return [s.value for s in _samples(families, name) if labels.items() <= s.labels.items()]
+    return [sample.value for sample in _samples(families, name, **labels)]
 
 
 def _one(families: Families, name: str, **labels: str) -> float | None:
     return next(iter(_values(families, name, **labels)), None)
 
 
+def _sum(families: Families, name: str, **labels: str) -> float:
+    return sum(_values(families, name, **labels))
+
+
+def _lines(families: Families, name: str) -> int:
+    """How many samples a family has."""
+    family = families.get(name)
+    return family.samples.count(b"\n") if family else 0
+
+
+def _ago(families: Families, name: str, now: float) -> str | None:
+    """How long ago that was, of a family that holds a moment."""
+    moment = _one(families, name)
+    return None if moment is None else f"{span(max(0.0, now - moment))} ago"
+
+
 def _join(*parts: str | None) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def size(count: float) -> str:
-    """A number of bytes as a person says it: ``512 MB``, ``7.4 GB``."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":  # noqa: PLR2004 - the next unit's size
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if count >= 100 or unit == "B" else f"{count:.1f} {unit}"  # noqa: PLR2004
-
-
-def _host(families: Families) -> str:
+def _host(families: Families, now: float) -> str:
     total, free = (_one(families, f"grid_memory_{what}_bytes") for what in ("total", "available"))
+    swap, unused = (_one(families, f"grid_swap_{what}_bytes") for what in ("total", "free"))
     load, cpus = _one(families, "grid_load1"), _one(families, "grid_cpus")
+    boot = _one(families, "grid_boot_timestamp_seconds")
     return _join(
-        f"{(total - free) / total:.0%} of {size(total)} memory used" if total and free is not None else None,
-        f"load {load:.2f} on {cpus:.0f} CPUs" if load is not None and cpus else None,
+        f"{share(total - free, total)} of {size(total)} memory used" if total and free is not None else None,
+        f"{share(swap - unused, swap)} of swap" if swap and unused is not None and unused < swap else None,
+        f"load {load:.2f} on {many(cpus, 'CPU')}" if load is not None and cpus else None,
+        f"up for {span(now - boot)}" if boot is not None else None,
     )
 
 
-def _gpu(families: Families) -> str:
+def _gpu(families: Families, _: float) -> str:
     cards = _one(families, "grid_gpus")
-    use = _values(families, "grid_gpu_utilization_ratio")
-    used, total = (sum(_values(families, f"grid_gpu_memory_{what}_bytes")) for what in ("used", "total"))
+    if not cards:
+        return "no card" if cards == 0 else ""
+    use = max(_values(families, "grid_gpu_utilization_ratio"), default=None)
+    used, total = (_sum(families, f"grid_gpu_memory_{what}_bytes") for what in ("used", "total"))
     hot = max(_values(families, "grid_gpu_temperature_celsius"), default=None)
+    watts = _values(families, "grid_gpu_power_draw_watts")
+    slowed = {
+        reason for reason in SLOWED if any(_values(families, "grid_gpu_throttle_active", reason=reason))
+    }
+    errors = _sum(families, "grid_gpu_ecc_errors_total", kind="uncorrected")
+    most = cards > 1
     return _join(
-        _count(cards, "card"),
-        f"{max(use):.0%} busy" if use else None,
+        _models(families) or many(cards, "card"),
+        f"{'at most ' if most else ''}{share(use, 1)} busy" if use is not None else None,
         f"{size(used)} of {size(total)} memory used" if total else None,
-        f"{hot:.0f} °C" if hot is not None else None,
+        f"{'at most ' if most else ''}{hot:.0f} °C" if hot is not None else None,
+        f"{sum(watts):.0f} W" if watts else None,
+        f"slowed down ({', '.join(slowed)})" if slowed else None,
+        many(errors, "uncorrected memory error") if errors else None,
     )
 
 
-def _disk(families: Families) -> str:
+def _models(families: Families) -> str:
+    """The cards by their names: ``2 NVIDIA A100``."""
+    names = Counter(sample.labels.get("name", "card") for sample in _samples(families, "grid_gpu_info"))
+    return " and ".join(f"{count} {name}" if count > 1 else name for name, count in names.items())
+
+
+def _disk(families: Families, _: float) -> str:
     whole = _one(families, "grid_directory_size_bytes")
-    entries = len(_values(families, "grid_directory_entry_size_bytes"))
-    errors = _one(families, "grid_directory_scan_errors")
+    models = _lines(families, "grid_directory_entry_size_bytes")
+    unread = _one(families, "grid_directory_scan_errors")
     return _join(
-        size(whole) if whole is not None else None,
-        _count(entries, "model") if entries else None,
-        f"{_count(errors, 'part')} unreadable" if errors else None,
+        _join(size(whole) if whole is not None else None, many(models, "model") if models else None),
+        f"{many(unread, 'part')} unreadable" if unread else None,
+        _room(families),
     )
 
 
-def _tor(families: Families) -> str:
+def _room(families: Families) -> str | None:
+    """What is left on the directory's own file system."""
+    here = [sample.labels["mountpoint"] for sample in _samples(families, "grid_directory_info")]
+    for sample in _samples(families, "grid_filesystem_avail_bytes"):
+        if sample.labels["mountpoint"] in here:
+            return f"{size(sample.value)} left on {sample.labels['mountpoint']}"
+    return None
+
+
+def _tor(families: Families, now: float) -> str:
     up, is_tor = _one(families, "grid_tor_up"), _one(families, "grid_tor_is_tor")
+    if not up:
+        return "down" if up == 0 else ""
     exits = [sample.labels["address"] for sample in _samples(families, "grid_tor_exit_info")]
+    took = _one(families, "grid_tor_check_duration_seconds")
+    changed = _ago(families, "grid_tor_exit_changed_timestamp_seconds", now)
     return _join(
-        "down" if up == 0 else "up",
+        "up",
         "not through Tor!" if is_tor == 0 else None,
-        f"exit {exits[0]}" if exits else None,
+        f"exit {exits[0]}{f' (changed {changed})' if changed else ''}" if exits else None,
+        f"a request took {span(took)}" if took is not None else None,
     )
 
 
-def _containers(families: Families) -> str:
+def _containers(families: Families, _: float) -> str:
     if _one(families, "grid_container_engine_up") == 0:
         return "the engine is down"
     running = _values(families, "grid_container_state", state="running")
-    unhealthy = sum(_values(families, "grid_container_health", health="unhealthy"))
+    if not running:
+        return "no containers"
+    unhealthy = _sum(families, "grid_container_health", health="unhealthy")
+    restarting = _sum(families, "grid_container_state", state="restarting")
+    updated = _values(families, "grid_container_watchtower_enabled")
+    covered = f"{sum(updated):.0f} updated by Watchtower" if updated else None
     return _join(
-        f"{sum(running):.0f} of {_count(len(running), 'container')} running",
+        f"{sum(running):.0f} of {many(len(running), 'container')} running",
         f"{unhealthy:.0f} unhealthy" if unhealthy else None,
-        "Watchtower runs" if _one(families, "grid_watchtower_up") else "no Watchtower",
+        f"{restarting:.0f} restarting" if restarting else None,
+        covered if _one(families, "grid_watchtower_up") else "no Watchtower runs",
     )
 
 
-def _services(families: Families) -> str:
+def _services(families: Families, _: float) -> str:
     active = _values(families, "grid_service_state", state="active")
     failed = _one(families, "grid_systemd_failed_units")
     return _join(
-        f"{sum(active):.0f} of {_count(len(active), 'service')} active" if active else None,
-        f"{_count(failed, 'unit')} failed" if failed else None,
+        f"{sum(active):.0f} of {many(len(active), 'service')} active" if active else None,
+        None if failed is None else f"{many(failed, 'unit')} failed" if failed else "no unit failed",
     )
 
 
-def _aide(families: Families) -> str:
-    if _one(families, "grid_aide_check_success") == 0:
-        return "the last check failed"
-    found = {s.labels["change"]: s.value for s in _samples(families, "grid_aide_entries")}
-    if _one(families, "grid_aide_clean") == 1:
-        return "clean"
-    return _join(*(f"{count:.0f} {change}" for change, count in found.items()))
+def _aide(families: Families, now: float) -> str:
+    counts = {sample.labels["change"]: sample.value for sample in _samples(families, "grid_aide_entries")}
+    found = _join(*(f"{count:.0f} {change}" for change, count in counts.items() if count))
+    failed = _one(families, "grid_aide_check_success") == 0
+    clean = _one(families, "grid_aide_clean") == 1
+    checked = _ago(families, "grid_aide_last_check_timestamp_seconds", now)
+    accepted = _ago(families, "grid_aide_accept_timestamp_seconds", now)
+    refused = _one(families, "grid_aide_accept_success") == 0
+    return _join(
+        "the last check failed" if failed else "clean" if clean else found,
+        f"checked {checked}" if checked else None,
+        f"{'an accept failed' if refused else 'accepted'} {accepted}" if accepted else None,
+    )
 
 
-def _count(count: float | None, thing: str) -> str | None:
-    return None if count is None else f"{count:.0f} {thing}{'' if count == 1 else 's'}"
+def _command(families: Families, _: float) -> str:
+    return many(sum(_lines(families, name) for name in families), "figure")
 
 
-LINES: Mapping[str, Callable[[Families], str]] = {
+LINES: Mapping[str, Callable[[Families, float], str]] = {
     "host": _host,
     "gpu": _gpu,
     "disk": _disk,
@@ -134,4 +198,5 @@ LINES: Mapping[str, Callable[[Families], str]] = {
     "containers": _containers,
     "services": _services,
     "aide": _aide,
+    "command": _command,
 }

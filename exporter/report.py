@@ -9,6 +9,7 @@ from typing import Literal
 from exporter import __version__
 from exporter.config import Plan
 from exporter.core import Exporter
+from exporter.exposition import printable
 from exporter.probe import Note
 from exporter.runner import Runner
 
@@ -29,6 +30,13 @@ WORDS: dict[State, str] = {
     "starting": "first run under way",
     "off": "off",
 }
+BAD: frozenset[State] = frozenset({"fails", "stuck"})
+
+# What a probe is told of that was changed in the configuration while its run hung.
+LEFT_BEHIND = Note(
+    "a process of the run before this configuration can't be killed; no new run until it is gone",
+    "a dead mount or driver holds it (state D in `ps`)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +55,15 @@ def reports(exporter: Exporter) -> list[Report]:
 
 
 def _of_runner(runner: Runner) -> Report:
-    last = runner.snapshot
+    name, last = runner.probe.name, runner.snapshot
+    if last is None and runner.stuck:
+        return Report(name, "stuck", (LEFT_BEHIND,), runner)
     if last is None:
-        return Report(runner.probe.name, "starting", (), runner)
+        return Report(name, "starting", (), runner)
     if last.success:
-        return Report(runner.probe.name, "noted" if last.notes else "works", last.notes, runner)
+        return Report(name, "noted" if last.notes else "works", last.notes, runner)
     reason = Note(last.reason, last.mend)
-    return Report(runner.probe.name, "stuck" if runner.stuck else "fails", (reason, *last.notes), runner)
+    return Report(name, "stuck" if runner.stuck else "fails", (reason, *last.notes), runner)
 
 
 def _of_absent(plan: Plan) -> Iterator[Report]:
@@ -74,13 +84,6 @@ def _summary(report: Report) -> str:
     last = report.runner.snapshot if report.runner else None
     word = WORDS[report.state]
     return f"{word} ({last.duration:.2f}s)" if last else word
-
-
-def printable(text: str) -> str:
-    """The text with everything that is not a printable character escaped."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
 
 
 def welcome(exporter: Exporter, address: str) -> str:

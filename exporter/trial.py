@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from exporter.command import Output, trace
 from exporter.config import Plan
 from exporter.core import Exporter
-from exporter.exposition import join
-from exporter.report import Report, as_text, printable, reports
+from exporter.exposition import join, printable
+from exporter.report import BAD, Report, as_text, reports
 from exporter.runner import Runner
 
 
@@ -23,7 +23,7 @@ async def doctor(plan: Plan) -> int:
     found = reports(exporter)
     sys.stdout.write("\n".join(line for report in found for line in as_text(report)) + "\n")
     await exporter.cache.stop()
-    return 0 if all(report.state in {"works", "noted", "off"} for report in found) else 1
+    return 1 if any(report.state in BAD for report in found) else 0
 
 
 async def probe(plan: Plan, name: str) -> int:
@@ -46,7 +46,7 @@ async def probe(plan: Plan, name: str) -> int:
     mine = [report for report in reports(exporter) if report.runner in runners]
     sys.stderr.write("\n".join([*_commands(ran), *_lines(mine)]) + "\n")
     await exporter.cache.stop()
-    return 0 if all(report.state in {"works", "noted"} for report in mine) else 1
+    return 1 if any(report.state in BAD for report in mine) else 0
 
 
 async def _run_all(runners: list[Runner]) -> None:

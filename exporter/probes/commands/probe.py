@@ -118,7 +118,7 @@ async def discover(box: Box) -> Note:  # noqa: ARG001 - every kind is asked alik
     """Nobody's commands can be guessed."""
     return Note(
         "no command is configured",
-        "name one under probes: commands: [{name: ups, argv: [/usr/local/bin/ups-metrics]}]",
+        "probes:\n  commands:\n    - {name: ups, argv: [/usr/local/bin/ups-metrics]}",
     )
 
 

@@ -150,7 +150,7 @@ async def discover(box: Box) -> Settings | Note:
         return Settings(directories=found)
     return Note(
         f"no directory of models that this user can see: looked at {', '.join(places.USUAL)}",
-        "name yours: probes: {disk: {directories: [/ai/models]}}",
+        "probes:\n  disk:\n    directories: [/ai/models]",
     )
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config import parse as parse_config
 from exporter.exposition import join, render
 from exporter.probe import Box, Duration, Note, Probe, ProbeError
 from exporter.probes.commands import probe as commands
@@ -190,4 +191,4 @@ async def test_nothing_is_guessed() -> None:
     """Without a configuration there is no command, and the way to add one is shown."""
     note = await discover(Box())
     assert isinstance(note, Note)
-    assert "argv" in note.mend
+    assert "commands" in parse_config(note.mend)

@@ -238,4 +238,4 @@ async def test_says_how_to_name_a_directory(tmp_path: Path, monkeypatch: pytest.
     note = await discover(Box(root=tmp_path))
     assert isinstance(note, Note)
     assert "/ai/models" in note.text
-    parse_config(note.mend.removeprefix("name yours: "))
+    parse_config(note.mend)
