@@ -7,6 +7,7 @@ leave a small summary; this reads it.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -75,14 +76,10 @@ class Settings(Schedule, frozen=True):
 
 
 def samples(now: Standing) -> Samples:
-    """The families of what stands.
-
-    Raises:
-        ProbeError: no check has run yet, so nothing is known.
-    """
+    """The families of what stands; none before the first check."""
     summary, found = now.summary, Samples()
     if summary is None:
-        raise ProbeError("no AIDE check has run yet", START)
+        return found
     found.add(LAST_CHECK, summary.ended)
     if summary.ended > summary.started:  # a clock may be set back, and who was killed left no end
         found.add(DURATION, summary.ended - summary.started)
@@ -99,10 +96,12 @@ def samples(now: Standing) -> Samples:
 
 
 def notes(now: Standing) -> Iterator[Note]:
-    """What a person should know of a check that failed, of findings, and of an accept that was refused."""
-    if now.summary and not now.summary.success:
+    """What a person should know of a check that is missing or failed, of findings, of a refused accept."""
+    if now.summary is None:
+        yield Note("no AIDE check has run yet", START)
+    elif not now.summary.success:
         yield Note(f"the last AIDE check failed: {now.summary.reason}", now.summary.mend)
-    elif now.summary and not now.summary.clean and now.summary.accepted is None:
+    elif not now.summary.clean and now.summary.accepted is None:
         yield Note("AIDE found differences", "sudo grid-exporter aide show")
     if now.outcome and not now.outcome.success:
         yield Note(f"the last attempt to accept failed: {now.outcome.reason}", "sudo grid-exporter aide show")
@@ -127,7 +126,7 @@ def read(paths: Paths, box: Box) -> Result:
     """What stands, from the files that the checks left.
 
     Raises:
-        ProbeError: no check has run yet, or what it left cannot be read.
+        ProbeError: what the last check left cannot be read.
     """
     try:
         now = standing(paths, box.proc)
@@ -153,14 +152,15 @@ def build(settings: Settings, box: Box) -> list[Probe]:
 
 
 async def discover(box: Box) -> Settings | Note:
-    """AIDE where a check left its summary. That it is merely installed is nothing to fail about."""
+    """AIDE where its checks are set up, whether or not one has run: the first must not wait for a restart."""
     settings = Settings()
-    if (box.root / settings.state.lstrip("/") / "summary.json").exists():
+    state = box.root / settings.state.lstrip("/")
+    if not state.is_dir():
+        return Note("AIDE's daily checks are not set up", "sudo make install")
+    if not os.access(state, os.R_OK | os.X_OK):
+        return Note(f"this user may not read {state}", "sudo -u grid-exporter grid-exporter doctor")
+    if shutil.which("aide") or (state / "summary.json").exists():
         return settings
-    if shutil.which("aide"):
-        return Note(
-            "AIDE is here, but no check of grid-exporter's has run yet", f"sudo make install, then: {START}"
-        )
     return Note("no aide on PATH, and no summary of a check", f"install aide, then: {START}")
 
 

@@ -120,10 +120,10 @@ async def test_accepting(box: Box, store: Store, *, success: bool) -> None:
 
 
 async def test_no_check_yet(box: Box) -> None:
-    """Before the first check nothing is known, which is a failure, with the way to start one."""
-    with pytest.raises(ProbeError, match="no AIDE check has run yet") as caught:
-        await run(box)
-    assert caught.value.mend == "sudo systemctl start grid-aide-check"
+    """That no check has run yet is a fact, told with the way to start one; there are no figures."""
+    result = await run(box)
+    assert values(result) == {}
+    assert result.notes == (Note("no AIDE check has run yet", "sudo systemctl start grid-aide-check"),)
 
 
 async def test_a_summary_that_may_not_be_read(box: Box, store: Store) -> None:
@@ -225,20 +225,30 @@ async def test_beside_debians(box: Box, store: Store) -> None:
 
 
 async def test_discover(box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """AIDE is watched where a check left its summary; elsewhere it is offered, and failed by nobody."""
+    """AIDE is watched from the moment its checks are set up and it is there, not from its first check."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = await discover(box)
-    assert isinstance(found, Note)
-    assert "grid-aide-check" in found.mend
     (tmp_path / "aide").touch(mode=0o755)
-    installed = await discover(box)
-    assert isinstance(installed, Note)
-    assert "no check" in installed.text
+    assert await discover(box) == Note("AIDE's daily checks are not set up", "sudo make install")
     state = box.root / "var/lib/grid-exporter-aide"
     state.mkdir(parents=True)
+    assert await discover(box) == Settings()
+    (tmp_path / "aide").unlink()
+    found = await discover(box)
+    assert isinstance(found, Note)
+    assert "install aide" in found.mend
     (state / "summary.json").touch()
     assert await discover(box) == Settings()
     assert KIND.name == "aide"
+
+
+async def test_discover_by_a_stranger(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may not look at what the checks left is told who may."""
+    (box.root / "var/lib/grid-exporter-aide").mkdir(parents=True)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert await discover(box) == Note(
+        f"this user may not read {box.root}/var/lib/grid-exporter-aide",
+        "sudo -u grid-exporter grid-exporter doctor",
+    )
 
 
 @pytest.mark.parametrize(
