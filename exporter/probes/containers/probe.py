@@ -85,6 +85,7 @@ MEMORY_LIMIT = gauge(
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTHS = ("starting", "healthy", "unhealthy")
 COMPOSE = "com.docker.compose"
+ROOTS = "set probes.containers.command: [podman, --url, unix:///run/podman/podman.sock] to see root's"
 
 
 class Settings(Schedule, frozen=True):
@@ -160,8 +161,7 @@ def _whose(engine: Sequence[str]) -> tuple[Note, ...]:
     """Podman without a daemon shows each user only their own containers, which may well be none."""
     if Path(engine[0]).name != "podman" or len(engine) > 1 or os.geteuid() == 0:
         return ()
-    mend = "set probes.containers.command: [podman, --url, unix:///run/podman/podman.sock] to see root's"
-    return (Note("podman shows this user no containers; it shows everyone only their own", mend),)
+    return (Note("podman shows this user no containers; it shows everyone only their own", ROOTS),)
 
 
 def build(settings: Settings, box: Box) -> list[Probe]:
@@ -178,7 +178,11 @@ def _find(box: Box) -> Settings | Note:
     if shutil.which("docker") and (box.root / "var/run/docker.sock").exists():
         return Settings()
     if shutil.which("podman"):
-        return Settings(command=("podman",))
+        # Asking alone would give a user who has none (a service's) a storage, and a process that stays.
+        own = os.path.expanduser("~/.local/share/containers")  # noqa: PTH111 - never raises
+        if os.geteuid() == 0 or (box.root / own.lstrip("/")).is_dir():
+            return Settings(command=("podman",))
+        return Note("podman shows everyone only their own containers, and this user has none", ROOTS)
     mend = "set probes.containers.command, such as [docker, -H, unix:///run/user/1000/docker.sock]"
     return Note("no /var/run/docker.sock and no podman on PATH", mend)
 

@@ -279,6 +279,7 @@ async def test_discover(
 ) -> None:
     """Docker is taken where its tool and its socket are, else Podman; else a note says what to set."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     for program in programs:
         shutil.copy("/bin/true", tmp_path / program)
     if socket:
@@ -290,3 +291,22 @@ async def test_discover(
     else:
         assert isinstance(found, Note)
         assert "probes.containers.command" in found.mend
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_discover_podman_of_one_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, own: bool
+) -> None:
+    """A user who never ran a container is not asked for any: Podman would begin to keep things for them."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    shutil.copy("/bin/true", tmp_path / "podman")
+    if own:
+        (tmp_path / "home/alice/.local/share/containers").mkdir(parents=True)
+    found = await discover(Box(root=tmp_path))
+    if own:
+        assert found == Settings(command=("podman",))
+    else:
+        assert isinstance(found, Note)
+        assert "unix:///run/podman/podman.sock" in found.mend
