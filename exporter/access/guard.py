@@ -51,7 +51,7 @@ def read_rules(path: Path) -> Rules:
     return Rules(
         Credentials(config.basic_auth_users, [read_token(token) for token in tokens]),
         tls.server_context(tls_config, directory) if tls_config else None,
-        {name: value for name, value in config.http_server_config.headers.items() if value},
+        {name: str(value) for name, value in config.http_server_config.headers.items() if value != ""},
         marks,
     )
 

@@ -90,6 +90,9 @@ def _load(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
         if tls.client_auth_type == "RequireAndVerifyClientCert":
             with _path(tls.client_ca, tls.client_ca_file, directory) as ca:
                 context.load_verify_locations(ca)
+            context.verify_flags |= (
+                ssl.VERIFY_X509_PARTIAL_CHAIN
+            )  # a CA under another one is trusted by itself
             context.verify_mode = ssl.CERT_REQUIRED
     except ssl.SSLError as error:
         raise ConfigError(

@@ -48,10 +48,13 @@ class TlsConfig(Strict, frozen=True):
 
 
 class HttpConfig(Strict, frozen=True):
-    """``http_server_config``. HTTP/2 is an offer that a client need not take; here it is not made."""
+    """``http_server_config``. HTTP/2 is an offer that a client need not take; here it is not made.
+
+    headers: a value may be a number, as in ``X-XSS-Protection: 1``.
+    """
 
     http2: bool = True
-    headers: dict[str, str] = {}
+    headers: dict[str, str | int] = {}
 
 
 class WebConfig(Strict, frozen=True):
@@ -83,7 +86,7 @@ def parse(text: str) -> WebConfig:
     if config.rate_limit is not None:
         raise ConfigError("rate_limit: not supported here (connections are limited; a storm costs little)")
     for name, value in config.http_server_config.headers.items():
-        _check_header(name, value)
+        _check_header(name, str(value))
     for user, password in config.basic_auth_users.items():
         _check_user(user, password)
     if config.tls_server_config is not None:

@@ -1,6 +1,8 @@
+import asyncio
 import os
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from exporter.access.guard import Guard
@@ -8,7 +10,8 @@ from exporter.strictyaml import ConfigError
 from exporter.web import make_app
 from tests.access.certificates import Certificates
 from tests.access.test_credentials import HASH, basic
-from tests.scripted import Script
+from tests.crowd import crowd
+from tests.scripted import Script, failing
 from tests.test_web import Connect, exporter_of
 
 RIGHT = {"Authorization": basic("alice", "secret")}
@@ -40,6 +43,76 @@ async def test_metrics_and_page_are_behind_the_door(tmp_path: Path, aiohttp_clie
     assert (await client.get("/nothing", headers=RIGHT)).status == 404
     for path in ("/-/healthy", "/-/ready"):
         assert (await client.get(path)).status in {200, 503}
+
+
+BYPASSES = [
+    *("/-/healthy/../../metrics", "/-/healthy/%2e%2e/%2e%2e/metrics", "/-/aide/../../metrics"),
+    *("/-/aide/%2e%2e/%2e%2e/metrics", "/-/aide/..%2f..%2fmetrics", "/%2d/healthy/../../metrics"),
+    *("//-/healthy", "/-//healthy", "/-/healthy;/metrics", "/-/healthy%00/../metrics", "/./metrics"),
+    *("/metrics/", "/metrics#/-/healthy", "/metrics?/-/healthy", "/metrics;/-/healthy", "/METRICS"),
+    *("/metrics%20", "/m%65trics", "http://x/metrics", "http://x//-/healthy", "/\\metrics"),
+    *("/-/healthy%3f/metrics", "/-/healthy%23", "//x/-/healthy", "/-/aide", "/-%2faide%2f..%2fmetrics"),
+]
+
+
+@pytest.mark.parametrize("target", BYPASSES)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "TRACE", "FOO"])
+async def test_no_spelling_of_a_path_leads_around_the_door(tmp_path: Path, target: str, method: str) -> None:
+    """Dots, slashes, escapes, other methods: nothing of the exporter's comes out without credentials."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(10):
+        client = await there.connect(f"{method} {target} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
+        answer = (await client.reader.read()).decode()
+        assert int(answer.split()[1]) in {400, 401, 404, 405}
+        assert "grid_" not in answer
+
+
+WRONG_HEADERS = [
+    *("Authorization", "Proxy-Authorization", "X-Forwarded-User", "Cookie", "X-Original-URL"),
+    *("X-Rewrite-URL", "X-Forwarded-Uri", "X-HTTP-Method-Override", "Forwarded"),
+]
+
+
+@pytest.mark.parametrize("name", WRONG_HEADERS)
+async def test_no_header_opens_the_door(tmp_path: Path, aiohttp_client: Connect, name: str) -> None:
+    """Such as proxies and frameworks believe in."""
+    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
+    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
+    for value in ("/-/healthy", "alice", "Basic", "Basic ", "Bearer", "Bearer ", HASH):
+        assert (await client.get("/metrics", headers={name: value})).status == 401
+
+
+async def test_what_is_open_says_nothing_but_that(tmp_path: Path, aiohttp_client: Connect) -> None:
+    """Whether it lives and is ready: no name of a probe, no version of it, no figure."""
+    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
+    exporter = exporter_of(Script("secret-probe", error=failing("secret reason")))
+    client = await aiohttp_client(make_app(exporter, guard))
+    assert await (await client.get("/-/ready")).text() == "not ready: the first runs are under way\n"
+    exporter.start_runs()
+    await exporter.cache.refresh(exporter.cache.select([]))
+    for path, said in (("/-/healthy", "healthy\n"), ("/-/ready", "ready\n")):
+        answer = await client.get(path)
+        assert await answer.text() == said
+        assert "secret" not in str(answer.headers)
+
+
+async def test_guesses_do_not_hold_up_who_is_known(tmp_path: Path, aiohttp_client: Connect) -> None:
+    """While many try passwords, each of which costs a hash, who was let in before is answered."""
+    costly = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
+    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{costly}'}}"))
+    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
+    assert (await client.get("/metrics", headers=RIGHT)).status == 200
+    guesses = [
+        asyncio.create_task(client.get("/metrics", headers={"Authorization": basic("alice", str(n))}))
+        for n in range(60)
+    ]
+    await asyncio.sleep(0)
+    for _ in range(20):
+        assert (await client.get("/metrics", headers=RIGHT)).status == 200
+    assert not all(guess.done() for guess in guesses)
+    for guess in guesses:
+        guess.cancel()
+    await asyncio.gather(*guesses, return_exceptions=True)
 
 
 async def test_two_authorizations_are_none(tmp_path: Path, aiohttp_client: Connect) -> None:

@@ -1,4 +1,5 @@
 import ssl
+import warnings
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,76 @@ def test_client_certificates_are_verified(tmp_path: Path) -> None:
     for name in (None, "stranger"):
         with pytest.raises(ssl.SSLError):
             shake_hands(server, certificates.client_context(name))
+
+
+def test_a_ca_under_another_one_is_enough(tmp_path: Path) -> None:
+    """An intermediate CA alone in client_ca_file lets its certificates in, as with Go, and not its root's."""
+    certificates = Certificates(tmp_path)
+    scrapers = certificates.ca.create_child_ca()
+    certificates.issue("client", scrapers)
+    certificates.issue("other", certificates.ca)
+    tls = config(certificates, clients=True)
+    (tmp_path / "ca.crt").write_bytes(scrapers.cert_pem.bytes())
+    server = server_context(tls, tmp_path)
+    certificates.ca.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    assert shake_hands(server, certificates.client_context("client"))
+    with pytest.raises(ssl.SSLError):
+        shake_hands(server, certificates.client_context("other"))
+
+
+NOTHING_IN_COMMON = {
+    "version": (", min_version: TLS13", "", ssl.TLSVersion.TLSv1_2, ""),
+    "old version": ("", "", ssl.TLSVersion.TLSv1_1, ""),
+    "suite": (
+        ", cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        ssl.TLSVersion.TLSv1_2,
+        "",
+    ),
+    "curve": (", curve_preferences: [CurveP521]", "", ssl.TLSVersion.TLSv1_3, "prime256v1"),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING_IN_COMMON)
+def test_where_nothing_is_in_common_there_is_no_connection(tmp_path: Path, name: str) -> None:
+    """What the file forbids is not had all the same."""
+    more, suite, version, curve = NOTHING_IN_COMMON[name]
+    certificates = Certificates(tmp_path)
+    client = certificates.client_context()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # an old version is the point
+        client.minimum_version = ssl.TLSVersion.TLSv1
+        client.maximum_version = version
+    if suite:
+        client.set_ciphers(suite)
+    if curve:
+        client.set_ecdh_curve(curve)
+    with pytest.raises(ssl.SSLError):
+        shake_hands(server_context(config(certificates, more), tmp_path), client)
+
+
+@pytest.mark.parametrize("servers_choice", ["true", "false"])
+def test_whose_order_of_suites_counts(tmp_path: Path, servers_choice: str) -> None:
+    """The server's by default, the client's with prefer_server_cipher_suites: false."""
+    certificates = Certificates(tmp_path)
+    suites = ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]
+    more = f", max_version: TLS12, cipher_suites: [{', '.join(suites)}]"
+    more += f", prefer_server_cipher_suites: {servers_choice}"
+    client = certificates.client_context()
+    client.set_ciphers(":".join(SUITES[name] for name in reversed(suites)))
+    agreed = shake_hands(server_context(config(certificates, more), tmp_path), client).cipher()
+    assert agreed
+    assert agreed[0] == SUITES[suites[0 if servers_choice == "true" else 1]]
+
+
+@pytest.mark.parametrize("content", ["", "no certificate\n"])
+def test_a_ca_file_without_a_ca_is_refused(tmp_path: Path, content: str) -> None:
+    """It would verify nobody, or everybody."""
+    certificates = Certificates(tmp_path)
+    tls = config(certificates, clients=True)
+    (tmp_path / "ca.crt").write_text(content)
+    with pytest.raises(ConfigError, match="certificates can't be used"):
+        server_context(tls, tmp_path)
 
 
 def test_certificates_may_stand_in_the_file_itself(tmp_path: Path) -> None:

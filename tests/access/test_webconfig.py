@@ -1,5 +1,6 @@
 import pytest
 
+from exporter.access.tls import SUITES, SUITES_13
 from exporter.access.webconfig import HEADERS, parse
 from exporter.strictyaml import ConfigError
 
@@ -25,6 +26,21 @@ BAD: dict[str, tuple[str, str]] = {
     "two keys": (
         f"tls_server_config: {{{TLS}, key: x}}",
         "tls_server_config: key and key_file exclude each other",
+    ),
+    "empty strings for files": (
+        "tls_server_config: {cert_file: '', key_file: ''}",
+        "tls_server_config: cert or cert_file is missing",
+    ),
+    "a policy without protection": (
+        f"tls_server_config: {{{TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca}}",
+        (
+            "tls_server_config.client_auth_type: expected NoClientCert or RequireAndVerifyClientCert, "
+            "got 'VerifyClientCertIfGiven'"
+        ),
+    ),
+    "a CA in the file that is not used": (
+        f"tls_server_config: {{{TLS}, client_ca: x}}",
+        "tls_server_config: there is a client_ca_file, but client_auth_type does not require certificates",
     ),
     "unknown client policy": (
         f"tls_server_config: {{{TLS}, client_auth_type: Maybe}}",
@@ -73,6 +89,34 @@ BAD: dict[str, tuple[str, str]] = {
         "http_server_config: {headers: {X-Frame-Options: maybe}}",
         "http_server_config.headers.X-Frame-Options: expected deny or sameorigin, got 'maybe'",
     ),
+    "a header that is a list": (
+        "http_server_config: {headers: {X-XSS-Protection: [1]}}",
+        "http_server_config.headers[...]: expected a whole number or text, got a list",
+    ),
+    "a content type option": (
+        "http_server_config: {headers: {X-Content-Type-Options: sniff}}",
+        "http_server_config.headers.X-Content-Type-Options: expected nosniff, got 'sniff'",
+    ),
+    "a hash that is cut off": (
+        f"basic_auth_users: {{alice: '{HASH[:-1]}'}}",
+        "basic_auth_users.alice: expected a bcrypt hash (htpasswd -nBC 10 alice)",
+    ),
+    "a user without a name": (
+        f"basic_auth_users: {{'': '{HASH}'}}",
+        "basic_auth_users: '' can't be a user's name: it is empty or holds a colon",
+    ),
+    "users that are nobody": (
+        "basic_auth_users:",
+        "basic_auth_users: expected a mapping, got nothing (write {} for its defaults)",
+    ),
+    "tokens that are none": (
+        "bearer_token_files:",
+        "bearer_token_files: expected a list, got nothing",
+    ),
+    "one token file, not in a list": (
+        "bearer_token_files: token",
+        "bearer_token_files: expected a list, got text",
+    ),
     "a split header": (
         'http_server_config: {headers: {Content-Security-Policy: "a\\r\\nX-Evil: 1"}}',
         "http_server_config.headers.Content-Security-Policy: holds a character that no header may hold",
@@ -98,6 +142,14 @@ GOOD = {
     "users": f"basic_auth_users: {{alice: '{HASH}', bob: '{HASH}'}}",
     "tokens": "bearer_token_files: [/etc/grid-exporter/scrape-token]",
     "headers": "http_server_config: {headers: {X-Frame-Options: deny, Strict-Transport-Security: max-age=1}}",
+    "headers whose values are numbers": "http_server_config: {headers: {X-XSS-Protection: 1}}",
+    "headers that are blank": "http_server_config: {headers: {X-Frame-Options: ''}}",
+    "an HTTP section with nothing in it": "http_server_config: {}",
+    "certificates in the file": "tls_server_config: {cert: x, key: y}",
+    "every suite of TLS 1.2 and 1.3 that Go holds secure": (
+        f"tls_server_config: {{{TLS}, cipher_suites: [{', '.join([*SUITES, *SUITES_13])}]}}"
+    ),
+    "versions": f"tls_server_config: {{{TLS}, min_version: TLS13, max_version: TLS13}}",
     "HTTP/2 as others have it": "http_server_config: {http2: true}",
 }
 
