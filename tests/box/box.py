@@ -15,12 +15,11 @@ import msgspec
 import yaml
 
 from exporter.aide import summary as aide
-from tests.box import containers, faults, sessions, stores, units, waves
-from tests.box.files import CAPTURES, PROJECT, link, put
+from tests.box import containers, faults, host, sessions, stores, units, waves
+from tests.box.files import PROJECT, put
 
 TOOLS = ("nvidia-smi", "docker", "systemctl", "curl", "ionice", "ups")
 EXITS = ("185.220.101.34", "2001:67c:6ec:203:192:42:116:203", "109.70.100.4", "45.141.215.114")
-HOST = ("meminfo", "stat", "loadavg", "pressure", "self")
 RUN = '#!/bin/sh\nexec {python} -I -S {tool} {box} {name} "$@"\n'
 
 
@@ -47,6 +46,28 @@ class FakeBox:
             f"--path.procfs={here}/proc",
             f"--path.cgroup={here}/cgroup",
         ]
+
+    def configure(self, *, ttl: str | None = None, directories: Sequence[Path] = ()) -> None:
+        """Writes the exporter's configuration, with every kind of probe.
+
+        ttl: of all of them, in place of their own. directories: to be scanned besides the box's own.
+        """
+        here = self.directory
+        scanned = [str(path) for path in (here / "models", here / "ollama", *directories)]
+        probes: dict[str, dict[str, Any]] = {
+            "host": {},
+            "gpu": {},
+            "disk": {"directories": scanned},
+            "tor": {"control": f"unix:{here}/control"},
+            "containers": {},
+            "services": {"categories": units.CATEGORIES},
+            "aide": {"state": f"{here}/aide"},
+        }
+        command = {"name": "ups", "argv": [f"{here}/bin/ups"]}
+        for settings in (*probes.values(), command) if ttl else ():
+            settings["ttl"] = ttl
+        written = {"probes": probes | {"commands": [command]}}
+        put(here / "config.yml", yaml.safe_dump(written, sort_keys=False))
 
     # ---- faults of tools
 
@@ -94,10 +115,9 @@ class FakeBox:
         return waves.now(str(self.directory))
 
     def freeze(self, moment: float) -> None:
-        """Stops the box's time, and shows the recorded host in place of this one: nothing moves any more."""
+        """Stops the box's time, and shows a recorded host in place of this one: nothing moves any more."""
         put(self.directory / "clock", str(moment))
-        for name in HOST[:-1]:
-            link(self.directory / "proc" / name, CAPTURES / "proc" / name)
+        host.freeze(self.directory)
 
     def container(self, name: str, **changes: Any) -> None:
         """Changes how a container is: any of the keywords of ``containers.alter``."""
@@ -125,26 +145,33 @@ class FakeBox:
 
     def aide(self, *, success: bool = True, ago: float = 7200, **found: int) -> None:
         """AIDE's last check, so many seconds ago: the files it found ``added``, ``removed``, ``changed``."""
-        ended, made = self.now() - ago, self.now() - 9 * 86400
+        path = self.directory / "aide/summary.json"
+        before = aide.load_summary(path)
+        made = before.database_timestamp if before else self.now() - 9 * 86400
+        ended = self.now() - ago
         reason = "" if success else "AIDE ended with exit status 17"
         last = aide.Summary(
             success=success, started=ended - 372, ended=ended, reason=reason, database_timestamp=made
         )
         if success:
             last = msgspec.structs.replace(last, id="ab" * 32, total=81234, **found)
-        aide.save(self.directory / "aide/summary.json", last)
+        aide.save(path, last)
 
-    def memory(self, available: float | None = None) -> None:
-        """So large a part of the memory is available; by default it is the machine's own again."""
-        path = self.directory / "proc/meminfo"
-        link(path, Path("/proc/meminfo"))
-        if available is not None:
-            lines = path.read_text().splitlines()
-            total = next(int(line.split()[1]) for line in lines if line.startswith("MemTotal:"))
-            changed = {"MemAvailable": available * total, "MemFree": available * total / 2}
-            rows = {line.partition(":")[0]: line for line in lines}
-            rows |= {name: f"{name}: {kib:.0f} kB" for name, kib in changed.items()}
-            put(path, "".join(f"{row}\n" for row in rows.values()))
+    def memory(self, available: float) -> None:
+        """So large a part of the memory is available, and of the swap not much more is free."""
+        host.memory(self.directory, available)
+
+    def pressure(self, resource: str, seconds: float) -> None:
+        """So many seconds more in which everything waited for ``cpu``, ``memory`` or ``io``."""
+        host.pressure(self.directory, resource, seconds)
+
+    def load(self, tasks: float, seconds: float) -> None:
+        """So many tasks run, and have used so many seconds more of the processors."""
+        host.load(self.directory, tasks, seconds)
+
+    def own_host(self) -> None:
+        """The host is this machine again."""
+        host.born(self.directory)
 
     def model(self, name: str, size: float) -> None:
         """A file of a model grows or shrinks to so many bytes, or is new."""
@@ -170,33 +197,17 @@ def make(
         script = RUN.format(name=name, **{key: shlex.quote(str(word)) for key, word in words.items()})
         put(box.directory / "bin" / name, script, 0o755)
         (box.directory / "runs" / name).touch()
-    for name in HOST:
-        link(box.directory / "proc" / name, Path("/proc") / name)
+    host.born(box.directory)
     containers.born(box.directory, containers.chosen(count), box.now())
     units.born(box.directory, box.now())
     stores.born(box.directory, models)
     sessions.born(box.directory, gpus)
     box.tor()
     box.aide()
-    _configure(box.directory)
+    box.configure()
     return box
 
 
 def remove(box: FakeBox) -> None:
     """Removes a box and all that is in it."""
     shutil.rmtree(box.directory)
-
-
-def _configure(directory: Path) -> None:
-    """The exporter's configuration, with every kind of probe."""
-    probes = {
-        "host": {},
-        "gpu": {},
-        "disk": {"directories": [f"{directory}/models", f"{directory}/ollama"]},
-        "tor": {"control": f"unix:{directory}/control"},
-        "containers": {},
-        "services": {"categories": units.CATEGORIES},
-        "aide": {"state": f"{directory}/aide"},
-        "commands": [{"name": "ups", "argv": [f"{directory}/bin/ups"]}],
-    }
-    put(directory / "config.yml", yaml.safe_dump({"probes": probes}, sort_keys=False))

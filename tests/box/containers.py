@@ -14,6 +14,7 @@ from tests.box.files import CAPTURES, put
 GIB = 1 << 30
 FIRST_PID = 40_000
 TEMPLATE = "/healthy"  # of the recorded containers, the one that every container of a box is made from
+WATCHTOWER = "com.centurylinklabs.watchtower.enable"
 NEVER = "0001-01-01T00:00:00Z"  # Go's zero time
 
 
@@ -95,11 +96,8 @@ def _described(said: dict[str, Any], container: Container, started: float) -> di
 
 
 def _labels(container: Container) -> dict[str, str]:
-    labels = {"com.centurylinklabs.watchtower.enable": "false"} if container.name == "postgres" else {}
-    if container.project:
-        compose = {"project": container.project, "service": container.name}
-        labels |= {f"com.docker.compose.{key}": value for key, value in compose.items()}
-    return labels
+    compose = {"project": container.project, "service": container.name} if container.project else {}
+    return {f"com.docker.compose.{key}": value for key, value in compose.items()}
 
 
 def _running(box: Path, said: dict[str, Any], container: Container, started: float) -> None:
@@ -139,8 +137,9 @@ def alter(
     oom: bool | None = None,
     restarts: int | None = None,
     started: float | None = None,
+    watched: bool | None = None,
 ) -> None:
-    """Changes how a container is; what isn't given stays. started: Unix time."""
+    """Changes how a container is; what isn't given stays. started: Unix time. watched: by Watchtower."""
     state = said["State"]
     if status is not None:
         flags = ("Running", "Paused", "Restarting", "Dead")
@@ -152,6 +151,8 @@ def alter(
     state |= {key: value for key, value in given.items() if value is not None}
     if restarts is not None:
         said["RestartCount"] = restarts
+    if watched is not None:
+        said["Config"]["Labels"][WATCHTOWER] = str(watched).lower()
 
 
 def _text(moment: float) -> str:

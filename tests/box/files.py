@@ -20,6 +20,7 @@ def put(path: Path, text: str, mode: int = 0o644) -> None:
 
 def link(path: Path, target: Path) -> None:
     """Makes a symbolic link, in the place of whatever was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.symlink_to(target)
     os.replace(new, path)  # noqa: PTH105

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tests.box.box import FakeBox
+from tests.box.waves import wave
 
 FIRST = 90  # seconds until the first trouble
 LASTS, PAUSE = 720, 120  # seconds of a trouble, long enough for its alert, and between two
@@ -46,6 +47,7 @@ def begin(box: FakeBox) -> None:
     box.aide(added=1, changed=2)
     now = box.now()
     box.container("whisper", restarts=1, started=now - 1500)
+    box.container("postgres", watched=False)
     box.container("backup", exit_code=1, started=now - 1200)
 
 
@@ -66,6 +68,7 @@ def told(box: FakeBox, say: Callable[[str], None]) -> Iterator[None]:
 def _tell(box: FakeBox, say: Callable[[str], None], over: threading.Event) -> None:
     downloaded = 0.0
     for moment in range(0, 10**9, TICK):
+        box.memory(wave("memory", box.now(), 0.3, 0.7))
         if downloaded < SIZE:
             downloaded += TICK * PACE
             box.model(MODEL, downloaded)

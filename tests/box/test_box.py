@@ -118,7 +118,7 @@ async def test_little_memory(box: FakeBox) -> None:
     assert seen["grid_memory_available_bytes"] / seen["grid_memory_total_bytes"] == pytest.approx(
         0.03, rel=0.01
     )
-    box.memory()
+    box.own_host()
     assert (await found(box, "host"))["grid_memory_available_bytes"] > seen["grid_memory_available_bytes"]
 
 

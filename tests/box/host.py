@@ -1,0 +1,55 @@
+"""The /proc of a fake box: links to the machine's own files, until something is made scarce."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.box.files import CAPTURES, link, put
+
+OWN = ("meminfo", "stat", "loadavg", "pressure/cpu", "pressure/memory", "pressure/io", "self")
+RECORDED = OWN[:-1]
+SWAP = 16 * 1024 * 1024  # KiB; the machine itself may have none
+TICKS = 100  # a second
+
+
+def born(box: Path) -> None:
+    """Shows the machine itself."""
+    for name in OWN:
+        link(box / "proc" / name, Path("/proc") / name)
+
+
+def freeze(box: Path) -> None:
+    """Shows a recorded host, on which nothing moves."""
+    for name in RECORDED:
+        link(box / "proc" / name, CAPTURES / "proc" / name)
+
+
+def memory(box: Path, available: float) -> None:
+    """So large a part of the memory is available, and of the swap not much more is free."""
+    path = box / "proc/meminfo"
+    rows = dict(line.split(":", 1) for line in path.read_text().splitlines())
+    total = int(rows["MemTotal"].split()[0])
+    amounts = {
+        "MemAvailable": available * total,
+        "MemFree": available * total / 2,
+        "SwapTotal": SWAP,
+        "SwapFree": min(1, 1.5 * available) * SWAP,
+    }
+    rows |= {name: f" {amount:.0f} kB" for name, amount in amounts.items()}
+    put(path, "".join(f"{name}:{amount}\n" for name, amount in rows.items()))
+
+
+def pressure(box: Path, resource: str, seconds: float) -> None:
+    """So many seconds more in which everything waited for a resource."""
+    path = box / "proc/pressure" / resource
+    text = re.sub(r"total=(\d+)", lambda it: f"total={int(it[1]) + seconds * 1e6:.0f}", path.read_text())
+    put(path, text)
+
+
+def load(box: Path, tasks: float, seconds: float) -> None:
+    """So many tasks run, and have used so many seconds more of the processors."""
+    put(box / "proc/loadavg", f"{tasks:.2f} {tasks / 2:.2f} {tasks / 4:.2f} {tasks:.0f}/999 4242\n")
+    path = box / "proc/stat"
+    user = re.compile(r"^cpu +(\d+)")
+    put(path, user.sub(lambda it: f"cpu  {int(it[1]) + seconds * TICKS:.0f}", path.read_text()))
