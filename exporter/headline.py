@@ -72,10 +72,10 @@ def _host(families: Families, now: float) -> str:
     load, cpus = _one(families, "grid_load1"), _one(families, "grid_cpus")
     boot = _one(families, "grid_boot_timestamp_seconds")
     return _join(
-        f"{share(total - free, total)} of {size(total)} memory used" if total and free is not None else None,
-        f"{share(swap - unused, swap)} of swap" if swap and unused is not None and unused < swap else None,
+        f"memory {share(total - free, total)} of {size(total)}" if total and free is not None else None,
+        f"swap {share(swap - unused, swap)}" if swap and unused is not None and unused < swap else None,
         f"load {load:.2f} on {many(cpus, 'CPU')}" if load is not None and cpus else None,
-        f"up for {span(now - boot)}" if boot is not None else None,
+        f"up {span(now - boot)}" if boot is not None else None,
     )
 
 
@@ -91,12 +91,12 @@ def _gpu(families: Families, _: float) -> str:
         reason for reason in SLOWED if any(_values(families, "grid_gpu_throttle_active", reason=reason))
     }
     errors = _sum(families, "grid_gpu_ecc_errors_total", kind="uncorrected")
-    most = cards > 1
+    several = cards > 1
     return _join(
         _models(families) or many(cards, "card"),
-        f"{'at most ' if most else ''}{share(use, 1)} busy" if use is not None else None,
-        f"{size(used)} of {size(total)} memory used" if total else None,
-        f"{'at most ' if most else ''}{hot:.0f} °C" if hot is not None else None,
+        f"{'busiest' if several else 'busy'} {share(use, 1)}" if use is not None else None,
+        f"memory {share(used, total)} of {size(total)}" if total else None,
+        f"{'hottest ' if several else ''}{hot:.0f} °C" if hot is not None else None,
         f"{sum(watts):.0f} W" if watts else None,
         f"slowed down ({', '.join(slowed)})" if slowed else None,
         many(errors, "uncorrected memory error") if errors else None,

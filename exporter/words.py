@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from math import floor, log10
-
 _TIMES = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
-_DIGITS = 3
 
 
 def span(seconds: float) -> str:
@@ -16,16 +13,17 @@ def span(seconds: float) -> str:
             return f"{seconds / size:.0f} {unit}"
     if seconds < 0.9995:  # noqa: PLR2004 - what would read as 1000 ms
         return f"{max(0.0, seconds) * 1000:.0f} ms"
-    return f"{_short(seconds, 2)} s"
+    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"  # noqa: PLR2004 - two digits
 
 
 def size(count: float) -> str:
-    """A number of bytes, in powers of 1000: ``512 B``, ``7.42 GB``, ``120 GB``."""
+    """A number of bytes with three digits, in powers of 1000: ``512 B``, ``7.42 GB``, ``120 GB``."""
     for unit in _SIZES:
-        if round(count) < 1000 or unit == _SIZES[-1]:  # noqa: PLR2004 - the next unit's size
+        if count < 999.5 or unit == _SIZES[-1]:  # noqa: PLR2004 - what would read as 1000
             break
         count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{_short(count)} {unit}"
+    places = 0 if unit == "B" or count >= 99.95 else 1 if count >= 9.995 else 2  # noqa: PLR2004
+    return f"{count:.{places}f} {unit}"
 
 
 def many(count: float, thing: str, things: str = "") -> str:
@@ -36,10 +34,3 @@ def many(count: float, thing: str, things: str = "") -> str:
 def share(part: float, whole: float) -> str:
     """A part of a whole in percent."""
     return f"{100 * part / whole:.0f} %"
-
-
-def _short(value: float, digits: int = _DIGITS) -> str:
-    """The value with so many digits, fewer where they are all before the point anyway."""
-    if value <= 0:
-        return f"{value:.0f}"
-    return f"{value:.{max(0, digits - 1 - floor(log10(value)))}f}"
