@@ -39,8 +39,8 @@ def everything() -> Iterator[tuple[str, Alert]]:
 
 
 def passes(folder: Path, name: str, mutants: Rules) -> bool:
-    """Whether the tests of these alerts pass with these rules. (JSON is YAML, and quicker to write.)"""
-    rule_file = folder / f"{name}-rules.yml"
+    """Whether the tests of these alerts pass with these rules."""
+    rule_file = folder / f"{name}-rules.yml"  # JSON is YAML, and quicker to write
     rule_file.write_text(json.dumps({"groups": [{"name": name, "rules": list(mutants.values())}]}))
     for path in TESTS:
         chosen = [group for alert, groups in groups_of(path).items() if alert in mutants for group in groups]
@@ -48,7 +48,7 @@ def passes(folder: Path, name: str, mutants: Rules) -> bool:
             continue
         test_file = folder / f"{name}-{path.name}"
         test_file.write_text(json.dumps({**load(path), "rule_files": [str(rule_file)], "tests": chosen}))
-        if run("promtool", "test", "rules", test_file)[0]:
+        if run("promtool", "test", "rules", test_file).returncode:
             return False
     return True
 
@@ -62,7 +62,7 @@ def survivors(folder: Path, mutants: dict[str, Rules]) -> list[str]:
 
 @needs_promtool
 def test_a_threshold_that_moves_fails_a_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each number that an alert reads is pinned from below and from above; one that none reads is a dashboard's."""
+    """Each number that an alert reads is pinned from both sides; what none reads is a dashboard's."""
     mutants: dict[str, Rules] = {}
     unread = set()
     before = rules(everything())

@@ -1,0 +1,88 @@
+"""The committed rule files: written by the Python beside them, and sound as a whole."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from prometheus import recording
+from prometheus.alerts import DOMAINS
+from prometheus.promql import JOB
+from prometheus.rulefiles import files
+from tests.declared import families
+from tests.prometheus.promtool import FOLDER, alert_rules, complaints, load, needs_promtool, selectors
+
+DECLARED = families()
+# What Prometheus and the Python process tell of themselves.
+FOREIGN = {"up", "process_start_time_seconds"}
+
+
+def recording_rules() -> list[dict[str, Any]]:
+    """Every committed recording rule."""
+    (group,) = load(FOLDER / "rules" / "recording.yml")["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
+
+
+EXPRESSIONS = {
+    **{name: rule["expr"] for name, rule in alert_rules().items()},
+    **{f"{rule['record']} {rule.get('labels', {})}": rule["expr"] for rule in recording_rules()},
+}
+
+
+def test_the_files_are_what_python_writes() -> None:
+    """`python -m prometheus` would change nothing."""
+    folder = FOLDER / "rules"
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()} == files()
+
+
+@needs_promtool
+def test_promtool_finds_nothing_to_complain_of() -> None:
+    """The rules load, and none stands twice."""
+    rules = (FOLDER / "rules").iterdir()
+    assert complaints("promtool", "check", "rules", "--lint=all", "--lint-fatal", *rules) == ""
+
+
+@pytest.mark.parametrize("rule", EXPRESSIONS)
+def test_every_selector_names_our_jobs(rule: str) -> None:
+    """No rule reads another exporter's series of the same name, nor one that ours does not tell."""
+    read = list(selectors(EXPRESSIONS[rule]))
+    assert read
+    for name, matchers in read:
+        assert JOB in matchers.split(", "), f"{name} without {JOB}"
+        assert name in FOREIGN or name in DECLARED, f"{name} is declared nowhere"
+        labels = set(re.findall(r"(\w+)[=!]~?\"", matchers)) - {"job"}
+        assert labels <= DECLARED.get(name, set()), f"{name} has no {labels}"
+
+
+@pytest.mark.parametrize("name", alert_rules())
+def test_an_alert_says_what_where_and_how_bad(name: str) -> None:
+    """Its labels sort it, its words name the box, and its runbook is found by its name."""
+    rule = alert_rules()[name]
+    assert re.fullmatch(r"Grid[A-Z][A-Za-z]+", name)
+    assert rule["labels"]["severity"] in ("critical", "warning", "info")
+    assert rule["labels"]["domain"] in DOMAINS
+    words = rule["annotations"]
+    assert words["runbook_url"].endswith(f"/prometheus/runbooks/{name}.md")
+    for kind in ("summary", "description"):
+        assert "{{ $labels.instance }}" in words[kind] or name == "GridExporterAbsent"
+    assert len(words["summary"]) < len(words["description"]) <= 300
+    assert "\n" not in words["summary"] + words["description"]
+
+
+def test_labels_in_words_are_those_of_the_series() -> None:
+    """No alert says "GPU  in atlas" because its series has no such label, or lost it on the way."""
+    for name, rule in alert_rules().items():
+        said = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) - {"instance"}
+        known = set().union(*(DECLARED.get(metric, set()) for metric, _ in selectors(rule["expr"])))
+        assert said <= known, name
+
+
+def test_recorded_names_are_told_once() -> None:
+    """Every domain's code and every figure is recorded by one rule."""
+    recorded = [(rule["record"], rule.get("labels", {}).get("domain", "")) for rule in recording_rules()]
+    assert len(recorded) == len(set(recorded))
+    assert {record for record, _ in recorded} == {recording.HEALTH, *recording.FIGURES}
+    assert {domain for record, domain in recorded if record == recording.HEALTH} == set(DOMAINS)
