@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.exposition import render
 from exporter.headline import LINES, headline
+from exporter.probes import KINDS
 from tests import scene
 from tests.scene import found
 
@@ -91,6 +92,15 @@ def test_a_whole_line(kind: str, text: str, said: list[str]) -> None:
     assert line(kind, text, time.time()) == ", ".join(said)
 
 
+def test_no_name_passes_for_a_label() -> None:
+    """A container that is named as a label is written counts by its own state alone."""
+    name = 'x",state="running'
+    metric = Metric("grid_container_state", "Told.", "gauge")
+    for state, value in (("running", 0), ("exited", 1)):
+        metric.add_sample("grid_container_state", {"container": name, "state": state}, value)
+    assert headline("containers", render([metric]), NOW).startswith("0 of 1 container running")
+
+
 @given(st.sampled_from(sorted(LINES)), st.lists(st.tuples(st.integers(0, 99), st.text(), st.floats())))
 def test_no_figures_break_it(kind: str, told: list[tuple[int, str, float]]) -> None:
     """Whatever a family holds, any name in any label, something is said and nothing fails."""
@@ -103,3 +113,8 @@ def test_no_figures_break_it(kind: str, told: list[tuple[int, str, float]]) -> N
         labels = {label: text for sample in families[name].samples for label in sample.labels}
         made.setdefault(name, Metric(name, "Told.", "gauge")).add_sample(name, labels, value)
     assert isinstance(headline(kind, render(made.values()), NOW), str)
+
+
+def test_every_kind_of_probe_has_its_line() -> None:
+    """A kind that is added without words for its figures is noticed here."""
+    assert {kind.name.removesuffix("s") for kind in KINDS} == {kind.removesuffix("s") for kind in LINES}

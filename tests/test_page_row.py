@@ -1,0 +1,164 @@
+import asyncio
+from xml.etree.ElementTree import Element, tostring
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.exposition import LABEL_LIMIT, render
+from exporter.page_row import LONGEST, absent_row, element, note_parts, running_row
+from exporter.probe import Duration, Note, Probe, Result, Schedule
+from exporter.report import Report, State
+from exporter.runner import Runner, Snapshot
+from tests.scene import HOST, TOR_OFF, found
+
+NOW, WALL = 5000.0, 1e9
+FIGURES = render(found(HOST).families)
+
+
+async def nothing() -> Result:
+    return Result([])
+
+
+def runner(name: str = "host", snapshot: Snapshot | None = None) -> Runner:
+    """A probe's runner with what its last run left."""
+    schedule = Schedule(ttl=Duration(60), wait=Duration(0), timeout=Duration(30))
+    return Runner(Probe(name, schedule, None, nothing), lambda: None, lambda: NOW, snapshot)
+
+
+def left(ago: float = 10, *, success: bool = True, figures: float | None = 12) -> Snapshot:
+    """What a run of 2 s left that ended so long ago; its figures' age, None where there are none."""
+    return Snapshot(
+        families=FIGURES if figures is not None else {}, found=NOW - (figures or 0), success=success,
+        started=WALL - ago - 2, last_success=WALL - (figures or 0) if figures else None,
+        ended=NOW - ago, duration=2,
+    )  # fmt: skip
+
+
+def row(of: Runner, state: State = "works", *notes: Note) -> dict[str, str]:
+    """The text of a row's parts: its name, its state, what it says, and each of its times."""
+    made = running_row(Report(of.probe.name, state, notes, of), NOW, WALL)
+    name, stated, says = made[:3]
+    times = {"".join(pair[0].itertext()): "".join(pair[1].itertext()) for pair in made[3]}
+    return {"name": text(name), "state": text(stated), "says": "|".join(map(text, says)), **times}
+
+
+def text(part: Element) -> str:
+    return "".join(part.itertext())
+
+
+def test_a_probe_that_works() -> None:
+    """Its state in words, its figures, how old they are, how long the run took, when the next is due."""
+    assert row(runner(snapshot=left())) == {
+        "name": "host",
+        "state": "✓works",
+        "says": "memory 38 % of 68.7 GB, swap 12 %, load 1.73 on 16 CPUs, up 0 ms",
+        "age": "12 s",
+        "took": "2.0 s",
+        "due": "in 50 s",
+    }
+
+
+def test_a_probe_that_fails() -> None:
+    """Why and what helps come first, then the figures that there still are, and since when it fails."""
+    failed = row(runner(snapshot=left(success=False, figures=90)), "fails", Note("it is broken", "mend it"))
+    assert failed["state"] == "✗can't find out"
+    reason, mend, figures, history = failed["says"].split("|")
+    assert (reason, mend, history) == ("it is broken", "mend it", "Last worked 90 s ago.")
+    assert figures.startswith("memory")
+    assert failed["age"] == "90 s"
+
+
+def test_figures_that_are_too_old_are_not_shown() -> None:
+    """After 3 ttl and the timeout they are gone from the page as from the scrape, and that is said."""
+    failed = row(runner(snapshot=left(success=False, figures=211)), "fails", Note("it is broken"))
+    assert failed["says"] == "it is broken|Last worked 4 min ago."
+    assert failed["age"] == "too old"
+
+
+def test_a_probe_that_never_worked() -> None:
+    """There is no age of figures that never were."""
+    failed = row(runner(snapshot=left(success=False, figures=None)), "fails", Note("it is broken"))
+    assert failed["says"] == "it is broken|Never worked since the exporter started."
+    assert "age" not in failed
+
+
+def test_a_first_run() -> None:
+    """It has taken no time yet, and nothing was found."""
+    starting = row(runner(), "starting")
+    assert starting == {"name": "host", "state": "…first run under way", "says": "", "due": "when asked"}
+
+
+async def test_when_the_next_run_is_due() -> None:
+    """In so long; at the next question; never while one is under way or can't be killed."""
+    one = runner(snapshot=left(ago=100))
+    assert row(one)["due"] == "when asked"
+    one.flight = asyncio.create_task(asyncio.sleep(0))
+    assert row(one)["due"] == "running"
+    one.stuck = True
+    assert row(one)["due"] == "when freed"
+    await one.flight
+
+
+def test_what_is_off() -> None:
+    """Kinds of which the same is said share a row, and a piece of configuration stands as it is written."""
+    made = absent_row(["tor", "aide"], [TOR_OFF])
+    assert text(made[0]) == "tor, aide"
+    assert text(made[1]) == "-off"
+    assert [text(line) for line in made[2][1]] == ["probes:", "  tor:", '    socks: "127.0.0.1:9050"']
+    with pytest.raises(ValueError, match="tor"):
+        running_row(Report("tor", "off"), NOW, WALL)
+
+
+@pytest.mark.parametrize(
+    ("mend", "typed"),
+    [
+        ("see `ps`, then `kill 1`.", ["ps", "kill 1"]),
+        ("sudo chmod 640 /x", ["sudo chmod 640 /x"]),
+        ("setfacl -m u:x:rX /a && setfacl -m u:x:rX /b", ["setfacl -m u:x:rX /a && setfacl -m u:x:rX /b"]),
+        ("install curl, or see that it is on PATH", []),
+        ("an odd ` one", []),
+    ],
+)
+def test_what_is_typed_is_told_from_words(mend: str, typed: list[str]) -> None:
+    """What stands in backquotes, and a command by its first word; nothing of the sentence is lost."""
+    _, sentence = note_parts(Note("it is broken", mend))
+    assert [part.text for part in sentence.iter("code")] == typed
+    assert text(sentence) == mend.replace("`", "") if typed else mend
+
+
+def test_a_long_reason_keeps_both_ends() -> None:
+    """A name of any length fills no page, and what was the matter with it stands at the end."""
+    (said,) = note_parts(Note("/" + "x" * 10_000 + " can't be read"))
+    assert text(said).startswith("/xxx")
+    assert text(said).endswith("x can't be read")
+    assert len(text(said)) < LONGEST + 4
+
+
+def test_a_name_that_is_no_text_links_to_its_metrics() -> None:
+    """The link asks for the very bytes of the name, whatever is shown of it."""
+    of = runner("disk:/\udcff&?#%/é")
+    made = running_row(Report(of.probe.name, "works", (), of), NOW, WALL)
+    link = made[0][0]
+    assert link.get("href") == "/metrics?collect[]=disk%3A/%FF%26%3F%23%25/%C3%A9"
+    assert text(link) == r"disk:/\xff&?#%/é"
+
+
+@given(st.text(), st.text(), st.text())
+def test_whatever_is_told_becomes_text(name: str, said: str, mend: str) -> None:
+    """No character goes into the tree that a page should not hold, and a name keeps its usual limit."""
+    of = runner(f"disk:{name}", left(success=False))
+    made = running_row(Report(of.probe.name, "fails", (Note(said, mend),), of), NOW, WALL)
+    assert all(part.isprintable() for part in made.itertext())
+    assert len(text(made[0])) <= LABEL_LIMIT
+    assert tostring(made, encoding="utf-8", method="html")
+
+
+@given(st.text())
+def test_text_can_not_become_markup(hostile: str) -> None:
+    """What an element is given as text comes out escaped, in it and in its attributes."""
+    markup = tostring(element("p", hostile, title=hostile), encoding="unicode", method="html")
+    inside = markup.removeprefix('<p title="').removesuffix("</p>")
+    attribute, _, content = inside.partition('">')
+    assert '"' not in attribute
+    assert "<" not in content
