@@ -69,6 +69,7 @@ def _database() -> Alert:
         name="GridAideDatabaseChanged",
         severity="critical",
         expr=f"{latest(DATABASE)}\n!= {DATABASE_BEFORE}\nunless {BOX} (\n  {ACCEPTED}\n)",
+        wait=300,  # the database and the word of its accept may be seen one after the other
         keep=86400,
         summary="{{ $labels.instance }}: the AIDE database was replaced",
         description="The AIDE database of {{ $labels.instance }} was replaced though nobody accepted a "
