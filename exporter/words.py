@@ -33,4 +33,4 @@ def many(count: float, thing: str, things: str = "") -> str:
 
 def share(part: float, whole: float) -> str:
     """A part of a whole in percent."""
-    return f"{100 * part / whole:.0f} %"
+    return f"{100 * part / whole:.0f}%"

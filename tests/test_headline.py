@@ -24,14 +24,14 @@ def line(kind: str, text: str, now: float = NOW) -> str:
 @pytest.mark.parametrize(
     ("kind", "figures", "said"),
     [
-        ("host", ["memory_total_bytes 4e9", "memory_available_bytes 3e9"], "memory 25 % of 4.00 GB"),
+        ("host", ["memory_total_bytes 4e9", "memory_available_bytes 3e9"], "memory 25% of 4.00 GB"),
         ("host", ["swap_total_bytes 1e9", "swap_free_bytes 1e9"], ""),
-        ("host", ["swap_total_bytes 1e9", "swap_free_bytes 2e8"], "swap 80 %"),
+        ("host", ["swap_total_bytes 1e9", "swap_free_bytes 2e8"], "swap 80%"),
         ("host", ["load1 1.5", "cpus 1"], "load 1.50 on 1 CPU"),
         ("host", [f"boot_timestamp_seconds {NOW - 7200}"], "up 2 h"),
         ("gpu", ["gpus 0"], "no card"),
         ("gpu", ["gpus 1"], "1 card"),
-        ("gpu", ["gpus 1", 'gpu_info{name="A"} 1', 'gpu_utilization_ratio{gpu="0"} 0.5'], "A, busy 50 %"),
+        ("gpu", ["gpus 1", 'gpu_info{name="A"} 1', 'gpu_utilization_ratio{gpu="0"} 0.5'], "A, busy 50%"),
         ("gpu", ["gpus 2", *(f'gpu_temperature_celsius{{gpu="{n}"}} 4{n}' for n in (1, 2))], HOTTEST),
         ("gpu", ["gpus 2", *(f'gpu_info{{gpu="{n}",name="{n}"}} 1' for n in "AB")], "A and B"),
         ("gpu", ["gpus 1", 'gpu_ecc_errors_total{kind="corrected"} 9'], "1 card"),
@@ -76,8 +76,8 @@ def test_what_is_said(kind: str, figures: list[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "said"),
     [
-        ("host", scene.HOST, ["memory 38 % of 68.7 GB", "swap 12 %", "load 1.73 on 16 CPUs", "up 12 days"]),
-        ("gpu", scene.GPU, ["2 NVIDIA GeForce RTX 4090", "busiest 87 %", "memory 45 % of 51.4 GB",
+        ("host", scene.HOST, ["memory 38% of 68.7 GB", "swap 12%", "load 1.73 on 16 CPUs", "up 12 days"]),
+        ("gpu", scene.GPU, ["2 NVIDIA GeForce RTX 4090", "busiest 87%", "memory 45% of 51.4 GB",
                             "hottest 86 °C", "464 W", "slowed down (hw_thermal_slowdown)"]),
         ("disk", scene.DISK, ["412 GB", "2 models", "1.23 TB left on /ai"]),
         ("tor", scene.TOR, ["up", "exit 185.220.101.4 (changed 11 min ago)", "a request took 1.3 s"]),

@@ -52,7 +52,7 @@ def test_a_probe_that_works() -> None:
     assert row(runner(snapshot=left())) == {
         "name": "host",
         "state": "✓works",
-        "says": "memory 38 % of 68.7 GB, swap 12 %, load 1.73 on 16 CPUs, up 0 ms",
+        "says": "memory 38% of 68.7 GB, swap 12%, load 1.73 on 16 CPUs, up 0 ms",
         "age": "12 s",
         "took": "2.0 s",
         "due": "in 50 s",

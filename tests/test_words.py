@@ -40,4 +40,4 @@ def test_a_size_is_close(count: float) -> None:
 def test_counts_and_shares() -> None:
     """One is singular, all else plural; a share is in whole percent."""
     assert [many(n, "card") for n in (0, 1, 2)] == ["0 cards", "1 card", "2 cards"]
-    assert share(1, 3) == "33 %"
+    assert share(1, 3) == "33%"
