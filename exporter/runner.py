@@ -13,6 +13,7 @@ from prometheus_client.core import Metric
 
 from exporter.exposition import Rendered, render
 from exporter.probe import Note, Probe, ProbeError
+from exporter.thread import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +201,7 @@ async def _find_out(probe: Probe) -> _Found:
 
 async def _rendered(families: Sequence[Metric]) -> Mapping[str, Rendered]:
     if sum(len(family.samples) for family in families) > MANY_SAMPLES:
-        return await asyncio.to_thread(render, families)
+        return await in_thread(render, families)
     return render(families)
 
 

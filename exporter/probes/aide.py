@@ -6,7 +6,6 @@ leave a small summary; this reads it.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from exporter.aide.standing import Standing, standing
 from exporter.aide.summary import START
 from exporter.families import Samples, gauge
 from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.thread import in_thread
 
 LAST_CHECK = gauge(
     "grid_aide_last_check_timestamp_seconds",
@@ -146,7 +146,7 @@ def build(settings: Settings, box: Box) -> list[Probe]:
     paths = Paths(box.root / settings.state.lstrip("/"))
 
     async def run() -> Result:
-        return await asyncio.to_thread(read, paths, box)
+        return await in_thread(read, paths, box)
 
     return [Probe("aide", settings, settings, run)]
 

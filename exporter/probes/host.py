@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from exporter.families import Samples, counter, gauge, number
 from exporter.probe import Box, Kind, Probe, ProbeError, Result, Schedule
+from exporter.thread import in_thread
 
 MEMORY = {
     "MemTotal": gauge("grid_memory_total_bytes", "Memory that the kernel manages (/proc/meminfo MemTotal)."),
@@ -204,7 +204,7 @@ def build(settings: Settings, box: Box) -> list[Probe]:
 
     async def run() -> Result:
         # In a thread: in a container /proc/meminfo may be another program's (lxcfs) and slow to answer.
-        samples = await asyncio.to_thread(look, box.proc, steady)
+        samples = await in_thread(look, box.proc, steady)
         return Result(samples.families())
 
     return [Probe("host", settings, settings, run)]

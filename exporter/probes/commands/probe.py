@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -12,6 +11,7 @@ from prometheus_client.core import Metric
 from exporter.command import run
 from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.commands.textformat import Family, parse
+from exporter.thread import in_thread
 
 OUTPUT_LIMIT = 1024 * 1024
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
@@ -91,7 +91,7 @@ async def look(command: Command, box: Box) -> Result:
     if output.code != 0:
         raise ProbeError(f"{command.argv[0]} failed: {output.ending}", mend)
     try:
-        families = await asyncio.to_thread(parse, output.stdout)
+        families = await in_thread(parse, output.stdout)
     except ValueError as error:
         raise ProbeError(str(error), mend) from error
     if not families:

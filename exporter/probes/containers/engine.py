@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from exporter import command
 from exporter.command import Output
 from exporter.probe import ProbeError
 from exporter.probes.containers.inspect import Container, parse
+from exporter.thread import in_thread
 
 ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 GONE = re.compile(r"no such (object|container)", re.IGNORECASE)
@@ -48,7 +48,7 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
     inspected = await _ask(engine, "inspect", "--type", "container", *ids)
     if inspected.code and not inspected.stdout.strip():
         raise ProbeError(f"{engine[0]} inspect: {inspected.complaint}")
-    containers, wrong = await asyncio.to_thread(parse, inspected.stdout)
+    containers, wrong = await in_thread(parse, inspected.stdout)
     missing = set(ids) - {container.id for container in containers} - _gone(inspected)
     if not missing:
         return containers, ""

@@ -5,7 +5,6 @@ Two processes a run, however many containers there are: `ps` for the ids and one
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from exporter.probes.containers import watchtower
 from exporter.probes.containers.cgroups import usage
 from exporter.probes.containers.engine import EngineDown, inspect_all
 from exporter.probes.containers.inspect import Container, by_name, timestamp
+from exporter.thread import in_thread
 
 ENGINE_UP = gauge("grid_container_engine_up", "Whether the container engine answers, 0 or 1 (docker ps).")
 INFO = gauge(
@@ -144,7 +144,7 @@ async def look(engine: Sequence[str], box: Box) -> Result:
         return _engine_down(str(down))
     containers = by_name(found)
     box.container_names = {container.id: name for name, container in containers.items()}
-    families = await asyncio.to_thread(measure, containers, box)
+    families = await in_thread(measure, containers, box)
     if wrong:
         raise ProbeError(wrong, families=families)
     return Result(families, () if found else _whose(engine))

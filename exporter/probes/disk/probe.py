@@ -6,7 +6,6 @@ system: on a dead mount that hangs, and nothing else.
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import sys
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result,
 from exporter.probes.disk import findings, places
 from exporter.probes.disk.findings import SCANNER, Findings
 from exporter.probes.disk.mounts import Mount, origin, parse_mounts
+from exporter.thread import in_thread
 
 SIZE = gauge(
     "grid_directory_size_bytes",
@@ -122,7 +122,7 @@ async def scan(directory: str, proc: Path) -> Result:
     output = await run(*idle, sys.executable, "-I", "-S", str(SCANNER), directory)
     if output.code != 0:
         raise ProbeError(f"the scan of {directory} broke off: {output.complaint}")
-    return await asyncio.to_thread(_conclude, directory, output.stdout, proc)
+    return await in_thread(_conclude, directory, output.stdout, proc)
 
 
 def _conclude(directory: str, stdout: bytes, proc: Path) -> Result:

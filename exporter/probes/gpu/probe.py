@@ -18,6 +18,7 @@ from exporter.probes.gpu import cards, processes
 from exporter.probes.gpu.answer import Answer, find, mend, notes
 from exporter.probes.gpu.cards import Card
 from exporter.probes.gpu.text import parse_fields
+from exporter.thread import in_thread
 
 FORMAT = "--format=csv,nounits"
 REFUSAL = re.compile(r'Field "([^"]*)" is not a valid field to query')
@@ -80,7 +81,7 @@ async def _look(box: Box, memory: Memory) -> Result:
     if isinstance(running, BaseException) and not isinstance(running, ProbeError):
         raise running
     output, fields = listed
-    result = await asyncio.to_thread(_result, box, output, fields, running)
+    result = await in_thread(_result, box, output, fields, running)
     memory.fields = fields
     return result
 

@@ -6,7 +6,6 @@ cookie is never sent: each side proves to the other that it knows it (SAFECOOKIE
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import os
@@ -17,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from exporter.probe import ProbeError
+from exporter.thread import in_thread
 
 SIZE = 32
 MEND = "put CookieAuthentication 1 into torrc and reload Tor"
@@ -55,7 +55,7 @@ async def log_in(say: Callable[[str], Awaitable[str]]) -> None:
     if "SAFECOOKIE" not in methods or not path.startswith("/"):
         offered = ", ".join(methods)[:100] or "nothing"
         raise ProbeError(f"Tor's control port offers no cookie to log in with, but {offered}", MEND)
-    cookie = await asyncio.to_thread(_read, Path(path))
+    cookie = await in_thread(_read, Path(path))
     nonce = secrets.token_bytes(32)
     challenge = CHALLENGE.match(await say(f"AUTHCHALLENGE SAFECOOKIE {nonce.hex()}"))
     proof, salt = (bytes.fromhex(part) for part in challenge.groups()) if challenge else (b"", b"")
