@@ -71,15 +71,17 @@ class Cache:
             if runner.flight is not None and seconds > 0:
                 await asyncio.wait({runner.flight}, timeout=seconds)
 
+    def true_until(self, runners: Iterable[Runner], now: float) -> float:
+        """When the first of the figures at hand become too old, if no run ends before (boot clock)."""
+        return min((r.expires_at for r in runners if now < r.expires_at), default=float("inf"))
+
     def quiet_until(self, runners: Iterable[Runner], now: float) -> float:
-        """Until when nothing becomes due or too old, if no run ends before (boot clock).
+        """Until when no run is due, and none is to be waited for, if none ends before (boot clock).
 
         A run under way that no scrape waits for is nothing to look after: its end changes the generation.
         """
         until = float("inf")
         for runner in runners:
-            if now < runner.expires_at:
-                until = min(until, runner.expires_at)
             if runner.flight is None:
                 until = min(until, runner.due_at)
             elif now < runner.wait_until:

@@ -113,7 +113,6 @@ class Runner:
         earned = last is None or last.duration <= schedule.wait
         self.wait_until = now + schedule.wait if overdue and earned else now
         self.flight = asyncio.create_task(self._fly(self.probe, now), name=self.probe.name)
-        self.changed()
 
     def replace(self, probe: Probe) -> None:
         """Takes another probe of the same name: what the old one left goes, and its run is ended.
@@ -158,7 +157,8 @@ class Runner:
             if probe is self.probe:
                 found = _overrun(probe, stuck=self.stuck) if late else self.work.result()
                 self._conclude(found, started, wall)
-            await asyncio.wait({self.work})
+            if not self.work.done():  # else no pause: the snapshot and the run's end are one change
+                await asyncio.wait({self.work})
         finally:
             self.stuck, self.flight, self.work = False, None, None
             self.changed()

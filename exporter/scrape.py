@@ -16,13 +16,18 @@ RENEWED_EVERY = 1.0  # seconds for which the exporter's own figures may be shown
 KEPT = 16  # bodies; endless different questions must not fill the memory
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
-    """A body as it goes out; good while the cache's generation is this one, until ``until`` (boot clock)."""
+    """A body as it goes out.
+
+    true_until: what it shows stands until then, while the cache's generation is this one (boot clock).
+    quiet_until: before then nothing is due either, so that it may go out without a look at the probes.
+    """
 
     data: bytes
     generation: int
-    until: float
+    true_until: float
+    quiet_until: float = 0.0
 
 
 class Scraper:
@@ -39,12 +44,12 @@ class Scraper:
     def kept(self, key: Hashable) -> bytes | None:
         """The body last made for this key, where nothing has changed since and nothing is due."""
         body = self._kept.get(key)
-        if body and body.generation == self.cache.generation and self.cache.clock() < body.until:
+        if body and body.generation == self.cache.generation and self.cache.clock() < body.quiet_until:
             return body.data
         return None
 
     async def scrape(self, key: Hashable, names: list[str], patience: float, *, compress: bool) -> bytes:
-        """A fresh body with the figures of the named probes or kinds (all for none), kept under ``key``.
+        """A body with the figures of the named probes or kinds (all for none), kept under ``key``.
 
         Args:
             key: what the answer depends on: the question and its encoding.
@@ -57,18 +62,24 @@ class Scraper:
         """
         runners = self.cache.select(names)
         await self.cache.refresh(runners, patience)
-        # Many may have waited for the same run: the first to get here made the body for all of them.
-        return self.kept(key) or self._make(key, runners, compress=compress)
+        # Another that waited for the same run may have made the body by now, or the run only just begun.
+        now, body = self.cache.clock(), self._kept.get(key)
+        if body is None or body.generation != self.cache.generation or now >= body.true_until:
+            body = self._make(runners, now, compress=compress)
+            self._keep(key, body)
+        body.quiet_until = min(body.true_until, self.cache.quiet_until(runners, now))
+        return body.data
 
-    def _make(self, key: Hashable, runners: list[Runner], *, compress: bool) -> bytes:
-        now = self.cache.clock()
+    def _make(self, runners: list[Runner], now: float, *, compress: bool) -> Body:
         data = join([self.own.render(runners), *(runner.families(now) for runner in runners)])
         if compress:
             # Level 1: a higher one costs more time than the bytes it saves are worth beside a scrape.
             data = gzip.compress(data, compresslevel=1, mtime=0)
-        until = min(now + RENEWED_EVERY, self.cache.quiet_until(runners, now))
-        self._kept[key] = Body(data, self.cache.generation, until)
+        true_until = min(now + RENEWED_EVERY, self.cache.true_until(runners, now))
+        return Body(data, self.cache.generation, true_until)
+
+    def _keep(self, key: Hashable, body: Body) -> None:
+        self._kept[key] = body
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-        return data

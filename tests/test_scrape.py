@@ -25,7 +25,7 @@ async def scrape(scraper: Scraper, *names: str, compress: bool = False) -> bytes
 
 @virtual_time
 async def test_a_body_is_kept_until_something_changes() -> None:
-    """The same bytes go out again without work, and no longer once a run has begun or ended."""
+    """The same bytes go out again without work, and no longer once something that they show is another."""
     scraper = scraper_of(Script(), ttl=60)
     body = await scrape(scraper)
     assert await scrape(scraper) is body
@@ -54,6 +54,26 @@ async def test_a_probe_that_is_due_runs_although_a_body_is_kept() -> None:
     await scrape(scraper)
     await asyncio.sleep(0.1)
     assert script.runs == 2
+
+
+@virtual_time
+async def test_a_run_costs_one_new_body() -> None:
+    """That a run begins changes nothing that is shown; its end does, once."""
+    script = Script()
+    scraper = scraper_of(script, ttl=1.5)
+    await scrape(scraper)
+    await asyncio.sleep(1.2)
+    body = await scrape(scraper)
+    script.seconds = 0.5
+    await asyncio.sleep(0.4)
+    assert await scrape(scraper) is body
+    await asyncio.sleep(0.1)
+    assert script.under_way == 1
+    assert await scrape(scraper) is body
+    await asyncio.sleep(0.45)
+    ended = await scrape(scraper)
+    assert ended is not body
+    assert await scrape(scraper) is ended
 
 
 @virtual_time
