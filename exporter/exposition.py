@@ -56,16 +56,18 @@ def render(families: Iterable[Metric]) -> dict[str, Rendered]:
     """
     rendered: dict[str, Rendered] = {}
     for family in families:
-        unique: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
-        for sample in family.samples:
-            labels = {name: clean(value) for name, value in sample.labels.items()}
-            unique.setdefault((sample.name, tuple(sorted(labels.items()))), sample._replace(labels=labels))
-        whole = Metric(family.name, clean(family.documentation), family.type, family.unit)
-        whole.samples = list(unique.values())
-        help_line, type_line, samples = generate_latest(_registry(whole)).split(b"\n", 2)
+        clean_one = Metric(family.name, clean(family.documentation), family.type, family.unit)
+        clean_one.samples = [_clean(sample) for sample in family.samples]
+        help_line, type_line, samples = generate_latest(_registry(clean_one)).split(b"\n", 2)
         name = type_line.split()[2].decode()
-        rendered[name] = Rendered(help_line + b"\n" + type_line + b"\n", samples)
+        rendered[name] = Rendered(help_line + b"\n" + type_line + b"\n", _once([samples]))
     return rendered
+
+
+def _clean(sample: Sample) -> Sample:
+    """The sample with clean label values. Nearly every one's are, and a new sample would cost time."""
+    labels = {name: clean(value) for name, value in sample.labels.items()}
+    return sample if labels == sample.labels else sample._replace(labels=labels)
 
 
 def _registry(family: Metric) -> Any:
@@ -90,20 +92,15 @@ def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
         if len(families) == 1:
             body += families[0].samples
         else:
-            body += _merge(families)
+            body += _once(family.samples for family in families if _type(family) == _type(families[0]))
     return bytes(body)
 
 
-def _merge(families: list[Rendered]) -> bytes:
-    """The sample lines of those that have the first's type, each series once.
-
-    The last blank of a line ends the series' name.
-    """
+def _once(blocks: Iterable[bytes]) -> bytes:
+    """The sample lines of all blocks, each series once. The last blank of a line ends the series' name."""
     lines: dict[bytes, bytes] = {}
-    for family in families:
-        if _type(family) != _type(families[0]):
-            continue
-        for line in family.samples.splitlines(keepends=True):
+    for block in blocks:
+        for line in block.splitlines(keepends=True):
             lines.setdefault(line.rpartition(b" ")[0], line)
     return b"".join(lines.values())
 
