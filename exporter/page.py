@@ -88,12 +88,13 @@ def _verdict(states: list[State], exporter: Exporter) -> tuple[State, str]:
     elif len(states) == states.count("works"):
         told = f"All {len(states)} probes work." if len(states) > 1 else "The one probe works."
     else:
-        parts = (
-            f"{bad} can't find out" if bad else None,
-            f"{noted} {'works' if noted == 1 else 'work'}, but look" if noted else None,
-            f"{first} in the first run" if first else None,
-        )
-        told = f"Of {many(len(states), 'probe')} {'; '.join(part for part in parts if part)}."
+        parts = {
+            "can't find out": bad,
+            "works, but look" if noted == 1 else "work, but look": noted,
+            "in the first run": first,
+        }
+        told = "; ".join(f"{count} {words}" for words, count in parts.items() if count)
+        told = told.replace(" ", f" of {many(len(states), 'probe')} ", 1) + "."
     if bad or not exporter.own.reload.successful:
         return "fails", told
     return "noted" if noted or not states else "works", told

@@ -74,10 +74,10 @@ async def test_who_needs_a_person_comes_first() -> None:
         ([], "Nothing is watched yet."),
         ([WORKS], "The one probe works."),
         ([WORKS, WORKS], "All 2 probes work."),
-        ([WORKS, BROKEN], "Of 2 probes 1 can't find out."),
-        ([NOTED], "Of 1 probe 1 works, but look."),
-        ([NOTED, NOTED, None], "Of 3 probes 2 work, but look; 1 in the first run."),
-        ([BROKEN, BROKEN, NOTED, WORKS], "Of 4 probes 2 can't find out; 1 works, but look."),
+        ([WORKS, BROKEN], "1 of 2 probes can't find out."),
+        ([NOTED], "1 of 1 probe works, but look."),
+        ([NOTED, NOTED, None], "2 of 3 probes work, but look; 1 in the first run."),
+        ([BROKEN, BROKEN, NOTED, WORKS], "2 of 4 probes can't find out; 1 works, but look."),
     ],
 )
 async def test_the_verdict(told: list[Told], verdict: str) -> None:
