@@ -1,0 +1,94 @@
+"""An exporter on a fake box, with short times, and what it tells of its probes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.box.box import TOOLS, FakeBox, make
+from tests.box.files import put
+from tests.daemon import Daemon, daemon
+from tests.faults.vitals import scraped
+
+PATIENCE = 40.0  # seconds that anything may take on a busy machine
+IN_TIME = 5.0  # seconds, a scrape's timeout; a run is waited for no longer than 1
+OWN = ("grid_probe_", "grid_exporter_", "process_")
+MOVING = ("grid_filesystem_free_bytes", "grid_filesystem_avail_bytes", "grid_pressure_")
+
+
+@dataclass
+class Boxed:
+    """An exporter and its box. probes: the probe of each tool."""
+
+    exporter: Daemon
+    box: FakeBox
+
+    @property
+    def probes(self) -> dict[str, str]:
+        """The probe that each tool works for."""
+        scan = f"disk:{self.box.directory}/models"
+        names = ("gpu", "containers", "services", "tor", scan, "command:ups")
+        return dict(zip(TOOLS, names, strict=True))
+
+    def scrape(self) -> dict[str, float]:
+        """The series of a scrape, which must be whole, valid and in time."""
+        return scraped(self.exporter, seconds=IN_TIME)
+
+    def figures(self) -> dict[str, float]:
+        """What the scrape tells of the box, as far as nothing else on this machine moves it."""
+        return {name: it for name, it in self.scrape().items() if not name.startswith((*OWN, *MOVING))}
+
+    def until(self, done: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+        """Scrapes until this is so."""
+        end = time.monotonic() + PATIENCE
+        while not done(series := self.scrape()):
+            assert time.monotonic() < end, self.exporter.log.read_text()
+            time.sleep(0.1)
+        return series
+
+    def mend(self, healthy: dict[str, float]) -> None:
+        """Mends every tool and waits until the figures are what they were."""
+        self.box.mend()
+        end = time.monotonic() + PATIENCE
+        while (now := self.figures()) != healthy:
+            assert time.monotonic() < end, dict(now.items() ^ healthy.items())
+            time.sleep(0.1)
+        self.until_run(0.0, dict.fromkeys(self.probes.values(), True))
+
+    def until_run(self, since: float, wanted: dict[str, bool]) -> dict[str, float]:
+        """Scrapes until each of these probes has ended a run begun after this Unix time, and as wanted."""
+        return self.until(
+            lambda series: all(
+                series[f'grid_probe_last_run_timestamp_seconds{{probe="{name}"}}'] > since
+                and series[f'grid_probe_success{{probe="{name}"}}'] == success
+                for name, success in wanted.items()
+            )
+        )
+
+
+@contextlib.contextmanager
+def boxed(directory: Path, *, timeout: str = "2s", through: tuple[str, ...] = ()) -> Iterator[Boxed]:
+    """An exporter on a new box whose time stands still; no other tool than the box's is on its PATH."""
+    box = make(directory / "box")
+    box.freeze(time.time())
+    hurry(box, timeout)
+    environment = {**box.environment, "PATH": f"{box.directory}/bin"}
+    with daemon(directory, None, *box.flags, env=environment, through=through) as exporter:
+        there = Boxed(exporter, box)
+        there.until_run(0.0, dict.fromkeys(there.probes.values(), True))
+        yield there
+
+
+def hurry(box: FakeBox, timeout: str) -> None:
+    """Has every probe run each second."""
+    path = box.directory / "config.yml"
+    configuration = yaml.safe_load(path.read_text())
+    for settings in configuration["probes"].values():
+        for one in settings if isinstance(settings, list) else [settings]:
+            one.update(ttl="1s", wait="1s", timeout=timeout)
+    put(path, yaml.safe_dump(configuration))
