@@ -11,7 +11,6 @@ from exporter import __version__, daemon, log, trial
 from exporter.access.guard import Guard
 from exporter.aide import cli as aide
 from exporter.config import Plan, discover, load
-from exporter.loop import watch_children_by_pidfd
 from exporter.probe import Box
 from exporter.site import ListenError, listen
 from exporter.strictyaml import ConfigError
@@ -24,7 +23,6 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     options.box = Box(proc=options.procfs, cgroup=options.cgroup)
     log.setup(options.log_level, options.log_format)
-    watch_children_by_pidfd()
     try:
         return int(options.run(options))
     except ConfigError as error:

@@ -1,7 +1,8 @@
 """Runs the box's tools: the one place that starts a process.
 
-A run ends with its process, not with its pipes, since a grandchild may hold those for ever. The pipes are
-therefore made and read here: asyncio's own would keep ``Process.wait()`` waiting for them.
+A run ends with its process, not with its pipes, since a grandchild may hold those for ever. Both are watched
+here, for asyncio waits for the pipes too; and where it is cancelled while a process starts, it leaves behind
+the children that it has by then.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import contextvars
 import os
 import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from exporter.probe import ProbeError
@@ -66,11 +69,15 @@ def _signal_name(number: int) -> str:
 
 @dataclass(slots=True)
 class _Pipe:
-    """The reading end of a process's output: keeps up to ``limit`` bytes and throws the rest away."""
+    """The reading end of a process's output: keeps up to ``limit`` bytes and throws the rest away.
+
+    flooded: called when there was more, again and again while it comes.
+    """
 
     limit: int
+    flooded: Callable[[], None] = lambda: None
+    full: bool = False
     kept: bytearray = field(default_factory=bytearray)
-    full: asyncio.Event = field(default_factory=asyncio.Event)
     fd: int = -1
 
     @contextlib.contextmanager
@@ -97,12 +104,13 @@ class _Pipe:
         room = self.limit - len(self.kept)
         self.kept += data[:room]
         if len(data) > room:
-            self.full.set()
+            self.full = True
+            self.flooded()
         return bool(data)
 
     def drain(self) -> bytes:
         """Everything written before the process ended. A grandchild's writing can't make it endless."""
-        while not self.full.is_set() and self.read():
+        while not self.full and self.read():
             pass
         return bytes(self.kept)
 
@@ -148,17 +156,18 @@ async def run(*argv: str, env: Mapping[str, str] | None = None, limit: int = STD
     out, err = _Pipe(limit), _Pipe(STDERR_LIMIT)
     try:
         with out.open() as out_end, err.open() as err_end:
-            process = await asyncio.create_subprocess_exec(
-                program, *argv[1:],
-                stdin=asyncio.subprocess.DEVNULL, stdout=out_end, stderr=err_end,
+            process = subprocess.Popen(  # noqa: ASYNC220 - returns when the program has begun, and so for asyncio
+                [program, *argv[1:]],
+                stdin=subprocess.DEVNULL, stdout=out_end, stderr=err_end,
                 env=environment(env or {}), cwd="/", start_new_session=True,
             )  # fmt: skip
-            await _ended(process, out.full)
+            out.flooded = partial(_kill_group, process.pid)
+            await _ended(process)
             seconds = time.monotonic() - started
-            output = Output(argv, process.returncode or 0, out.drain(), err.drain(), seconds)
+            output = Output(argv, process.returncode, out.drain(), err.drain(), seconds)
     except OSError as error:
         raise ProbeError(f"{argv[0]} could not be started: {error.strerror}") from error
-    if out.full.is_set():
+    if out.full:
         raise ProbeError(f"{argv[0]} printed more than {limit // 1024} KiB")
     ran = trace.get()
     if ran is not None:
@@ -166,26 +175,28 @@ async def run(*argv: str, env: Mapping[str, str] | None = None, limit: int = STD
     return output
 
 
-async def _ended(process: asyncio.subprocess.Process, full: asyncio.Event) -> None:
-    """Waits until the process is gone and leaves nothing of its group behind, whatever happens meanwhile."""
-    flooded = asyncio.ensure_future(full.wait())
-    flooded.add_done_callback(lambda done: None if done.cancelled() else _kill_group(process.pid))
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Waits until the process is gone and leaves nothing of its group behind, whatever happens meanwhile.
+
+    The group is killed before the process is reaped: until then nobody else can have its number.
+    """
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    watch = os.pidfd_open(process.pid)
+    loop.add_reader(watch, gone.set)
     try:
-        await process.wait()
-    except asyncio.CancelledError:
-        _kill_group(process.pid)
-        await process.wait()
-        raise
+        try:
+            await gone.wait()
+        finally:
+            _kill_group(process.pid)
+            await gone.wait()
     finally:
-        flooded.cancel()
-        _kill_group(process.pid)
+        loop.remove_reader(watch)
+        os.close(watch)
+        process.poll()
 
 
 def _kill_group(pid: int) -> None:
-    """Kills every process of the group that ``pid`` leads.
-
-    Also right after ``pid`` itself was reaped: its number is not given out again while a member of the group
-    lives, and where none does there is nothing to hit.
-    """
+    """Kills every process of the group that ``pid`` leads; where none is left there is nothing to hit."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)

@@ -6,13 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter.loop import watch_children_by_pidfd
-
-
-def pytest_configure() -> None:
-    """Runs tests with the child watcher that the exporter runs with."""
-    watch_children_by_pidfd()
-
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what this machine has no part for, and says which."""

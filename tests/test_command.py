@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,23 @@ async def test_cancelling_kills_the_whole_group_even_if_it_ignores_sigterm(tmp_p
         await task
     assert not alive(parent)
     await gone(child)
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+async def test_cancelling_one_that_is_just_starting_leaves_nothing(tmp_path: Path, steps: int) -> None:
+    """However early the cancellation comes on a busy loop, what the tool has started by then goes with it."""
+    pid_file = tmp_path / "pid"
+    script = f"sleep 1000 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait"
+    task = asyncio.create_task(command.run("sh", "-c", script))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    deadline = time.monotonic() + 20
+    while not pid_file.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)  # noqa: ASYNC251 - the loop has other things to do
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await gone(int(pid_file.read_text()))
 
 
 async def test_never_ending_output_is_cut_and_the_tool_ended() -> None:
