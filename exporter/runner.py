@@ -55,13 +55,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A finished run's yield: what it found, rendered, and why it failed where it did."""
+    """A finished run's yield: what it found, rendered, and why it failed. bug: what it should not raise."""
 
     families: Mapping[str, Rendered] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     outcome: Outcome = "success"
     reason: str = ""
     mend: str = ""
+    bug: Exception | None = None
 
 
 @dataclass(slots=True)
@@ -181,7 +182,7 @@ class Runner:
             duration=ended - started,
         )
         self.runs[found.outcome] += 1
-        _log_change(self.probe.name, last, self.snapshot)
+        _log_change(self.probe.name, last, self.snapshot, found.bug)
         self.changed()
 
 
@@ -194,9 +195,9 @@ async def _find_out(probe: Probe) -> _Found:
             families = await _rendered(error.families)
             return _Found(families, outcome="failure", reason=error.reason, mend=error.mend)
         return _Found(await _rendered(result.families), result.notes)
-    except Exception as error:
-        log.exception("%s: this is a bug in grid-exporter", probe.name)
-        return _Found(outcome="failure", reason=f"a bug in grid-exporter: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - here is where they end; it is logged with its trace
+        reason = f"a bug in grid-exporter: {type(error).__name__}: {error}"
+        return _Found(outcome="failure", reason=reason, bug=error)
 
 
 async def _rendered(families: Sequence[Metric]) -> Mapping[str, Rendered]:
@@ -216,10 +217,10 @@ def _overrun(probe: Probe, *, stuck: bool) -> _Found:
     return _Found(outcome="timeout", reason=reason, mend=mend)
 
 
-def _log_change(name: str, last: Snapshot | None, now: Snapshot) -> None:
+def _log_change(name: str, last: Snapshot | None, now: Snapshot, bug: Exception | None) -> None:
     """Logs when a probe begins to fail and when it works again, not every time."""
     failed_before = last is not None and not last.success
     if not now.success and not failed_before:
-        log.warning("%s: %s", name, now.reason)
+        log.warning("%s: %s", name, now.reason, exc_info=bug)
     elif now.success and failed_before:
         log.info("%s: works again", name)
