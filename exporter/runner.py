@@ -22,7 +22,8 @@ OUTCOMES: tuple[Outcome, ...] = ("success", "failure", "timeout")
 NO_FAMILIES: Mapping[str, Rendered] = {}
 
 GRACE = 1.0  # seconds that a killed tool has to be gone before its probe counts as stuck
-OLDEST = 600.0  # seconds: no figure is served beyond this age, whatever its ttl
+OLDEST = 600.0  # seconds: no figure is served beyond this age, unless new ones are due no sooner
+MORE_MEMORY = "let it have more (MemoryMax= in its unit), or see what the tool prints so much of"
 MANY_SAMPLES = 2000  # rendering more than this takes a worker thread, or the loop would stand still for 10 ms
 
 
@@ -91,12 +92,17 @@ class Runner:
 
     @property
     def expires_at(self) -> float:
-        """When the figures at hand are too old to be served (boot clock)."""
-        if self.snapshot is None or not self.snapshot.families:
+        """When the figures at hand are too old to be served (boot clock).
+
+        While runs succeed there is time for the next one, however long the ttl or a run: or else the figures
+        of a scan that takes five minutes would come and go.
+        """
+        last, schedule = self.snapshot, self.probe.schedule
+        if last is None or not last.families:
             return 0.0
-        schedule = self.probe.schedule
-        lifetime = OLDEST if self.snapshot.success else min(3 * schedule.ttl + schedule.timeout, OLDEST)
-        return self.snapshot.found + lifetime
+        if last.success:
+            return last.found + max(OLDEST, 2 * (self.due_at - last.found))
+        return last.found + min(3 * schedule.ttl + schedule.timeout, OLDEST)
 
     def families(self, now: float) -> Mapping[str, Rendered]:
         """The figures that may be served at ``now``."""
@@ -195,6 +201,8 @@ async def _find_out(probe: Probe) -> _Found:
             families = await _rendered(error.families)
             return _Found(families, outcome="failure", reason=error.reason, mend=error.mend)
         return _Found(await _rendered(result.families), result.notes)
+    except MemoryError:
+        return _Found(outcome="failure", reason="the exporter ran out of memory", mend=MORE_MEMORY)
     except Exception as error:  # noqa: BLE001 - here is where they end; it is logged with its trace
         reason = f"a bug in grid-exporter: {type(error).__name__}: {error}"
         return _Found(outcome="failure", reason=reason, bug=error)

@@ -84,13 +84,41 @@ async def test_a_failed_run_keeps_the_last_good_figures_until_they_are_too_old()
 
 
 @virtual_time
-async def test_no_figure_is_served_beyond_ten_minutes() -> None:
-    """However long the ttl, and although no run failed, figures vanish ten minutes after they were found."""
-    runner = runner_of(Script(), ttl=3600)
+async def test_after_a_pause_of_ten_minutes_no_old_figure_is_served() -> None:
+    """Although no run failed: where nobody asked for that long, figures vanish until there are new ones."""
+    runner = runner_of(Script(), ttl=60)
     await run(runner)
     await asyncio.sleep(OLDEST - 1)
     assert value(runner) == 1
     await asyncio.sleep(2)
+    assert value(runner) is None
+
+
+@pytest.mark.parametrize(("seconds", "ttl"), [(300, 60), (590, 60), (20, 3600)])
+@virtual_time
+async def test_figures_that_take_long_or_are_to_last_long_do_not_come_and_go(
+    seconds: float, ttl: float
+) -> None:
+    """A scan of five minutes, or one that is wanted once an hour, has its figures there at every scrape."""
+    runner = runner_of(Script(seconds=seconds), ttl=ttl, wait=0, timeout=600)
+    await run(runner)
+    for _ in range(3 * 240):
+        runner.start_if_due(now())
+        assert value(runner) is not None
+        await asyncio.sleep(15)
+
+
+@virtual_time
+async def test_after_a_failure_no_figure_is_served_beyond_ten_minutes() -> None:
+    """However long the ttl: what can't be found out any more is not shown for an hour."""
+    script = Script()
+    runner = runner_of(script, ttl=300)
+    await run(runner)
+    script.error = failing()
+    await asyncio.sleep(301)
+    await run(runner)
+    assert value(runner) == 1
+    await asyncio.sleep(OLDEST - 300)
     assert value(runner) is None
 
 
