@@ -99,20 +99,22 @@ class _Pipe:
         """Takes what is there now. False when there was nothing."""
         try:
             data = os.read(self.fd, CHUNK)
+            room = self.limit - len(self.kept)
+            self.kept += data[:room]
+            over = len(data) > room
         except BlockingIOError:
             return False
-        room = self.limit - len(self.kept)
-        self.kept += data[:room]
-        if len(data) > room:
+        except MemoryError:  # so much was too much already
+            self.limit, data, over = len(self.kept), b"lost", True
+        if over:
             self.full = True
             self.flooded()
         return bool(data)
 
-    def drain(self) -> bytes:
-        """Everything written before the process ended. A grandchild's writing can't make it endless."""
+    def drain(self) -> None:
+        """Takes all that came before the process ended. A grandchild's writing can't make it endless."""
         while not self.full and self.read():
             pass
-        return bytes(self.kept)
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -164,11 +166,13 @@ async def run(*argv: str, env: Mapping[str, str] | None = None, limit: int = STD
             out.flooded = partial(_kill_group, process.pid)
             await _ended(process)
             seconds = time.monotonic() - started
-            output = Output(argv, process.returncode, out.drain(), err.drain(), seconds)
+            out.drain()
+            err.drain()
     except OSError as error:
         raise ProbeError(f"{argv[0]} could not be started: {error.strerror}") from error
     if out.full:
-        raise ProbeError(f"{argv[0]} printed more than {limit // 1024} KiB")
+        raise ProbeError(f"{argv[0]} printed more than {out.limit // 1024} KiB")
+    output = Output(argv, process.returncode, bytes(out.kept), bytes(err.kept), seconds)
     ran = trace.get()
     if ran is not None:
         ran.append(output)
@@ -182,7 +186,11 @@ async def _ended(process: subprocess.Popen[bytes]) -> None:
     """
     loop = asyncio.get_running_loop()
     gone = asyncio.Event()
-    watch = os.pidfd_open(process.pid)
+    try:
+        watch = os.pidfd_open(process.pid)
+    except OSError:  # no descriptor is left for it
+        _kill_group(process.pid)
+        raise
     loop.add_reader(watch, gone.set)
     try:
         try:
