@@ -1,0 +1,134 @@
+"""Many boxes for one Prometheus: their bodies from one server, their names by file_sd."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import re
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+from aiohttp import web
+
+from grafana.health import DOMAINS, health
+from prometheus import recording
+from prometheus.stack import copies, programs
+from prometheus.stack.program import Program, address
+from tests.box import control
+from tests.box.box import make
+from tests.grafana.dashboards import Target, filled, targets
+
+RECORDED = re.compile(r"(grid:\w+:\w+)\{([^}]*)\}")
+DOMAIN = re.compile(r', domain="(\w+)"')
+
+Body = Callable[[int], bytes]
+
+
+def scrape(url: str) -> bytes:
+    """A body of an exporter."""
+    with urllib.request.urlopen(f"{url}/metrics") as answer:
+        body: bytes = answer.read()
+        return body
+
+
+@contextlib.contextmanager
+def typical_box(folder: Path, ttl: str | None = None) -> Iterator[Program]:
+    """An exporter on a box as there are many: 2 cards, 13 containers, 11 services, 10 models."""
+    box = make(folder / "box")
+    box.configure(ttl=ttl)
+    with control.served(box), programs.exporter(folder, address(), box.flags, box.environment) as exporter:
+        yield exporter
+
+
+def troubled(body: bytes) -> list[bytes]:
+    """A box's body, and those of boxes in trouble made from it: one for each of several domains."""
+    troubles = {
+        "grid_tor_up": b"0.0",
+        "grid_aide_clean": b"0.0",
+        "grid_systemd_failed_units": b"2.0",
+        'grid_gpu_temperature_celsius{gpu="1",': b"97.0",
+    }
+    made = [body]
+    for start, value in troubles.items():
+        broken, count = re.subn(rb"(?m)^(%s.*) \S+$" % re.escape(start.encode()), rb"\1 " + value, body)
+        assert count, start
+        made.append(broken)
+    return made
+
+
+def every_tenth(body: bytes) -> Body:
+    """Gives each box its body: of ten, nine are well, and the others are in trouble by turns."""
+    well, *rest = (gzip.compress(each) for each in troubled(body))
+    return lambda number: rest[number // 10 % len(rest)] if number % 10 == 0 else well
+
+
+@contextlib.contextmanager
+def serving(body: Body) -> Iterator[str]:
+    """Serves every box's body, gzipped: ``/metrics?box=7`` is that of box 7. Gives the address."""
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    where = address()
+
+    async def answer(request: web.Request) -> web.Response:
+        headers = {"Content-Type": "text/plain; version=0.0.4", "Content-Encoding": "gzip"}
+        return web.Response(body=body(int(request.query["box"])), headers=headers)
+
+    async def serve() -> None:
+        app = web.Application()
+        app.router.add_get("/metrics", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        host, _, port = where.partition(":")
+        await web.TCPSite(runner, host, int(port)).start()
+        ready.set()
+        await ended.wait()
+        await runner.cleanup()
+
+    ended = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield where
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        loop.close()
+
+
+@contextlib.contextmanager
+def watching(folder: Path, count: int, boxes: str, interval: str) -> Iterator[Program]:
+    """A Prometheus with the project's files that watches so many boxes of this server."""
+    here = address()
+    copies.prometheus(folder, {}, here=here, alertmanager=address(), interval=interval)
+    entries = [
+        {"targets": [boxes], "labels": {"instance": f"box{number:04}", "__param_box": str(number)}}
+        for number in range(count)
+    ]
+    (folder / "targets/grid.yml").write_text(yaml.safe_dump(entries), "utf-8")
+    with programs.prometheus(folder, here) as prometheus:
+        yield prometheus
+
+
+def recorded_queries() -> list[Target]:
+    """The fleet page's queries that ask for what is recorded, as Grafana sends them."""
+    fleet = (target for target in targets() if target.page == "grid-fleet")
+    return [target._replace(expr=filled(target.expr)) for target in fleet if RECORDED.search(target.expr)]
+
+
+def raw(expr: str) -> str:
+    """The same query on the boxes' own series: each recorded one is replaced by what it is recorded from."""
+    return RECORDED.sub(lambda series: f"({_source(series[1], series[2])})", expr)
+
+
+def _source(record: str, matchers: str) -> str:
+    if record != recording.HEALTH:
+        return recording.figure(record, matchers)
+    boxes = DOMAIN.sub("", matchers)
+    if domain := DOMAIN.search(matchers):
+        return health(domain[1], boxes)
+    every = (f'label_replace({health(it.name, boxes)}, "domain", "{it.name}", "", "")' for it in DOMAINS)
+    return " or ".join(every)
