@@ -133,6 +133,18 @@ class FakeBox:
         """Puts a unit into a state, such as ``failed``; properties are systemctl's own."""
         units.alter(self.directory, name, ActiveState=state, **properties)
 
+    def reset_services(self) -> None:
+        """All units are as they were at first."""
+        units.born(self.directory, self.now())
+
+    def remove_service(self, name: str) -> None:
+        """Removes a unit."""
+        (self.directory / "systemd" / name).unlink()
+
+    def overdue(self, timer: str) -> None:
+        """A timer was to elapse an hour ago, and did not."""
+        units.overdue(self.directory, timer, self.now())
+
     def gpu(self, index: int, trouble: str = "") -> None:
         """Gets a card into trouble (hot, throttled, full, ecc, gone), or out of it."""
         path = self.directory / "gpu/trouble"
@@ -143,7 +155,7 @@ class FakeBox:
         """Tor is ``up``, ``down`` or ``not-tor`` (requests go round it), or the check page is ``broken``."""
         put(self.directory / "tor", "\n".join([state, *exits]))
 
-    def aide(self, *, success: bool = True, ago: float = 7200, **found: int) -> None:
+    def aide(self, *, success: bool = True, ago: float = 7200, took: float = 372, **found: int) -> None:
         """AIDE's last check, so many seconds ago: the files it found ``added``, ``removed``, ``changed``."""
         path = self.directory / "aide/summary.json"
         before = aide.load_summary(path)
@@ -151,11 +163,16 @@ class FakeBox:
         ended = self.now() - ago
         reason = "" if success else "AIDE ended with exit status 17"
         last = aide.Summary(
-            success=success, started=ended - 372, ended=ended, reason=reason, database_timestamp=made
+            success=success, started=ended - took, ended=ended, reason=reason, database_timestamp=made
         )
         if success:
             last = msgspec.structs.replace(last, id="ab" * 32, total=81234, **found)
         aide.save(path, last)
+
+    def accepted(self, *, ago: float) -> None:
+        """What AIDE had found was accepted, so many seconds ago."""
+        path = self.directory / "aide/outcome.json"
+        aide.save(path, aide.Outcome(success=True, timestamp=self.now() - ago, id="cd" * 32))
 
     def memory(self, available: float) -> None:
         """So large a part of the memory is available, and of the swap not much more is free."""
@@ -204,6 +221,7 @@ def make(
     sessions.born(box.directory, gpus)
     box.tor()
     box.aide()
+    box.accepted(ago=9 * 86400)
     box.configure()
     return box
 

@@ -21,22 +21,21 @@ def answer(box: str, arguments: list[str]) -> tuple[int, str, str]:
     session = f"{box}/gpu"
     moment = now(box)
     trouble = _trouble(session)
-    gone: list[Row] = []
+    _, cards = nvidia_smi.table(session, "query-gpu")
+    lost = {card["uuid"]: card for card in cards if trouble.get(card["index"]) == "gone"}
 
     def living(table: str, rows: list[Row]) -> list[Row]:
         if table == "query-compute-apps":
-            return [_process(row, moment) for row in rows]
+            return [_process(row, moment) for row in rows if row["gpu_uuid"] not in lost]
         used = _used(session, moment)
-        gone.extend(row for row in rows if trouble.get(row["index"]) == "gone")
-        return [
-            _card(row, moment, used.get(row["uuid"], 0), trouble.get(row["index"], ""))
-            for row in rows
-            if row not in gone
-        ]
+        there = (row for row in rows if row["uuid"] not in lost)
+        return [_card(row, moment, used.get(row["uuid"], 0), trouble.get(row["index"], "")) for row in there]
 
     code, out = nvidia_smi.answer(session, arguments, living)
-    lost = "".join(LOST.format(index=row["index"], bus=row["pci.bus_id"]) for row in gone)
-    return (15 if gone and not code else code), lost + out, ""
+    if not lost or not arguments[0].startswith("--query-gpu"):
+        return code, out, ""
+    said = "".join(LOST.format(index=card["index"], bus=card["pci.bus_id"]) for card in lost.values())
+    return code or 15, said + out, ""
 
 
 def _trouble(session: str) -> dict[str, str]:
@@ -58,12 +57,10 @@ def _process(row: Row, moment: float) -> Row:
 
 def _used(session: str, moment: float) -> dict[str, int]:
     """What the processes of each card use together, MiB."""
-    header, *lines = nvidia_smi.read(session, "query-compute-apps.csv").splitlines()
-    columns = nvidia_smi.names(header)
     used: dict[str, int] = {}
-    for line in lines:
-        row = _process(dict(zip(columns, nvidia_smi.cells(line, columns), strict=True)), moment)
-        used[row["gpu_uuid"]] = used.get(row["gpu_uuid"], 0) + int(row["used_gpu_memory"])
+    for row in nvidia_smi.table(session, "query-compute-apps")[1]:
+        process = _process(row, moment)
+        used[row["gpu_uuid"]] = used.get(row["gpu_uuid"], 0) + int(process["used_gpu_memory"])
     return used
 
 
@@ -108,8 +105,17 @@ def _troubled(row: Row, trouble: str) -> Row:
     )
     most = int(row["memory.total"]) - int(row["memory.reserved"])
     changes: dict[str, Row] = {
-        "hot": {"temperature.gpu": "93", **_where_told(row, "temperature.memory", "108")},
-        "throttled": {"temperature.gpu": "88", "clocks.current.sm": "420", **thermal},
+        "hot": {
+            "utilization.gpu": "100",
+            "temperature.gpu": "93",
+            **_where_told(row, "temperature.memory", "108"),
+        },
+        "throttled": {
+            **thermal,
+            **_where_told(row, "temperature.memory", "99"),
+            "temperature.gpu": "88",
+            "clocks.current.sm": "420",
+        },
         "full": _memory(row, most),
         "ecc": {f"ecc.errors.uncorrected.{period}.total": "2" for period in ("volatile", "aggregate")},
     }

@@ -48,8 +48,10 @@ def pressure(box: Path, resource: str, seconds: float) -> None:
 
 
 def load(box: Path, tasks: float, seconds: float) -> None:
-    """So many tasks run, and have used so many seconds more of the processors."""
+    """So many tasks run, and have used so many seconds more of the processors, which rested for a few."""
     put(box / "proc/loadavg", f"{tasks:.2f} {tasks / 2:.2f} {tasks / 4:.2f} {tasks:.0f}/999 4242\n")
     path = box / "proc/stat"
-    user = re.compile(r"^cpu +(\d+)")
-    put(path, user.sub(lambda it: f"cpu  {int(it[1]) + seconds * TICKS:.0f}", path.read_text()))
+    head, *rest = path.read_text().splitlines()
+    user, nice, system, idle, *others = head.split()[1:]
+    used = (f"{int(user) + seconds * TICKS:.0f}", nice, system, f"{int(idle) + seconds / 9 * TICKS:.0f}")
+    put(path, "\n".join([" ".join(["cpu ", *used, *others]), *rest]) + "\n")

@@ -53,15 +53,21 @@ def read(session: Session, name: str) -> str:
         return file.read()
 
 
-def query(session: Session, table: str, fields: list[str], living: Living | None = None) -> tuple[int, str]:
-    """The exit status and the output for these fields of a table."""
-    known = aliases(read(session, "help-query-gpu.txt")) if table == "query-gpu" else {}
-    header, *lines = read(session, f"{table}.csv").splitlines()
+def table(session: Session, name: str) -> tuple[str, list[Row]]:
+    """A recorded table: its header, and its rows by the columns' fields."""
+    header, *lines = read(session, f"{name}.csv").splitlines()
     columns = names(header)
-    rows = [dict(zip(columns, cells(line, columns), strict=True)) for line in lines]
+    return header, [dict(zip(columns, cells(line, columns), strict=True)) for line in lines]
+
+
+def query(session: Session, asked: str, fields: list[str], living: Living | None = None) -> tuple[int, str]:
+    """The exit status and the output for these fields of a table."""
+    known = aliases(read(session, "help-query-gpu.txt")) if asked == "query-gpu" else {}
+    header, rows = table(session, asked)
+    columns = names(header)
     if living:
-        rows = living(table, rows)
-    if not rows and table == "query-gpu":
+        rows = living(asked, rows)
+    if not rows and asked == "query-gpu":
         return 6, "No devices were found\n"
     wanted = [known.get(field, field) for field in fields]
     for field, name in zip(fields, wanted, strict=True):
@@ -77,10 +83,10 @@ def answer(session: Session, arguments: list[str], living: Living | None = None)
     if arguments == ["--help-query-gpu"]:
         return 0, read(session, "help-query-gpu.txt")
     asked, *rest = arguments or [""]
-    table, _, fields = asked.removeprefix("--").partition("=")
-    if table not in TABLES or not fields or rest != [FORMAT]:
+    name, _, fields = asked.removeprefix("--").partition("=")
+    if name not in TABLES or not fields or rest != [FORMAT]:
         return 2, REFUSAL
-    return query(session, table, fields.split(","), living)
+    return query(session, name, fields.split(","), living)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.box import containers
 from tests.box.files import CAPTURES, put
-from tests.box.nvidia_smi import Row, cells, names
+from tests.box.nvidia_smi import Row, table
 
 RECORDED = CAPTURES / "nvidia-smi"
 APPS = "gpu_uuid, pid, process_name, used_gpu_memory [MiB]"
@@ -39,10 +39,8 @@ def born(box: Path, count: int) -> None:
 
 def _recorded() -> tuple[str, tuple[Row, Row]]:
     """The tables' header, and the two cards that all are made from."""
-    header, geforce = (RECORDED / "rtx-4090-loaded/query-gpu.csv").read_text("utf-8").splitlines()
-    datacentre = (RECORDED / "a100-pair/query-gpu.csv").read_text("utf-8").splitlines()[1]
-    columns = names(header)
-    first, second = (dict(zip(columns, cells(row, columns), strict=True)) for row in (geforce, datacentre))
+    header, (first, *_) = table(RECORDED / "rtx-4090-loaded", "query-gpu")
+    _, (second, *_) = table(RECORDED / "a100-pair", "query-gpu")
     second |= {"name": "NVIDIA A100-PCIE-40GB", "driver_version": first["driver_version"]}
     return header, (first, second)
 

@@ -63,8 +63,20 @@ def born(box: Path, moment: float) -> None:
 
 def alter(box: Path, name: str, **changes: str) -> None:
     """Changes properties of a unit."""
+    _save(box, _load(box, name) | changes)
+
+
+def overdue(box: Path, name: str, moment: float) -> None:
+    """Has a timer fail: it elapsed two hours before ``moment``, and should have one hour before it."""
+    timer = _load(box, name)
+    timer.pop("X-Every")
+    times = {"LastTriggerUSec": moment - 7200, "NextElapseUSecRealtime": moment - 3600}
+    _save(box, timer | {key: moment_text(when) for key, when in times.items()})
+
+
+def _load(box: Path, name: str) -> dict[str, str]:
     lines = (box / "systemd" / name).read_text("utf-8").splitlines()
-    _save(box, dict(line.split("=", 1) for line in lines) | changes)
+    return dict(line.split("=", 1) for line in lines)
 
 
 def _service(name: str, state: str, since: float, *, enabled: bool) -> dict[str, str]:

@@ -17,7 +17,7 @@ ALERTS = {
     "services": ("GridServiceFailed", "GridServiceInactive"),
     "aide": ("GridAideFindings",),
 }
-GROWN = "Qwen3-235B.gguf"
+GROWN = ("Qwen3-235B-00001.gguf", "Qwen3-235B-00002.gguf")
 DAMAGED = "ollama/manifests/registry.ollama.ai/library/qwen3/8b"
 HIDDEN = ".8b"  # which is no model's tag
 LEFT = 64 * 1024  # bytes, of the small file system
@@ -31,21 +31,26 @@ def begin(seen: Observatory) -> None:
         box.gpu(card, trouble)
     box.memory(0.02)
     box.pressure("memory", 20)
-    box.load(40, 200)
+    box.pressure("io", 3)
+    box.load(40, 90)
     _disk(seen)
     _containers(seen)
     box.service("ollama.service", "failed", NRestarts="5")
     box.service("caddy.service", "inactive")
-    box.service("backup.timer", "active", **{"X-Every": "7200"})
-    box.aide(added=2, removed=1, changed=3, ago=60)
+    box.overdue("backup.timer")
+    box.remove_service("logrotate.timer")
+    box.aide(added=2, removed=1, changed=3, ago=60, took=900)
     box.tor("not-tor", ["192.0.2.7"])
     seen.wait_for('grid_tor_is_tor{job="grid"} == 0')
+    box.tor("broken")
+    seen.wait_for('grid_probe_success{job="grid",probe="tor"} == 0')
     box.tor("down")
 
 
 def _disk(seen: Observatory) -> None:
     """A model grows, another is removed, a third is damaged, and a file system fills up."""
-    seen.box.model(GROWN, 235e9)
+    for name in GROWN:
+        seen.box.model(name, 115e9)
     (seen.box.directory / "models/flux1-dev-q8_0.gguf").unlink()
     manifest = seen.box.directory / DAMAGED
     manifest.rename(manifest.with_name(HIDDEN))
@@ -71,13 +76,13 @@ def end(seen: Observatory) -> None:
         box.gpu(card)
     box.memory(0.6)
     box.tor()
-    box.model(GROWN, 1e9)
+    for name in GROWN:
+        box.model(name, 1e9)
     manifest = box.directory / DAMAGED
     manifest.with_name(HIDDEN).replace(manifest)
     (seen.scratch / "download").unlink()
     box.container("vllm", health="healthy")
     box.container("whisper", status="running", exit_code=0, oom=False)
     box.container("postgres", watched=True)
-    box.service("ollama.service", "active")
-    box.service("caddy.service", "active")
+    box.reset_services()
     box.aide(ago=30)

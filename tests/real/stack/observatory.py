@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Observatory:
         """Waits until an expression gives something; False where it does not in time."""
         return self.wait(lambda: bool(self.query(expr)))
 
-    def wait(self, happens: Any) -> bool:
+    def wait(self, happens: Callable[[], object]) -> bool:
         """Waits until something happens; False where it does not in time."""
         end = time.monotonic() + PATIENCE
         while not happens():
@@ -72,6 +72,12 @@ class Observatory:
     def was_sent(self, alert: str, status: str) -> bool:
         """Whether the phone was told of this alert that it is ``firing`` or ``resolved``."""
         return any(it["labels"]["alertname"] == alert and it["status"] == status for _, it in list(self.sent))
+
+    def withheld(self) -> set[str]:
+        """The alerts that Alertmanager keeps to itself because of others."""
+        with urllib.request.urlopen(f"{self.alertmanager.url}/api/v2/alerts") as response:
+            alerts = json.load(response)
+        return {alert["labels"]["alertname"] for alert in alerts if alert["status"]["inhibitedBy"]}
 
 
 def ask(url: str, what: str, **parameters: Any) -> list[Series]:
@@ -164,8 +170,11 @@ def _configure(folder: Path, at: dict[str, str], store: Program | None) -> None:
         interval="1s",
     )
     for rules in (folder / "rules").iterdir():
-        rules.write_text(hurry.rules(rules.read_text("utf-8")), "utf-8")
+        hurry.rules(rules)
     config = yaml.safe_load(path.read_text("utf-8"))
+    # The machine's own disk may be as full as it likes.
+    own = {"source_labels": ["__name__", "mountpoint"], "regex": "grid_filesystem_.+;/", "action": "drop"}
+    config["scrape_configs"][0]["metric_relabel_configs"] = [own]
     every = {"scrape_interval": "5s", "scrape_timeout": "5s"}
     for job in ("steady", "machine"):
         config["scrape_configs"].append(

@@ -1,0 +1,119 @@
+"""Every query of every dashboard, answered by a real Prometheus about a box that is well, and then is not.
+
+The box's own time stands still. So what moves between two moments of its being well is alive by nature (an
+age, what a process uses), and all the rest must move when the box is broken.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.grafana.dashboards import FILLED, Target, annotation_queries, targets, variable_queries
+from tests.real.stack import hurry
+from tests.real.stack.observatory import Observatory
+from tests.real.stack.timeline import RANGE, WINDOW, Timeline
+
+pytestmark = [
+    pytest.mark.real("prometheus", "prometheus-alertmanager", "mount", "umount"),
+    pytest.mark.timeout(300),
+]
+# What Grafana fills in for a box that is scraped every second.
+QUICK = FILLED | {"$__rate_interval": "10s", "$__range_s": f"{RANGE}", "$__range": f"{RANGE}s"}
+
+ONE_BOX = "count(count by (instance) (up"
+# Rightly empty on a box that is well, and why: parts of a query or of its place.
+QUIET = {
+    'alertstate="firing"': "no alert fires",
+    "/ Runs that failed:": "none failed",
+    "/ Removed in this range:": "no model was removed",
+    "(-1 * deriv(": "no file system fills up",
+    "grid_tor_exit_changed_timestamp_seconds": "the exit has not changed yet",
+    ONE_BOX: "there is one box",
+}
+# What no trouble of a box moves, and what it tells.
+CONSTANT = {
+    "grid_exporter_build_info": "the exporter's version",
+    "grid_probe_ttl_seconds": "the configuration",
+    "count(up{": "how many boxes there are",
+    "grid_filesystem_size_bytes{": "how large a file system is",
+    "max by (instance) (grid_gpu_power_limit_watts": "what the strongest card may draw",
+}
+PANELS = list(targets())
+PAGES = sorted({target.page for target in PANELS})
+
+Vectors = set[frozenset[tuple[str, str]]]
+
+
+def quiet(where: str) -> bool:
+    """Whether it is good news that a query is empty."""
+    return any(part in where for part in QUIET)
+
+
+def filled(expr: str) -> str:
+    """A query as Grafana would send it."""
+    for name, value in QUICK.items():
+        expr = expr.replace(name, value)
+    return hurry.subqueries(expr)
+
+
+def vectors(seen: Observatory, expr: str, since: float, until: float) -> Vectors:
+    """What a query gave in each second of a time, seconds in which it gave nothing left out."""
+    moments: dict[float, set[tuple[str, str]]] = {}
+    for series in seen.window(filled(expr), since, until):
+        for moment, value in series["values"]:
+            moments.setdefault(moment, set()).add((str(sorted(series["metric"].items())), value))
+    return {frozenset(values) for values in moments.values()}
+
+
+def well(seen: Observatory, times: Timeline, expr: str) -> Vectors:
+    return vectors(seen, expr, times.well - WINDOW, times.well)
+
+
+def broken(seen: Observatory, times: Timeline, expr: str) -> Vectors:
+    return vectors(seen, expr, times.begun, times.broken)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_query_tells_something(seen: Observatory, times: Timeline, page: str) -> None:
+    """On a box that is well no panel is empty, but for those where that is the good news."""
+    for target in (target for target in PANELS if target.page == page):
+        told = well(seen, times, target.expr)
+        assert bool(told) != quiet(str(target)), str(target)
+
+
+def test_quiet_queries_speak_when_something_is_wrong(seen: Observatory, times: Timeline) -> None:
+    """What is empty on a box that is well is not on one that is broken."""
+    for target in PANELS:
+        assert not quiet(str(target)) or broken(seen, times, target.expr), str(target)
+
+
+def moves(seen: Observatory, times: Timeline, target: Target) -> bool:
+    """Whether a query's answers, once the box was broken, were others than while it was well."""
+    before = well(seen, times, target.expr)
+    alive = before != vectors(seen, target.expr, times.still_well - WINDOW, times.still_well)
+    end = vectors(seen, target.expr, times.broken - 1, times.broken)
+    return alive or end != before or not broken(seen, times, target.expr) <= before
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_values_move_when_the_box_is_broken(seen: Observatory, times: Timeline, page: str) -> None:
+    """No query is blind: none says of a broken box what it said of a healthy one."""
+    still = [str(target) for target in PANELS if target.page == page and not moves(seen, times, target)]
+    assert [query for query in still if not any(part in query for part in CONSTANT)] == []
+
+
+def test_variables_and_annotations_are_answered(seen: Observatory, times: Timeline) -> None:
+    """What a page asks besides its panels is answered too."""
+    for where, expr in [*variable_queries(), *annotation_queries()]:
+        assert bool(well(seen, times, expr)) != quiet(expr), where
+        assert broken(seen, times, expr) or ONE_BOX in expr, where
+
+
+def test_silent_box_is_shown_as_silent(seen: Observatory, times: Timeline) -> None:
+    """While it does not answer, every health code says so, in line as recorded, and the fleet counts it."""
+    codes = [target.expr for target in PANELS if "* 0 + 50" in target.expr]
+    assert len(codes) > 8
+    for expr in (*codes, "grid:health:code"):
+        assert {series["value"][1] for series in seen.query(filled(expr), times.silent)} == {"50"}, expr
+    (fleet,) = (target.expr for target in PANELS if target.panel == "Silent")
+    assert [series["value"][1] for series in seen.query(filled(fleet), times.silent)] == ["1"]
