@@ -35,6 +35,15 @@ format: $(VENV)/dev ## put the code into its one format
 parts: ## the real daemons that the tests run (Debian, root; elsewhere their tests are skipped, aloud)
 	@sh tests/parts.sh
 
+install: ## put it on this box, as a service (root): GROUPS="docker debian-tor" for what it may see; PREFIX, DESTDIR
+	@$(place) install $(GROUPS)
+
+uninstall: ## take it away again, but for its settings and what AIDE found (root)
+	@$(place) uninstall
+
+# The service's interpreter is the system's, unless PYTHON is given: one in a home is out of its sight.
+place = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" sh systemd/install.sh
+
 lock: ## pin every dependency again, with hashes for every platform (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --group build -o requirements.lock
@@ -61,4 +70,4 @@ python:
 		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 
-.PHONY: help run stack demo test test-long lint format parts lock clean python
+.PHONY: help run stack demo test test-long lint format parts install uninstall lock clean python

@@ -1,5 +1,7 @@
 """The real parts that tests share; each is described in its own file."""
 
 from tests.real.dockerd import docker
+from tests.real.installation import installed
+from tests.real.lived_in import box
 
-__all__ = ["docker"]
+__all__ = ["box", "docker", "installed"]

@@ -49,7 +49,7 @@ class Engine:
     def build(self, image: str, *changes: str) -> None:
         """Makes an image of busybox alone; changes are lines of a Dockerfile."""
         options = [option for change in changes for option in ("--change", change)]
-        self("import", *options, "-", image, stdin=_busybox())
+        self("import", *options, "-", image, stdin=busybox())
 
     def start(self, name: str, *argv: str, options: Sequence[str] = (), image: str = IMAGE) -> str:
         """Starts a container and gives its id; without argv it runs the image's own command."""
@@ -202,7 +202,7 @@ def _stop(docker: Docker) -> None:
         docker.daemon.wait()
 
 
-def _busybox() -> bytes:
+def busybox() -> bytes:
     """A root file system as a tar archive: busybox and a few names for it."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:

@@ -1,0 +1,165 @@
+#!/bin/sh
+# Puts grid-exporter in place or takes it away: `make install` and `make uninstall`, from the project's folder.
+#
+#   install.sh install [GROUP...]     makes the service's user a member of these groups, where they exist
+#   install.sh uninstall
+#
+# PREFIX   where programs and units go (/usr/local)
+# DESTDIR  for packagers: a folder to put all files into; nothing outside it is touched, nothing is started
+# PYTHON   the interpreter to build with (the system's)
+set -eu
+umask 022
+
+PREFIX=${PREFIX:-/usr/local}
+DESTDIR=${DESTDIR:-}
+name=grid-exporter
+library=$PREFIX/lib/$name
+share=$PREFIX/share/$name
+# Where systemd looks, whatever the prefix is.
+case $PREFIX in /usr | /usr/local) settings=$PREFIX/lib ;; *) settings=/etc ;; esac
+units="grid-exporter.service grid-aide-check.service grid-aide-check.timer grid-aide-accept.service grid-aide-accept.path"
+enabled="grid-exporter.service grid-aide-check.timer grid-aide-accept.path"
+
+say() { printf '%s\n' "$*"; }
+fail() { printf '%s\n' "$name: $*" >&2 && exit 1; }
+booted() { [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; }
+put() { install -D -m 644 "$1" "$DESTDIR$2"; }
+put_once() { [ -e "$DESTDIR$2" ] || put "$1" "$2"; }
+
+# The service cannot look into /root or a home, so its Python must not lie there.
+find_python() {
+    for python in ${PYTHON:-/usr/bin/python3 /usr/bin/python3.[1-9][0-9]}; do
+        "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
+        python=
+    done
+    [ "$python" ] || fail "needs ${PYTHON:-/usr/bin/python3} to be Python 3.11 or newer; another: make install PYTHON=..."
+    place=$("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')
+    case $place in /root* | /home/*) fail "the service cannot use $python: it lies in $place" ;; esac
+    "$python" -c 'import venv, ensurepip' 2>/dev/null || fail "Python's venv is missing; on Debian: apt install python3-venv"
+}
+
+# An environment of exactly the locked versions. It is made beside the one in use, so that a failure leaves that one
+# as it is, and then told its right name.
+build() {
+    new=$DESTDIR$library.new
+    trap 'rm -rf "$new"' EXIT
+    rm -rf "$new"
+    "$python" -m venv "$new"
+    set -- "$new/bin/python" -m pip --disable-pip-version-check -q
+    "$@" install --no-compile --require-hashes -r requirements.lock
+    "$@" install --no-compile --no-deps --no-build-isolation .
+    "$@" uninstall -y flit_core pip setuptools 2>/dev/null
+    rm -f "$new"/bin/*ctivate*
+    sed -i "s|$new|$library|g" "$new/bin/$name" "$new/pyvenv.cfg"
+    "$new/bin/python" -m compileall -q -s "$new" -p "$library" "$new/lib"
+    rm -rf "$DESTDIR$library"
+    mv "$new" "$DESTDIR$library"
+    mkdir -p "$DESTDIR$PREFIX/bin"
+    ln -sfn "$library/bin/$name" "$DESTDIR$PREFIX/bin/$name"
+}
+
+put_files() {
+    for unit in $units; do
+        sed "s|/usr/local/|$PREFIX/|g" "systemd/$unit" | put /dev/stdin "$settings/systemd/system/$unit"
+    done
+    put systemd/sysusers.conf "$settings/sysusers.d/$name.conf"
+    put systemd/tmpfiles.conf "$settings/tmpfiles.d/$name.conf"
+    put systemd/config.example.yml /etc/$name/config.example.yml
+    put_once systemd/default /etc/default/$name
+    for file in prometheus/prometheus.yml prometheus/alertmanager.yml prometheus/rules/*.yml grafana/dashboards/*.json; do
+        put "$file" "$share/${file#*/}"
+    done
+}
+
+# The rules and dashboards are the project's own and follow it; targets and data sources are their owner's.
+put_monitoring() {
+    if [ -d "$DESTDIR/etc/prometheus" ]; then
+        for file in prometheus/rules/*.yml; do put "$file" "/etc/prometheus/rules/grid-${file##*/}"; done
+        for file in prometheus/targets/*.yml; do put_once "$file" "/etc/prometheus/targets/${file##*/}"; done
+    fi
+    provisioning=/etc/grafana/provisioning
+    if [ -d "$DESTDIR/etc/grafana" ]; then
+        sed "s|/var/lib/grafana/dashboards|$share/dashboards|" grafana/provisioning/dashboards/grid.yaml |
+            put /dev/stdin $provisioning/dashboards/grid.yaml
+        # A second default data source would keep Grafana from starting.
+        ls "$DESTDIR$provisioning/datasources"/*.y*ml >/dev/null 2>&1 ||
+            put grafana/provisioning/datasources/grid.yaml $provisioning/datasources/grid.yaml
+    fi
+}
+
+# Members rather than SupplementaryGroups= in a drop-in: a group that is removed one day does not stop the service,
+# and `sudo -u grid-exporter grid-exporter doctor` sees exactly what the service sees.
+join_groups() {
+    for group; do
+        if getent group "$group" >/dev/null; then
+            usermod -a -G "$group" $name
+        else
+            say "There is no group $group here: left out."
+        fi
+    done
+}
+
+start() {
+    booted || return 0
+    systemctl daemon-reload
+    if [ "$first" ]; then
+        # shellcheck disable=SC2086 # a list of words
+        systemctl -q enable --now $enabled
+    else
+        # shellcheck disable=SC2086
+        systemctl try-restart $enabled
+    fi || fail "it is installed but does not start: journalctl -n 30 -u $name"
+}
+
+tell() {
+    say "$name $("$library/bin/python" -c 'import exporter; print(exporter.__version__)') is installed."
+    say "  what works, and what mends the rest:  sudo -u $name $name doctor"
+    say "  what it is started with:              /etc/default/$name"
+    say "  every setting explained:              /etc/$name/config.example.yml"
+    if [ -d /etc/prometheus ] && ! grep -q 'targets/grid' /etc/prometheus/prometheus.yml 2>/dev/null; then
+        say "  Prometheus needs these lines in /etc/prometheus/prometheus.yml (or all of $share/prometheus.yml):"
+        say "      rule_files: [rules/*.yml]"
+        say "      scrape_configs:"
+        say "        - {job_name: grid, file_sd_configs: [{files: [targets/grid*.yml]}]}"
+    fi
+    if [ -d /etc/grafana ]; then say "  Grafana sees its dashboards after:     sudo systemctl restart grafana-server"; fi
+}
+
+install_all() {
+    find_python
+    first=1
+    [ ! -e "$DESTDIR$settings/systemd/system/$name.service" ] || first=
+    build
+    put_files
+    put_monitoring
+    [ -z "$DESTDIR" ] || return 0
+    systemd-sysusers "$settings/sysusers.d/$name.conf"
+    systemd-tmpfiles --create "$settings/tmpfiles.d/$name.conf"
+    join_groups "$@"
+    start
+    tell
+}
+
+# What its owner wrote and what AIDE found stays, and with it the user that some of it belongs to, who loses all groups.
+uninstall_all() {
+    if booted; then
+        # shellcheck disable=SC2086
+        systemctl -q disable --now $enabled 2>/dev/null || true
+    fi
+    for unit in $units; do rm -f "$DESTDIR$settings/systemd/system/$unit"; done
+    rm -f "$DESTDIR$settings/sysusers.d/$name.conf" "$DESTDIR$settings/tmpfiles.d/$name.conf"
+    rm -rf "$DESTDIR$library" "$DESTDIR$share" "$DESTDIR$PREFIX/bin/$name" "$DESTDIR/etc/$name/config.example.yml"
+    rm -f "$DESTDIR"/etc/prometheus/rules/grid-alerts.yml "$DESTDIR"/etc/prometheus/rules/grid-recording.yml
+    rm -f "$DESTDIR/etc/grafana/provisioning/dashboards/grid.yaml"
+    [ -z "$DESTDIR" ] || return 0
+    rm -f /var/lib/systemd/timers/stamp-grid-aide-check.timer
+    if getent passwd $name >/dev/null; then usermod -G "" $name; fi
+    if booted; then systemctl daemon-reload; fi
+    say "$name is gone. Your settings (/etc/$name, /etc/default/$name, Prometheus's targets), what AIDE found"
+    say "(/var/lib/grid-exporter-aide) and the user $name are still here."
+}
+
+[ "$DESTDIR" ] || [ "$(id -u)" = 0 ] || fail "this changes the system: sudo make $1"
+command=$1
+shift
+"${command}_all" "$@"

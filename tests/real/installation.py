@@ -1,0 +1,101 @@
+"""grid-exporter as `make install` puts it into a freshly booted Debian, once for all tests that need it.
+
+Each of them boots a box of its own on what that left, so none is in another's way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import PROJECT
+from tests.real.systemd_world import World, memory, world
+
+SOURCE = "/usr/src/grid-exporter"
+WHEELS = "/usr/src/wheels"
+NEEDED = ("systemd-nspawn", "nsenter", "setpriv", "make", "curl")
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+
+@dataclass
+class Installation:
+    """What a box's `make install` left. said: what it printed. place: where more boxes can be put."""
+
+    place: Path
+    layer: Path
+    said: str
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextlib.contextmanager
+    def box(self) -> Iterator[World]:
+        """A box on which grid-exporter is installed; not booted yet."""
+        with _fresh(self.place / f"box-{next(self.numbers)}", self.layer) as box:
+            yield box
+
+
+def make(box: World, *arguments: str) -> str:
+    """Runs make in the project's folder, without any network; what it printed."""
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
+    return box.run("make", "--no-print-directory", "-C", SOURCE, *arguments, env=offline)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """grid-exporter, installed by its own `make install` in a box that was just booted."""
+    place = tmp_path_factory.mktemp("boxes")
+    wheels = tmp_path_factory.mktemp("wheels")
+    _download(wheels)
+    with memory(place):
+        with _fresh(place / "installing") as box:
+            _copy_project(box.root / SOURCE.lstrip("/"))
+            shutil.copytree(wheels, box.root / WHEELS.lstrip("/"))
+            box.boot()
+            said = make(box, "install")
+        yield Installation(place, place / "installing/upper", said)
+
+
+@contextlib.contextmanager
+def _fresh(base: Path, *lower: Path) -> Iterator[World]:
+    base.mkdir()
+    with world(base, *lower) as box:
+        yield box
+
+
+def _download(wheels: Path) -> None:
+    """Fetches what the lock names, for the Python that the box has."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    version = subprocess.run(
+        [SYSTEM_PYTHON, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "-q",
+                "--only-binary=:all:",
+                f"--python-version={version}",
+            ),
+            *("--require-hashes", "-r", str(PROJECT / "requirements.lock"), "-d", str(wheels)),
+        ],
+        check=True,
+    )
+
+
+def _copy_project(place: Path) -> None:
+    """Copies what an installation is made of: no test has a say in it."""
+    place.mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
+        shutil.copy(PROJECT / name, place)
+    for name in ("exporter", "systemd", "prometheus", "grafana"):
+        shutil.copytree(PROJECT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))

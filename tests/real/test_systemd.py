@@ -1,0 +1,208 @@
+"""The exporter's unit in a booted systemd: it serves, it is kept alive, and it ends whole."""
+
+import pytest
+
+from tests.real.installation import NEEDED
+from tests.real.lived_in import CONFIG, CONFIG_FILE, STATES, UNIT, changed, figures, working
+from tests.real.systemd_world import World, until
+
+pytestmark = [
+    pytest.mark.real(*NEEDED, "dockerd", "docker", "tor", "busybox", "setfacl"),
+    pytest.mark.timeout(300),
+]
+
+EVERYONES = {
+    "host",
+    "disk:/ai/models",
+    "disk:/home/alice/models",
+    "tor",
+    "services",
+    "aide",
+    "command:sandbox",
+}
+# Does not go when it is told to, and leaves a child in a session of its own.
+STUBBORN = (
+    "#!/bin/sh\ntrap '' TERM INT HUP\nsetsid sh -c 'trap \"\" TERM; sleep 1000' &\nsleep 1000\nsleep 1000\n"
+)
+
+
+def member(box: World, group: str) -> None:
+    """Lets the exporter in on what a group may see."""
+    box.run("usermod", "--append", "--groups", group, "grid-exporter")
+    box.systemctl("restart", UNIT)
+
+
+def outsider(box: World, group: str) -> None:
+    box.run("gpasswd", "--delete", "grid-exporter", group)
+    box.systemctl("restart", UNIT)
+
+
+def test_it_runs_as_a_user_without_rights(box: World) -> None:
+    """Its process is grid-exporter's, in no group but its own, and can't gain any right."""
+    pid = box.show(UNIT, "MainPID")
+    status = dict(
+        line.split(":\t", 1) for line in box.run("cat", f"/proc/{pid}/status").splitlines() if ":\t" in line
+    )
+    number = box.run("id", "-u", "grid-exporter").strip()
+    assert number != "0"
+    assert status["Uid"].split() == [number] * 4
+    assert status["NoNewPrivs"] == "1"
+    assert {int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {0}
+
+
+def test_it_works_without_any_group(box: World) -> None:
+    """All that needs no group works; what Docker's and Tor's groups guard is missing, and that shows."""
+    assert working(box) == EVERYONES
+    found = figures(box)
+    assert found['grid_probe_success{probe="containers"}'] == 0
+    assert "grid_tor_bootstrap_ratio" not in found
+    assert found["grid_tor_up"] == 0
+
+
+def test_dockers_group_shows_containers(box: World) -> None:
+    """With the group docker containers are seen, and what they use; without it nothing else suffers."""
+    member(box, "docker")
+    found = figures(box)
+    assert found['grid_container_state{container="web",state="running"}'] == 1
+    assert found['grid_container_cpu_seconds_total{container="web"}'] > 0
+    outsider(box, "docker")
+    assert working(box) == EVERYONES
+
+
+def test_tors_group_shows_its_control_port(box: World) -> None:
+    """With the group debian-tor the cookie can be read, and the control port asked."""
+    member(box, "debian-tor")
+    assert figures(box)["grid_tor_bootstrap_ratio"] >= 0
+    outsider(box, "debian-tor")
+    assert working(box) == EVERYONES
+
+
+def test_services_of_every_state(box: World) -> None:
+    """Each unit is in its own state and no other; one that isn't there is not-found."""
+    found = figures(box)
+    expected = {state: state for state in STATES} | {"restarted": "active"}
+    for unit, state in expected.items():
+        name = f'category="states",name="state-{unit}.service"'
+        assert found[f'grid_service_state{{{name},state="{state}"}}'] == 1, unit
+        assert (
+            sum(value for series, value in found.items() if series.startswith(f"grid_service_state{{{name},"))
+            == 1
+        )
+    assert found['grid_service_state{category="states",name="nosuch.service",state="not-found"}'] == 1
+    assert found['grid_service_restarts_total{category="states",name="state-restarted.service"}'] == 1
+    assert found['grid_service_state{category="network",name="tor@default.service",state="active"}'] == 1
+
+
+def test_failed_units_and_timers(box: World) -> None:
+    """The one failed unit is counted, the system is degraded, and timers tell when they ran and will run."""
+    found = figures(box)
+    assert found["grid_systemd_failed_units"] == 1
+    assert found['grid_systemd_state{state="degraded"}'] == 1
+    ran, due, daily = (
+        f'trigger_timestamp_seconds{{name="{name}.timer"}}' for name in ("ran", "due", "grid-aide-check")
+    )
+    now = float(box.run("date", "+%s"))
+    assert now - 300 <= found[f"grid_systemd_timer_last_{ran}"] <= now + 1
+    assert f"grid_systemd_timer_last_{due}" not in found
+    assert found[f"grid_systemd_timer_next_{due}"] == 4070908800
+    assert now < found[f"grid_systemd_timer_next_{daily}"] < now + 86400 + 3 * 3600 + 60
+
+
+def test_a_hung_exporter_is_started_again(box: World) -> None:
+    """One that stands still misses its watchdog: its stack comes into the journal, and another is started."""
+    with changed(box, "WatchdogSec=1s", "RestartSec=100ms"):
+        before = box.show(UNIT, "MainPID")
+        box.systemctl("kill", "--kill-who=main", "--signal=STOP", UNIT)
+        until(lambda: box.show(UNIT, "MainPID") not in {before, "0"} and box.get("/-/ready")[0] == 200)
+        assert box.show(UNIT, "NRestarts") == "1"
+        said = box.journal(UNIT)
+    assert "Watchdog timeout" in said
+    assert "Fatal Python error: Aborted" in said
+
+
+def test_a_live_exporter_is_left_alone(box: World) -> None:
+    """Under the same watchdog, one that works, also while a tool hangs, is not ended."""
+    hanging = "  commands: [{name: hang, argv: [/bin/sleep, '60'], timeout: 30s}]\n"
+    with changed(box, "WatchdogSec=1s", config="probes:\n  host: {}\n" + hanging):
+        until(lambda: len(box.processes(UNIT)) > 1)
+        box.run("sleep", "2.5")
+        assert len(box.processes(UNIT)) > 1
+        assert box.show(UNIT, "NRestarts") == "0"
+        assert working(box) == {"host"}
+
+
+def test_a_bad_file_changes_nothing(box: World) -> None:
+    """Reloading it fails for whoever asks, shows in the metrics, and goes on serving; a good one mends it."""
+    reloaded = "grid_exporter_config_last_reload_successful"
+    before = box.show(UNIT, "MainPID")
+    box.put(CONFIG_FILE, "probes: {host: {tll: 60s}}\n")
+    try:
+        asked = box.try_run("systemctl", "reload", UNIT)
+        assert asked.returncode != 0
+        until(lambda: figures(box)[reloaded] == 0)
+        assert working(box) == EVERYONES
+        assert "probes.host.tll: unknown key" in box.journal(UNIT)
+    finally:
+        box.put(CONFIG_FILE, CONFIG)
+    box.systemctl("reload", UNIT)
+    until(lambda: figures(box)[reloaded] == 1)
+    assert box.show(UNIT, "MainPID") == before
+
+
+def test_it_does_not_start_with_a_bad_file(box: World) -> None:
+    """It waits with a clear line in the journal, and is there as soon as the file is mended."""
+    box.systemctl("stop", UNIT)
+    box.put(CONFIG_FILE, "probes: {disk: {}}\n")
+    try:
+        assert box.try_run("systemctl", "start", UNIT).returncode != 0
+        assert "configuration: probes.disk.directories: missing" in box.journal(UNIT)
+    finally:
+        box.put(CONFIG_FILE, CONFIG)
+    until(lambda: box.get("/-/ready")[0] == 200)
+
+
+def test_it_stops_with_all_its_processes(box: World) -> None:
+    """Stopped while a probe runs that will not go, it is gone at once with everything it started."""
+    box.put("/usr/local/bin/stubborn", STUBBORN, 0o755)
+    config = "probes: {commands: [{name: stubborn, argv: [/usr/local/bin/stubborn], timeout: 5m}]}\n"
+    with changed(box, config=config):
+        until(lambda: len(box.processes(UNIT)) >= 4)
+        before = float(box.run("cut", "-d ", "-f1", "/proc/uptime"))
+        box.systemctl("stop", UNIT)
+        assert float(box.run("cut", "-d ", "-f1", "/proc/uptime")) - before < 8
+        assert box.processes(UNIT) == []
+        assert box.try_run("pgrep", "-u", "grid-exporter").stdout == ""
+        assert box.show(UNIT, "Result") == "success"
+
+
+def test_a_tool_that_runs_wild_ends_alone(box: World) -> None:
+    """A failing tool of the owner's is its own failure, whatever it did."""
+    config = "probes: {host: {}, commands: [{name: wild, argv: [/bin/sh, -c, 'kill -9 $$']}]}\n"
+    with changed(box, config=config):
+        until(lambda: figures(box).get('grid_probe_success{probe="command:wild"}') == 0)
+        assert working(box) == {"host"}
+        assert box.show(UNIT, "NRestarts") == "0"
+
+
+def test_doctor_mends_what_it_complains_of(box: World) -> None:
+    """As the service's user it names the home that is closed to it, and the line that opens just that."""
+    command = ("grid-exporter", f"--config.file={CONFIG_FILE}", "doctor")
+    said = box.try_run(*command, user="grid-exporter")
+    assert said.returncode == 1
+    _, _, rest = said.stdout.partition("✗ disk:/home/bob/models")
+    complaint, mend = (line.strip() for line in rest.splitlines()[1:3])
+    assert complaint == "/home/bob/models may not be read by grid-exporter"
+    box.run("sh", "-c", mend.removeprefix("→ ").replace("sudo ", ""))
+    try:
+        said = box.try_run(*command, user="grid-exporter")
+        assert "✓ disk:/home/bob/models" in said.stdout
+        assert box.try_run("ls", "/home/bob", user="grid-exporter").returncode != 0
+    finally:
+        box.run("setfacl", "-b", "/home/bob")
+
+
+def test_no_trouble_in_the_journal(box: World) -> None:
+    """What the exporter says is for people: no traceback, no complaint of Python's."""
+    said = box.journal(UNIT)
+    assert "Traceback" not in said
+    assert "Warning:" not in said
