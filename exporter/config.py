@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import stat
 from collections.abc import Mapping
@@ -18,7 +19,12 @@ from exporter.strictyaml import ConfigError
 
 UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
-DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d+){unit}(?!s))?" for unit in UNITS), re.ASCII)
+DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,9}}){unit}(?!s))?" for unit in UNITS), re.ASCII)
+LOOK_SECONDS = 5.0  # that a kind of probe has to find out whether the box has such a thing
+HUNG = Note(
+    f"it could not be told in {LOOK_SECONDS:g} seconds whether this box has it",
+    "see what the tool hangs on, then restart the exporter or send it SIGHUP; or name it in a configuration",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,9 @@ def load(path: Path, box: Box) -> Plan:
         ConfigError: it can't be read, is not what a configuration looks like, or names commands while anyone
             may write it.
     """
-    settings = parse(strictyaml.read(path))
-    if "commands" in settings and path.stat().st_mode & stat.S_IWOTH:
+    text, mode = strictyaml.read(path)
+    settings = parse(text)
+    if "commands" in settings and mode & stat.S_IWOTH:
         raise ConfigError(f"{path} names commands and anyone may write it: chmod o-w {path}")
     off = Note("not in the configuration", f"add it under probes: in {path}")
     absent = {kind.name: off for kind in KINDS if kind.name not in settings}
@@ -51,8 +58,12 @@ def load(path: Path, box: Box) -> Plan:
 
 
 async def discover(box: Box) -> Plan:
-    """Finds out what the box has, where there is no configuration file."""
-    found = {kind.name: await kind.discover(box) for kind in KINDS}
+    """Finds out what the box has, where there is no configuration file; what hangs does not hold it up."""
+    looks = {kind.name: asyncio.ensure_future(kind.discover(box)) for kind in KINDS}
+    _, hung = await asyncio.wait(looks.values(), timeout=LOOK_SECONDS)
+    for look in hung:
+        look.cancel()  # it ends with its process, and nobody waits for that
+    found = {name: HUNG if look in hung else look.result() for name, look in looks.items()}
     settings = {name: it for name, it in found.items() if not isinstance(it, Note)}
     absent = {name: it for name, it in found.items() if isinstance(it, Note)}
     return Plan(settings, _build(settings, box), absent, "what this box has")
@@ -69,12 +80,12 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def duration(text: object) -> Duration:
-    """A duration as Prometheus writes it (``90s``, ``1h30m``), in seconds.
+    """A duration as Prometheus writes it (``90s``, ``1h30m``, ``0``), in seconds.
 
     Raises:
         ValueError: it is anything else.
     """
-    match = DURATION.fullmatch(text) if isinstance(text, str) else None
+    match = DURATION.fullmatch("0s" if str(text) == "0" else str(text))
     if match is None:
         raise ValueError(f"expected a duration such as 60s, got {text!r}")
     parts = zip(match.groups(), UNITS.values(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,18 +28,21 @@ class ConfigError(Exception):
     """A configuration can't be used. Its text is one line for a person: where it is wrong, and how."""
 
 
-def read(path: Path) -> str:
-    """The file's text.
+def read(path: Path) -> tuple[str, int]:
+    """The file's text and mode; it may be a pipe.
 
     Raises:
         ConfigError: it can't be read, is absurdly large, or is not UTF-8.
     """
     try:
-        if path.stat().st_size > SIZE_LIMIT:
-            raise ConfigError(f"{path} is larger than {SIZE_LIMIT // 1024} KiB: not a configuration")
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            mode, data = os.fstat(file.fileno()).st_mode, file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    if len(data) > SIZE_LIMIT:
+        raise ConfigError(f"{path} is larger than {SIZE_LIMIT // 1024} KiB: not a configuration")
+    try:
+        return data.decode("utf-8"), mode
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text") from error
 

@@ -7,6 +7,7 @@ from exporter.config import discover, duration, load, parse
 from exporter.probe import Box
 from exporter.probes import KINDS
 from exporter.strictyaml import ConfigError
+from tests.test_command import gone
 
 WHOLE = """
 probes:
@@ -113,6 +114,21 @@ def test_a_file_that_is_no_configuration_is_said_to_be_none(tmp_path: Path, cont
         load(path, Box())
 
 
+def test_a_configuration_may_come_through_a_pipe() -> None:
+    """As the shell's ``<(...)`` gives one: what has no size is read all the same."""
+    reader, writer = os.pipe()
+    os.write(writer, b"probes: {host: {}}")
+    os.close(writer)
+    assert list(load(Path(f"/dev/fd/{reader}"), Box()).settings) == ["host"]
+    os.close(reader)
+
+
+def test_an_endless_file_is_no_configuration() -> None:
+    """A device that never ends doesn't fill the memory."""
+    with pytest.raises(ConfigError, match="is larger than 1024 KiB"):
+        load(Path("/dev/urandom"), Box())
+
+
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
     """What can't be read says why."""
     with pytest.raises(ConfigError, match="can't be read: Is a directory"):
@@ -120,15 +136,17 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("60s", 60), ("2m", 120), ("1h30m", 5400), ("500ms", 0.5), ("1d", 86400), ("0s", 0)]
+    ("text", "seconds"),
+    [("60s", 60), ("2m", 120), ("1h30m", 5400), ("500ms", 0.5), ("1d", 86400), ("0s", 0), ("0", 0), (0, 0)],
 )
-def test_durations_are_prometheus(text: str, seconds: float) -> None:
+def test_durations_are_prometheus(text: object, seconds: float) -> None:
     """Each unit at most once, the largest first."""
     assert duration(text) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["", "s", "60", "5 s", "1s1m", "1.5s", "-5s", "1mss", "٣s", None, 60, ["1s"]]
+    "text",
+    ["", "s", "60", "5 s", "1s1m", "1.5s", "-5s", "1mss", "٣s", "9" * 10 + "s", None, 60, False, 0.0, ["1s"]],
 )
 def test_what_is_no_duration_is_refused(text: object) -> None:
     """Nothing is guessed: a bare number has no unit."""
@@ -144,3 +162,20 @@ async def test_without_a_file_every_kind_is_found_or_explained(tmp_path: Path) -
     assert set(plan.settings) | set(plan.absent) == {kind.name for kind in KINDS}
     assert all(note.text for note in plan.absent.values())
     assert "tor" not in plan.settings
+
+
+async def test_a_tool_that_hangs_does_not_hold_up_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be looked for in time is named and not watched; all else is; and no process is left."""
+    tool, pid_file = tmp_path / "bin/systemctl", tmp_path / "pid"
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec sleep 1000\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    monkeypatch.setattr("exporter.config.LOOK_SECONDS", 3.0)
+    plan = await discover(Box(root=tmp_path))
+    assert "could not be told" in plan.absent["services"].text
+    assert "host" in plan.settings
+    await gone(int(pid_file.read_text()))

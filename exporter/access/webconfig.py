@@ -73,7 +73,8 @@ def load(path: Path) -> WebConfig:
     Raises:
         ConfigError: it can't be read, or holds what is wrong or can't be had here.
     """
-    return parse(strictyaml.read(path))
+    text, _ = strictyaml.read(path)
+    return parse(text)
 
 
 def parse(text: str) -> WebConfig:
