@@ -1,0 +1,134 @@
+"""Tools that can't be killed, file systems that don't answer, and a machine that lets no process start."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.runner import GRACE
+from tests.box.files import put
+from tests.faults.boxed import PATIENCE, Boxed, boxed, hurry
+from tests.faults.vitals import vitals
+from tests.real.cgroups import enter, frozen, group
+from tests.real.test_disk import unanswered
+
+pytestmark = pytest.mark.real("mount", "umount")
+
+STUCK = 'grid_probe_stuck{{probe="{}"}}'
+OTHERS = ("gpu", "services", "tor", "command:ups")
+
+
+@contextlib.contextmanager
+def stuck(there: Boxed) -> Iterator[None]:
+    """Has docker hang where nothing can end it, and waits until that shows."""
+    there.box.fault("docker", "hang")
+    with frozen(_docker(there)):
+        there.until(lambda series: series[STUCK.format("containers")] == 1)
+        yield
+
+
+def _docker(there: Boxed) -> int:
+    """The process of docker that hangs, once a scrape has started it."""
+    found: list[int] = []
+
+    def is_there(_: dict[str, float]) -> bool:
+        for pid in there.exporter.children():
+            with contextlib.suppress(OSError):
+                if b"\0docker\0ps\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return bool(found)
+
+    there.until(is_there)
+    return found[0]
+
+
+def test_a_process_that_cannot_be_killed(tmp_path: Path) -> None:
+    """Its probe says that it is stuck and starts no second one; the rest is served; freed, all is well."""
+    with boxed(tmp_path) as there:
+        healthy = there.figures()
+        with stuck(there):
+            runs = len(there.box.runs("docker"))
+            for _ in range(3):
+                series = there.until_run(time.time(), dict.fromkeys(OTHERS, True))
+                assert series[STUCK.format("containers")] == 1
+                assert series['grid_probe_success{probe="containers"}'] == 0
+            assert len(there.box.runs("docker")) == runs
+            assert "can't be killed; no new run until it is gone" in there.exporter.log.read_text()
+            assert "can't be killed" in html.unescape(there.exporter.get("/")[1])
+        there.mend(healthy)
+        assert there.scrape()[STUCK.format("containers")] == 0
+
+
+def test_a_reload_starts_no_second_one_either(tmp_path: Path) -> None:
+    """New settings, the probe taken out, and put back: as long as the old process is there, none starts."""
+    with boxed(tmp_path) as there:
+        healthy = there.figures()
+        path = there.box.directory / "config.yml"
+        before = path.read_text()
+        with stuck(there):
+            runs = len(there.box.runs("docker"))
+            hurry(there.box, "3s")
+            changed = path.read_text()
+            without = yaml.safe_load(changed)
+            del without["probes"]["containers"]
+            for text in (changed, yaml.safe_dump(without), before):
+                put(path, text)
+                reload(there)
+                there.until_run(time.time(), dict.fromkeys(OTHERS, True))
+            assert len(there.box.runs("docker")) == runs
+        there.mend(healthy)
+
+
+def reload(there: Boxed) -> None:
+    """Has the configuration read again."""
+    done = "the configuration was read again"
+    before = there.exporter.log.read_text().count(done)
+    there.exporter.process.send_signal(signal.SIGHUP)
+    end = time.monotonic() + PATIENCE
+    while there.exporter.log.read_text().count(done) == before:
+        assert time.monotonic() < end, there.exporter.log.read_text()
+        time.sleep(0.02)
+
+
+def test_the_end_does_not_wait_for_it(tmp_path: Path) -> None:
+    """SIGTERM ends the exporter soon, with nothing amiss; what can't be killed is left to systemd."""
+    with boxed(tmp_path) as there, stuck(there):
+        started = time.monotonic()
+        assert there.exporter.stop() == 0
+        assert time.monotonic() - started < 5 * GRACE
+        assert "Traceback" not in there.exporter.log.read_text()
+
+
+def test_a_file_system_that_does_not_answer(tmp_path: Path) -> None:
+    """A directory of models on one costs its own probe alone; when it answers again its size is back."""
+    with boxed(tmp_path) as there:
+        healthy = there.figures()
+        models = there.box.directory / "models"
+        disk = f"disk:{models}"
+        with unanswered(models):
+            there.until_run(time.time(), {disk: False, **dict.fromkeys(OTHERS, True)})
+            assert f"{disk}: took longer than 2s" in there.exporter.log.read_text()
+        there.mend(healthy)
+        assert vitals(there.exporter).threads < 12
+
+
+def test_no_process_can_be_started(tmp_path: Path) -> None:
+    """Where the machine allows no more, as with TasksMax, each probe says so, and all recovers."""
+    with boxed(tmp_path) as there, group("pids") as path:
+        healthy = there.figures()
+        enter(path, there.exporter.process.pid)
+        (path / "pids.max").write_text("1")
+        series = there.until_run(time.time(), dict.fromkeys((*there.probes.values(), "host"), False))
+        assert series["process_resident_memory_bytes"] > 0
+        said = there.exporter.log.read_text()
+        assert "docker could not be started: Resource temporarily unavailable" in said
+        assert "Traceback" not in said
+        (path / "pids.max").write_text("max")
+        there.mend(healthy)
