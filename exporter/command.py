@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import contextvars
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from exporter.probe import ProbeError
 
@@ -129,13 +129,10 @@ def find(program: str) -> str:
     Raises:
         ProbeError: it is not there or may not be executed.
     """
-    found = shutil.which(program)
-    if found:
+    if found := shutil.which(program):
         return found
-    places = [program] if "/" in program else [f"{d}/{program}" for d in os.get_exec_path()]
-    for place in places:
-        if Path(place).is_file():
-            raise ProbeError(f"{place} may not be executed", f"chmod +x {place}")
+    if there := shutil.which(program, os.F_OK):
+        raise ProbeError(f"{there} may not be executed", f"chmod +x {shlex.quote(there)}")
     raise ProbeError(f"{program} is not installed", f"install {program}, or see that it is on PATH")
 
 

@@ -2,9 +2,19 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture
+def tree() -> Iterator[Path]:
+    """A directory that every user may enter, which pytest's own is not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

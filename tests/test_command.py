@@ -9,6 +9,7 @@ import pytest
 
 from exporter import command
 from exporter.probe import ProbeError
+from tests.unprivileged import unprivileged
 
 
 def alive(pid: int) -> bool:
@@ -120,6 +121,15 @@ async def test_a_missing_tool_and_one_that_may_not_be_executed_differ(tmp_path: 
     with pytest.raises(ProbeError, match="may not be executed") as error:
         await command.run(str(tool))
     assert error.value.mend == f"chmod +x {tool}"
+
+
+async def test_a_closed_folder_on_path_is_passed_over(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With root's own folders on PATH, as sudo may leave it, a missing tool is said to be missing."""
+    closed = tree / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setenv("PATH", f"{closed}:/usr/bin:/bin")
+    with unprivileged(), pytest.raises(ProbeError, match=r"^no-such-tool is not installed$"):
+        await command.run("no-such-tool")
 
 
 async def test_a_file_that_is_no_program_is_a_clear_failure(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from exporter import models, scan
 from tests.test_models import MANIFEST
-
-NOBODY = 65534
+from tests.unprivileged import unprivileged
 
 
 def sized(path: Path, size: int) -> Path:
@@ -50,27 +49,6 @@ def du(path: Path) -> int:
 def scanned(path: Path) -> Any:
     """The document that a scan prints."""
     return json.loads(json.dumps(scan.scan(str(path))))
-
-
-@pytest.fixture
-def tree() -> Iterator[Path]:
-    """A directory that every user may enter, which pytest's own is not."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-@contextlib.contextmanager
-def unprivileged() -> Iterator[None]:
-    """What happens in here happens without root's right to read everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 NAMES = st.binary(min_size=1, max_size=12).filter(

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from os.path import lexists  # Path.exists raises where a folder above is closed
 from pathlib import Path
 
 from exporter.aide.files import Paths
@@ -108,10 +109,13 @@ def notes(now: Standing) -> Iterator[Note]:
 
 
 def debian_runs_too(root: Path) -> Note | None:
-    """Whether Debian's own daily check is switched on: the same work twice a day, and mail of its own."""
+    """Whether Debian's own daily check is switched on: the same work twice a day, and mail of its own.
+
+    What may not be looked at (a hardened box closes /etc/cron.daily) is taken as not there.
+    """
     etc = root / "etc"
-    timer = (etc / "systemd/system/timers.target.wants" / _TIMER).is_symlink()
-    cron = (etc / "cron.daily/aide").exists() and not (root / "lib/systemd/system" / _TIMER).exists()
+    timer = lexists(etc / "systemd/system/timers.target.wants" / _TIMER)
+    cron = lexists(etc / "cron.daily/aide") and not lexists(root / "lib/systemd/system" / _TIMER)
     try:
         off = _SWITCHED_OFF.search((etc / "default/aide").read_text("utf-8", "replace"))
     except OSError:

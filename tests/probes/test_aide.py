@@ -15,6 +15,7 @@ from exporter.exposition import join, render
 from exporter.probe import Box, Note, ProbeError, Result
 from exporter.probes.aide import KIND, Settings, build, debian_runs_too, discover
 from tests.aide.store import Store, killed_in, make, summary
+from tests.unprivileged import unprivileged
 
 
 @pytest.fixture
@@ -129,15 +130,9 @@ async def test_no_check_yet(box: Box) -> None:
 async def test_a_summary_that_may_not_be_read(box: Box, store: Store) -> None:
     """A summary of another group's is a failure that names the group to change."""
     store.paths.summary.chmod(0)
-    uid = os.geteuid()
-    try:
-        if uid == 0:
-            store.paths.state.parent.chmod(0o755)
-            os.seteuid(65534)
-        with pytest.raises(ProbeError, match="may not be read") as caught:
-            await run(box)
-    finally:
-        os.seteuid(uid)
+    store.paths.state.parent.chmod(0o755)
+    with unprivileged(), pytest.raises(ProbeError, match="may not be read") as caught:
+        await run(box)
     assert "chgrp" in caught.value.mend
 
 
@@ -215,6 +210,14 @@ def test_debians_check_is_off(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path)
         debian(tmp_path, off=off)
         assert debian_runs_too(tmp_path) is None
+
+
+def test_a_closed_folder_of_debians_is_no_trouble(tree: Path) -> None:
+    """Benchmarks of hardening close /etc/cron.daily: what can't be seen there is not told of, and no bug."""
+    debian(tree, timer=False, shipped=False)
+    (tree / "etc/cron.daily").chmod(0o700)
+    with unprivileged():
+        assert debian_runs_too(tree) is None
 
 
 async def test_beside_debians(box: Box, store: Store) -> None:

@@ -180,7 +180,7 @@ def _find(box: Box) -> Settings | Note:
     if shutil.which("podman"):
         # Asking alone would give a user who has none (a service's) a storage, and a process that stays.
         own = os.path.expanduser("~/.local/share/containers")  # noqa: PTH111 - never raises
-        if os.geteuid() == 0 or (box.root / own.lstrip("/")).is_dir():
+        if os.geteuid() == 0 or os.access(box.root / own.lstrip("/"), os.R_OK):
             return Settings(command=("podman",))
         return Note("podman shows everyone only their own containers, and this user has none", ROOTS)
     mend = "set probes.containers.command, such as [docker, -H, unix:///run/user/1000/docker.sock]"
