@@ -201,10 +201,12 @@ def make(
     gpus: int = 2,
     count: int = len(containers.USUAL),
     models: int = 10,
+    frozen: float | None = None,
 ) -> FakeBox:
     """Makes a box in a new directory.
 
-    gpus, count, models: how many cards, containers and models it has.
+    gpus, count, models: how many cards, containers and models it has. frozen: the Unix time at which it is
+    to stand still from the beginning.
     """
     for folder in ("bin", "runs", "faults", "proc", "state", "aide"):
         (directory / folder).mkdir(parents=True)
@@ -214,7 +216,10 @@ def make(
         script = RUN.format(name=name, **{key: shlex.quote(str(word)) for key, word in words.items()})
         put(box.directory / "bin" / name, script, 0o755)
         (box.directory / "runs" / name).touch()
-    host.born(box.directory)
+    if frozen is None:
+        host.born(box.directory)
+    else:
+        box.freeze(frozen)
     containers.born(box.directory, containers.chosen(count), box.now())
     units.born(box.directory, box.now())
     stores.born(box.directory, models)

@@ -21,6 +21,7 @@ def born(box: Path) -> None:
 
 def freeze(box: Path) -> None:
     """Shows a recorded host, on which nothing moves."""
+    link(box / "proc/self", Path("/proc/self"))
     for name in RECORDED:
         link(box / "proc" / name, CAPTURES / "proc" / name)
 
