@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -14,23 +16,40 @@ from exporter.config import Plan, discover, load
 from exporter.probe import Box
 from exporter.site import ListenError, listen
 from exporter.strictyaml import ConfigError
+from exporter.words import many
 
 USAGE_ERROR = 2  # also for a configuration that can't be used
+INTERRUPTED = 130  # as shells say it: 128 and SIGINT's number
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
+    _let_write()
     options = _parser().parse_args(argv)
     options.box = Box(proc=options.procfs, cgroup=options.cgroup)
     log.setup(options.log_level, options.log_format)
     try:
-        return int(options.run(options))
+        status: int = options.run(options)
+        sys.stdout.flush()
     except ConfigError as error:
         return _fail(f"configuration: {error}", USAGE_ERROR)
     except ListenError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:  # `grid-exporter doctor | head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _let_write() -> None:
+    """Has what the encoding lacks (in ASCII a tick) escaped, and nothing written where output is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+        setattr(sys, name, stream)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, status: int) -> int:
@@ -100,7 +119,7 @@ def _check_config(options: argparse.Namespace) -> int:
         sys.stdout.write("no --config.file: what this box has is served\n")
         return 0
     plan = load(options.config, options.box)
-    sys.stdout.write(f"{options.config} is good: {len(plan.probes)} probes\n")
+    sys.stdout.write(f"{options.config} is good: {many(len(plan.probes), 'probe')}\n")
     return 0
 
 

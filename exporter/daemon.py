@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -43,6 +44,8 @@ async def serve(listeners: list[socket.socket], guard: Guard, make_plan: MakePla
     exporter.start_runs()
     background = [_announce(exporter, site), feed_watchdog(), reloads.run(), site.watch()]
     tasks = [asyncio.create_task(work) for work in background]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
 
     await stop.wait()
     notify(STOPPING=1)
@@ -56,9 +59,16 @@ async def _announce(exporter: Exporter, site: Site) -> None:
     """Says that the exporter is ready once its first quick runs have ended, and what it found."""
     await exporter.cache.refresh(exporter.cache.runners.values())
     gc.freeze()  # what is loaded now stays: collecting it again and again would only hold up scrapes
-    sys.stdout.write(welcome(exporter, site.url))
-    sys.stdout.flush()
     notify(READY=1, STATUS=f"serving {exporter.plan.source}")
+    with contextlib.suppress(BrokenPipeError):  # whoever read this far has seen enough
+        sys.stdout.write(welcome(exporter, site.url))
+        sys.stdout.flush()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """What runs in the background is awaited by nobody: a bug in it would go unseen."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("this is a bug in grid-exporter", exc_info=error)
 
 
 class _Reloads:

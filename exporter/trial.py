@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shlex
 import sys
 from collections.abc import Iterator
@@ -13,12 +12,13 @@ from exporter.core import Exporter
 from exporter.exposition import join, printable
 from exporter.report import BAD, Report, as_text, reports
 from exporter.runner import Runner
+from exporter.scan import user
 
 
 async def doctor(plan: Plan) -> int:
     """Says for each probe whether it works for the user who runs this, and what mends it. 0 when all work."""
     exporter = Exporter(plan)
-    sys.stdout.write(f"As user {getpass.getuser()}, with {plan.source}:\n\n")
+    sys.stdout.write(f"As user {user()}, with {plan.source}:\n\n")
     await _run_all(list(exporter.cache.runners.values()))
     found = reports(exporter)
     sys.stdout.write("\n".join(line for report in found for line in as_text(report)) + "\n")

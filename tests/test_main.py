@@ -1,7 +1,13 @@
+import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 
-from tests.daemon import run
+from exporter import scan
+from tests.daemon import PROJECT, command_line, run
+from tests.test_command import alive
+from tests.test_daemon import wait_for
 
 
 def config(tmp_path: Path, text: str) -> Path:
@@ -14,7 +20,7 @@ def test_a_good_configuration_is_said_to_be_good(tmp_path: Path) -> None:
     """check-config ends with 0 and one line."""
     path = config(tmp_path, "probes: {host: {}}\n")
     ended = run("--config.file", path, "check-config")
-    assert (ended.returncode, ended.stdout) == (0, f"{path} is good: 1 probes\n")
+    assert (ended.returncode, ended.stdout) == (0, f"{path} is good: 1 probe\n")
 
 
 def test_a_bad_configuration_is_one_line_and_status_2(tmp_path: Path) -> None:
@@ -78,3 +84,54 @@ def test_the_version_is_told() -> None:
     """As Prometheus's own programs do it."""
     ended = run("--version")
     assert re.fullmatch(r"grid-exporter \d+\.\d+\.\d+\n", ended.stdout)
+
+
+def test_a_terminal_that_lacks_a_character_gets_an_escape(tmp_path: Path) -> None:
+    """In whatever encoding: what can't be shown must not end the program."""
+    path = config(tmp_path, "probes: {host: {}}\n")
+    ended = run("--config.file", path, "doctor", env={"PYTHONIOENCODING": "ascii"})
+    assert ended.returncode == 0
+    assert r"\u2713 host" in ended.stdout
+
+
+def test_who_reads_may_stop_at_any_time(tmp_path: Path) -> None:
+    """`grid-exporter doctor | head -1` ends without a trace of Python's."""
+    path = config(tmp_path, "probes: {host: {}}\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        command_line("--config.file", path, "doctor"),
+        cwd=PROJECT, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_closed_output_is_no_trouble(tmp_path: Path) -> None:
+    """A service manager may start it with nothing to write to."""
+    path = config(tmp_path, "probes: {host: {}}\n")
+    script = 'exec "$@" >&- 2>&-'
+    ended = subprocess.run(
+        ["sh", "-c", script, "sh", *command_line("--config.file", path, "doctor")],
+        cwd=PROJECT, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0
+
+
+def test_doctor_names_the_user_it_speaks_for(tmp_path: Path) -> None:
+    """By the rights that it has, whatever the environment says; one without a name goes by number."""
+    ended = run("--config.file", config(tmp_path, "probes: {}\n"), "doctor", env={"LOGNAME": "mallory"})
+    assert ended.stdout.startswith(f"As user {scan.user()}, with ")
+
+
+def test_ctrl_c_ends_a_probe_with_its_tool(tmp_path: Path) -> None:
+    """Whoever runs a probe by hand and has waited long enough leaves nothing behind."""
+    tool, pids = tmp_path / "hang", tmp_path / "pids"
+    tool.write_text(f"#!/bin/sh\nsleep 1000 &\necho $$ $! > {pids}\nwait\n")
+    tool.chmod(0o755)
+    path = config(tmp_path, f"probes: {{commands: [{{name: hang, argv: [{tool}]}}]}}\n")
+    with subprocess.Popen(command_line("--config.file", path, "probe", "command:hang"), cwd=PROJECT) as ours:
+        running = wait_for(pids)
+        ours.send_signal(signal.SIGINT)
+        assert ours.wait(30) == 130
+    assert not any(alive(pid) for pid in running)

@@ -426,3 +426,9 @@ def test_leaves_the_processor_to_others(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", code, str(tmp_path)]
     ran = subprocess.run(argv, check=True, capture_output=True)
     assert ran.stdout.split(b"}")[-1].strip() == b"19"
+
+
+def test_a_user_without_a_name_goes_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the exporter may run as a number that no one has."""
+    monkeypatch.setattr("os.geteuid", lambda: 54321)
+    assert scan.user() == "54321"
