@@ -25,6 +25,7 @@ from exporter.probe import ProbeError
 CHUNK = 64 * 1024
 STDOUT_LIMIT = 4 * 1024 * 1024
 STDERR_LIMIT = 64 * 1024
+NOT_EXECUTABLE, NOT_FOUND = 126, 127  # the exit status of a program that was to become another
 
 # Where set, every finished process of this context is noted: `grid-exporter probe NAME` shows what ran.
 trace: contextvars.ContextVar[list[Output] | None] = contextvars.ContextVar("trace", default=None)
@@ -132,11 +133,21 @@ def find(program: str) -> str:
     if found := shutil.which(program):
         return found
     if there := shutil.which(program, os.F_OK):
-        raise ProbeError(f"{there} may not be executed", f"chmod +x {shlex.quote(there)}")
-    raise ProbeError(f"{program} is not installed", f"install {program}, or see that it is on PATH")
+        raise _not_executable(there)
+    raise _not_installed(program)
 
 
-async def run(*argv: str, env: Mapping[str, str] | None = None, limit: int = STDOUT_LIMIT) -> Output:
+def _not_executable(program: str) -> ProbeError:
+    return ProbeError(f"{program} may not be executed", f"chmod +x {shlex.quote(program)}")
+
+
+def _not_installed(program: str) -> ProbeError:
+    return ProbeError(f"{program} is not installed", f"install {program}, or see that it is on PATH")
+
+
+async def run(
+    *argv: str, env: Mapping[str, str] | None = None, limit: int = STDOUT_LIMIT, anywhere: bool = False
+) -> Output:
     """Runs a tool to its end, in a session of its own; the exit status is the caller's to judge.
 
     When cancelled it kills the tool's whole process group and then waits, for as long as it takes, until the
@@ -146,17 +157,20 @@ async def run(*argv: str, env: Mapping[str, str] | None = None, limit: int = STD
         argv: the program and its arguments; no shell is involved.
         env: what it needs beyond the minimal environment.
         limit: how many bytes of standard output may come; the rest of standard error is thrown away.
+        anywhere: the program may lie on a file system that doesn't answer: another one then becomes it, since
+            merely to look for it could hang.
 
     Raises:
         ProbeError: it is not installed, could not be started, or printed more than ``limit``.
     """
-    program = find(argv[0])
+    command = ("nice", "-n", "0", *argv) if anywhere else argv
+    program = find(command[0])
     started = time.monotonic()
     out, err = _Pipe(limit), _Pipe(STDERR_LIMIT)
     try:
         with out.open() as out_end, err.open() as err_end:
             process = subprocess.Popen(  # noqa: ASYNC220 - returns when the program has begun, and so for asyncio
-                [program, *argv[1:]],
+                command, executable=program,
                 stdin=subprocess.DEVNULL, stdout=out_end, stderr=err_end,
                 env=environment(env or {}), cwd="/", start_new_session=True,
             )  # fmt: skip
@@ -170,10 +184,20 @@ async def run(*argv: str, env: Mapping[str, str] | None = None, limit: int = STD
     if out.full:
         raise ProbeError(f"{argv[0]} printed more than {out.limit // 1024} KiB")
     output = Output(argv, process.returncode, bytes(out.kept), bytes(err.kept), seconds)
+    if anywhere:
+        _see_that_it_started(output)
     ran = trace.get()
     if ran is not None:
         ran.append(output)
     return output
+
+
+def _see_that_it_started(output: Output) -> None:
+    program, failed = output.argv[0], output.stderr.startswith(b"nice: ")
+    if failed and output.code == NOT_FOUND:
+        raise _not_installed(program)
+    if failed and output.code == NOT_EXECUTABLE:
+        raise _not_executable(program)
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:

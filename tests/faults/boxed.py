@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from tests.box.box import TOOLS, FakeBox, make
-from tests.box.files import put
+from tests.box.files import link, put
 from tests.daemon import Daemon, daemon
 from tests.faults.vitals import scraped
 
@@ -64,7 +65,7 @@ class Boxed:
         """Scrapes until each of these probes has ended a run begun after this Unix time, and as wanted."""
         return self.until(
             lambda series: all(
-                series[f'grid_probe_last_run_timestamp_seconds{{probe="{name}"}}'] > since
+                series.get(f'grid_probe_last_run_timestamp_seconds{{probe="{name}"}}', 0) > since
                 and series[f'grid_probe_success{{probe="{name}"}}'] == success
                 for name, success in wanted.items()
             )
@@ -77,6 +78,7 @@ def boxed(directory: Path, *, timeout: str = "2s", through: tuple[str, ...] = ()
     box = make(directory / "box")
     box.freeze(time.time())
     hurry(box, timeout)
+    link(box.directory / "bin/nice", Path(shutil.which("nice") or ""))
     environment = {**box.environment, "PATH": f"{box.directory}/bin"}
     with daemon(directory, None, *box.flags, env=environment, through=through) as exporter:
         there = Boxed(exporter, box)

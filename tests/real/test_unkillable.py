@@ -119,6 +119,20 @@ def test_a_file_system_that_does_not_answer(tmp_path: Path) -> None:
         assert vitals(there.exporter).threads < 12
 
 
+def test_a_program_on_a_file_system_that_does_not_answer(tmp_path: Path) -> None:
+    """A command that lies on one costs its own probe alone: the exporter itself doesn't look for it."""
+    with boxed(tmp_path) as there:
+        path = there.box.directory / "config.yml"
+        before = path.read_text()
+        dead = there.box.directory / "dead"
+        with unanswered(dead):
+            put(path, before.replace(f"{there.box.directory}/bin/ups", f"{dead}/ups"))
+            reload(there)
+            others = set(there.probes.values()) - {"command:ups"}
+            there.until_run(time.time(), {"command:ups": False, **dict.fromkeys(others, True)})
+        assert "command:ups: took longer than 2s" in there.exporter.log.read_text()
+
+
 def test_no_process_can_be_started(tmp_path: Path) -> None:
     """Where the machine allows no more, as with TasksMax, each probe says so, and all recovers."""
     with boxed(tmp_path) as there, group("pids") as path:

@@ -85,7 +85,7 @@ async def look(command: Command, box: Box) -> Result:
     Raises:
         ProbeError: it could not be run, failed, or printed something else than metrics.
     """
-    output = await run(*command.argv, limit=OUTPUT_LIMIT)
+    output = await run(*command.argv, limit=OUTPUT_LIMIT, anywhere=True)
     # Its arguments and what it complains of may hold secrets: those stay off the status page and the log.
     mend = f"see what it says: `grid-exporter --config.file FILE probe command:{command.name}`"
     if output.code != 0:
