@@ -1,0 +1,310 @@
+"""AIDE's units in a booted systemd, from a changed file to an accepted database, by HTTP and nothing else."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.real.installation import NEEDED, Installation
+from tests.real.lived_in import CONFIG_FILE, UNIT, figures
+from tests.real.systemd_world import World, until
+
+pytestmark = [pytest.mark.real(*NEEDED, "aide", "setfacl"), pytest.mark.timeout(300)]
+
+CHECK = "grid-aide-check.service"
+ACCEPT = "grid-aide-accept.service"
+WATCH = "grid-aide-accept.path"
+DATABASE = "/var/lib/aide/aide.db"
+STATE = "/var/lib/grid-exporter-aide"
+REQUEST = "/run/grid-exporter/aide-accept"
+TOKEN = "0123456789abcdef" * 4
+CONFIG = "probes: {aide: {action_token_file: /etc/grid-exporter/aide-token, ttl: 1s}}\n"
+# As it may be on a real box: all that AIDE can compare, in places that sandboxes like to hide or replace.
+AIDE = f"""\
+database_in=file:{DATABASE}
+database_out=file:{DATABASE}.new
+report_url=file:/var/log/aide/aide.log
+All=ftype+p+i+n+u+g+s+b+m+c+acl+xattrs+caps+e2fsattrs+sha256
+/srv/tree All
+/home All
+/root$ d All
+/tmp/kept All
+/var/tmp/kept All
+/dev/kept All
+/dev/null All
+/usr/lib/modules All
+/etc/grid-exporter All
+/proc/sys/kernel/ostype$ ftype+p+u+g
+/sys/kernel/kept All
+"""
+# A file of each odd kind, and attributes that only root sees.
+ODD = """\
+mkdir -p /srv/tree /tmp/kept /var/tmp/kept /dev/kept /home/alice/.secret /usr/lib/modules/kept /var/log/aide
+for folder in /srv/tree /tmp/kept /var/tmp/kept /dev/kept /home/alice/.secret /usr/lib/modules/kept; do
+    echo text >$folder/file; chmod 600 $folder/file
+    ln -s file $folder/link; mkfifo $folder/fifo
+done
+mknod /dev/kept/disk b 8 0
+chown -R 1234:1234 /home/alice; chmod 700 /home/alice
+cp /bin/true /srv/tree/privileged; chmod 4755 /srv/tree/privileged
+setfacl -m u:1234:r /srv/tree/file
+python3 - <<'END'
+import os
+os.setxattr('/srv/tree/file', 'user.note', b'1')
+os.setxattr('/srv/tree/file', 'trusted.note', b'2')
+os.setxattr('/srv/tree/privileged', 'security.capability', bytes.fromhex('01000002002' + '0' * 29))
+END
+"""
+
+
+@pytest.fixture(scope="module")
+def box(installed: Installation) -> Iterator[World]:
+    """A box whose AIDE has a database, owned as Debian's packages do it, and whose action is switched on."""
+    with installed.box() as made:
+        made.put("/etc/aide/aide.conf", AIDE)
+        made.put(CONFIG_FILE, CONFIG)
+        made.put("/etc/default/grid-exporter", f'ARGS="--config.file={CONFIG_FILE}"\n')
+        made.put("/etc/grid-exporter/aide-token", f"{TOKEN}\n", 0o640)
+        made.boot()
+        made.run("chgrp", "grid-exporter", "/etc/grid-exporter/aide-token")
+        made.run("sh", "-ec", ODD)
+        made.run("useradd", "--system", "_aide")
+        made.run("mkdir", "-p", "/var/lib/aide")
+        initialize(made)
+        made.run("chown", "-R", "_aide:_aide", "/var/lib/aide")
+        made.run("chmod", "700", "/var/lib/aide")
+        made.systemctl("restart", UNIT)
+        yield made
+        assert "Traceback" not in made.journal()
+
+
+def initialize(box: World) -> None:
+    """Makes a database as an administrator does it, outside of any sandbox."""
+    box.run("aide", "--config=/etc/aide/aide.conf", "--init")
+    box.run("mv", f"{DATABASE}.new", DATABASE)
+
+
+def check(box: World) -> dict[str, Any]:
+    """Has the unit check; the summary that it leaves."""
+    box.systemctl("start", CHECK)
+    found = left(box, "summary")
+    assert found["success"], found
+    return found
+
+
+def left(box: World, name: str) -> dict[str, Any]:
+    """What root's commands left of the last check (summary) or accept (outcome); empty for nothing."""
+    path = box.root / STATE.lstrip("/") / f"{name}.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def report(box: World) -> dict[str, Any]:
+    """What the action tells whoever has the token. It has its fill of tries after a while."""
+    status, text = box.get("/-/aide/report", "-H", f"Authorization: Bearer {TOKEN}")
+    assert status == 200, text
+    return dict(json.loads(text))
+
+
+def accept(box: World, id_: str, token: str = TOKEN) -> int:
+    """Asks over HTTP for this ID to be accepted; the answer's status."""
+    header = ("-H", f"Authorization: Bearer {token}", "-H", "Content-Type: application/json")
+    return box.get("/-/aide/accept", *header, "-d", json.dumps({"id": id_}))[0]
+
+
+def accepted(box: World, id_: str) -> None:
+    """Accepts it over HTTP, and waits until root's unit has said that it is done."""
+    assert accept(box, id_) == 202
+    until(lambda: left(box, "outcome").get("id") == id_)
+    assert left(box, "outcome")["success"]
+    until(lambda: box.show(ACCEPT, "ActiveState") == "inactive")
+
+
+def changes(found: dict[str, Any]) -> dict[str, str]:
+    """The files that a check found, and what happened to each."""
+    return {finding["path"]: finding["change"] for finding in found["findings"]}
+
+
+def entries(database: str) -> list[list[str]]:
+    """The fields of the files that a database describes; a file's extended attributes have no order."""
+    return [sorted(re.split("[ ,]", line)) for line in database.splitlines() if line.startswith("/")]
+
+
+def test_the_sandbox_changes_nothing_that_aide_sees(box: World) -> None:
+    """The unit's AIDE finds each file as root's own found it: odd, unreadable and often hidden ones too."""
+    found = check(box)
+    assert changes(found) == {}
+    text = box.run("cat", DATABASE)
+    assert entries(box.run("cat", f"{STATE}/private/{found['id']}.db")) == entries(text)
+    for name in (
+        "/home/alice/.secret/file",
+        "/dev/kept/disk",
+        "/tmp/kept/fifo",
+        "/usr/lib/modules/kept/link",
+    ):
+        assert f"\n{name} " in text
+    assert "trusted.note" in text
+
+
+@pytest.mark.parametrize(
+    "protection",
+    [
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "ProtectHome=yes",
+        "ProtectKernelModules=yes",
+        "CapabilityBoundingSet=~CAP_SYS_ADMIN",
+        "CapabilityBoundingSet=~CAP_DAC_READ_SEARCH",
+    ],
+)
+def test_a_protection_that_is_left_out_would_hide_something(box: World, protection: str) -> None:
+    """With the protection AIDE takes files for changed that are as they were, or cannot read them all."""
+    drop_in = f"/etc/systemd/system/{CHECK}.d/test.conf"
+    box.put(drop_in, f"[Service]\n{protection}\n")
+    box.systemctl("daemon-reload")
+    box.try_run("systemctl", "start", CHECK)
+    assert not left(box, "summary")["success"] or left(box, "summary")["findings"]
+    box.run("rm", drop_in)
+    box.systemctl("daemon-reload")
+    assert changes(check(box)) == {}
+
+
+def test_from_a_changed_file_to_an_accepted_database(box: World) -> None:
+    """The timer's unit checks, the findings are read and accepted by token, and then all is clean."""
+    check(box)
+    until(lambda: figures(box).get("grid_aide_clean") == 1)
+    box.run("sh", "-c", "echo new >/srv/tree/added; echo more >>/srv/tree/file")
+    _let_the_timer_run_out(box)
+    until(lambda: figures(box).get('grid_aide_entries{change="added"}') == 1)
+    found = report(box)["check"]
+    assert changes(found) == {"/srv/tree": "changed", "/srv/tree/added": "added", "/srv/tree/file": "changed"}
+    assert found["id"] in box.try_run("grid-exporter", "aide", "show", user="grid-exporter").stdout
+    before = box.run("stat", "-c", "%U %G %a", DATABASE)
+    accepted(box, found["id"])
+    assert box.run("sha256sum", DATABASE).split()[0] == found["id"]
+    assert box.run("stat", "-c", "%U %G %a", DATABASE) == before
+    until(lambda: figures(box).get("grid_aide_accept_success") == 1)
+    assert changes(check(box)) == {}
+
+
+def _let_the_timer_run_out(box: World) -> None:
+    """Brings the day's check forward by the timer's own means."""
+    box.put(
+        "/etc/systemd/system/grid-aide-check.timer.d/now.conf",
+        "[Timer]\nOnActiveSec=0\nRandomizedDelaySec=0\n",
+    )
+    last = figures(box)["grid_aide_last_check_timestamp_seconds"]
+    box.systemctl("daemon-reload")
+    box.systemctl("restart", "grid-aide-check.timer")
+    until(
+        lambda: figures(box)["grid_aide_last_check_timestamp_seconds"] > last and not report(box)["under_way"]
+    )
+    box.run("rm", "/etc/systemd/system/grid-aide-check.timer.d/now.conf")
+    box.systemctl("daemon-reload")
+    box.systemctl("restart", "grid-aide-check.timer")
+
+
+def test_what_was_swapped_after_the_check_reappears(box: World) -> None:
+    """Accepted is what was reviewed: what an added file was swapped for in between stays a finding."""
+    box.run("sh", "-c", "echo harmless >/srv/tree/reviewed")
+    found = check(box)
+    assert changes(found)["/srv/tree/reviewed"] == "added"
+    box.run("sh", "-c", "echo evil-one >/srv/tree/reviewed")
+    accepted(box, found["id"])
+    found = check(box)
+    assert changes(found) == {"/srv/tree/reviewed": "changed"}
+    accepted(box, found["id"])
+    assert changes(check(box)) == {}
+
+
+def test_only_the_token_opens_the_action(box: World) -> None:
+    """Without it nothing is told and nothing done; a stale ID is refused even with it."""
+    id_ = check(box)["id"]
+    assert box.get("/-/aide/report")[0] == 401
+    assert accept(box, id_, token="f" * 64) == 403
+    assert accept(box, "0" * 64) == 409
+    assert box.try_run("test", "-e", REQUEST).returncode != 0
+    assert "/-/aide/accept from 127.0.0.1: 403" in box.journal(UNIT)
+
+
+def test_the_exporter_can_ask_for_one_thing_only(box: World) -> None:
+    """Its user may leave a request; it may start no unit, and read or write nothing that is root's."""
+    id_ = check(box)["id"]
+    for attempt in (
+        ("systemctl", "start", CHECK),
+        ("systemctl", "start", ACCEPT),
+        ("systemctl", "stop", WATCH),
+        ("cat", f"{STATE}/private/{id_}.db"),
+        ("touch", f"{STATE}/summary.json"),
+        ("touch", f"{STATE}/planted"),
+        ("cat", DATABASE),
+        ("grid-exporter", "aide", "check"),
+        ("grid-exporter", "aide", "accept", id_),
+    ):
+        assert box.try_run(*attempt, user="grid-exporter").returncode != 0, attempt
+    assert "entries" in box.run("grid-exporter", "aide", "show", user="grid-exporter")
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "ln -s /etc/shadow",
+        "ln -s /dev/zero",
+        "mkfifo",
+        "mkdir -p",
+        "f() { mkdir $1 && touch $1/full; }; f",
+        "f() { printf '%064d\\nroot' 0 >$1; }; f",
+        "f() { head -c 10000000 /dev/zero >$1; }; f",
+        "touch",
+    ],
+)
+def test_a_hostile_request_is_refused_and_gone(box: World, leave: str) -> None:
+    """Whatever the exporter's user leaves instead of an ID is no request, and the next one is served."""
+    before, last = box.run("sha256sum", DATABASE), left(box, "outcome").get("timestamp", 0)
+    box.run("sh", "-c", f"{leave} {REQUEST}", user="grid-exporter")
+    until(lambda: left(box, "outcome").get("timestamp", 0) > last)
+    outcome = left(box, "outcome")
+    assert not outcome["success"]
+    assert re.match("(the request|aide-accept) is not ", outcome["reason"])
+    until(lambda: box.show(ACCEPT, "ActiveState") == "inactive")
+    assert box.try_run("test", "-e", REQUEST).returncode != 0
+    assert box.run("sha256sum", DATABASE) == before
+    assert box.show(WATCH, "ActiveState") == "active"
+    assert not re.search("root:|daemon:", box.journal(ACCEPT))
+
+
+def test_a_flood_of_requests_shuts_nobody_out(box: World) -> None:
+    """However many worthless requests come, checks are done, and systemd starts the unit for a real one."""
+    box.run("sh", "-c", "echo again >/srv/tree/again")
+    flood = f"(for n in $(seq 60); do echo $n >{REQUEST}; sleep 0.05; done) >/dev/null 2>&1 &"
+    box.run("sh", "-c", flood, user="grid-exporter")
+    id_ = check(box)["id"]
+    until(lambda: box.try_run("pgrep", "-u", "grid-exporter", "^sh$").returncode != 0)
+    until(lambda: box.try_run("test", "-e", REQUEST).returncode != 0)
+    accepted(box, id_)
+    assert changes(check(box)) == {}
+
+
+def test_a_check_that_cannot_be_done_is_a_failed_unit(box: World) -> None:
+    """Without a database the unit fails, the metrics say so, nothing is clean, and the reason helps."""
+    box.run("mv", DATABASE, f"{DATABASE}.away")
+    try:
+        assert box.try_run("systemctl", "start", CHECK).returncode != 0
+        until(lambda: figures(box).get("grid_aide_check_success") == 0)
+        assert "grid_aide_clean" not in figures(box)
+        assert figures(box)["grid_aide_last_check_timestamp_seconds"] > 0
+        assert f"there is no database {DATABASE}" in left(box, "summary")["reason"]
+    finally:
+        box.run("mv", f"{DATABASE}.away", DATABASE)
+    check(box)
+
+
+def test_it_is_root_who_accepts_by_hand(box: World) -> None:
+    """`aide show` prints the command that accepts, and root can give it."""
+    box.run("sh", "-c", "echo by hand >/srv/tree/by-hand")
+    found = check(box)
+    line = f"sudo grid-exporter aide accept {found['id']}"
+    assert line in box.try_run("grid-exporter", "aide", "show").stdout
+    box.run(*line.split()[1:])
+    assert changes(check(box)) == {}
