@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 from exporter.probe import Probe
 from exporter.runner import Runner, boot_clock
+
+# A kind that a configuration names otherwise than its probes' names begin: the commands are command:NAME.
+AS_CONFIGURED = {"commands": "command"}
 
 
 class Cache:
@@ -42,19 +45,17 @@ class Cache:
         self.runners = runners
         self._changed()
 
-    def select(self, names: Sequence[str]) -> list[Runner]:
+    def select(self, names: Collection[str]) -> list[Runner]:
         """The runners of the named probes or kinds of probes, all of them for no name at all.
 
         Raises:
             KeyError: with the name that is neither.
         """
-        if not names:
-            return list(self.runners.values())
-        kinds = {runner.probe.kind for runner in self.runners.values()}
+        runners = list(self.runners.values())
         for name in names:
-            if name not in self.runners and name not in kinds:
+            if not any(_goes_by(runner.probe, name) for runner in runners):
                 raise KeyError(name)
-        return [r for r in self.runners.values() if r.probe.name in names or r.probe.kind in names]
+        return [r for r in runners if not names or any(_goes_by(r.probe, name) for name in names)]
 
     async def refresh(self, runners: Iterable[Runner], patience: float = float("inf")) -> None:
         """Starts what is due, all side by side, and waits for what is worth it, at most ``patience`` seconds.
@@ -95,3 +96,8 @@ class Cache:
 
     def _changed(self) -> None:
         self.generation += 1
+
+
+def _goes_by(probe: Probe, name: str) -> bool:
+    """Whether this is the name of the probe or of its kind."""
+    return name in (probe.name, probe.kind) or AS_CONFIGURED.get(name) == probe.kind

@@ -197,6 +197,16 @@ async def test_probes_are_selected_by_name_or_kind() -> None:
 
 
 @virtual_time
+async def test_commands_go_by_their_name_in_the_configuration_too() -> None:
+    """What is written under ``commands:`` is had by ``collect[]=commands`` as well as by ``command``."""
+    cache = cache_of(Script("command:ups"), Script("host"), Script("command:room"))
+    for name in ("commands", "command"):
+        assert [r.probe.name for r in cache.select([name])] == ["command:ups", "command:room"]
+    with pytest.raises(KeyError, match="commands"):
+        cache_of(Script("host")).select(["commands"])
+
+
+@virtual_time
 async def test_nothing_is_looked_after_while_a_run_that_nobody_waits_for_is_under_way() -> None:
     """A stuck probe doesn't defeat the fast path: only its end, which changes the generation, matters."""
     script = Script(seconds=3600, unkillable=asyncio.Event())
