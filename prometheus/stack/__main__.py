@@ -13,12 +13,12 @@ from prometheus.stack.sink import Alert, in_words
 from prometheus.stack.stack import Box, Stack, running
 
 
-def serve(box: Box, interval: str = "15s") -> int:
+def serve(box: Box) -> int:
     """Runs the stack until Ctrl-C or SIGTERM; returns the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="grid-stack-") as folder:
         try:
-            with running(Path(folder), box, _show, interval=interval) as stack:
+            with running(Path(folder), box, _show) as stack:
                 sys.stdout.write(greeting(stack))
                 sys.stdout.flush()
                 stack.watch()

@@ -14,6 +14,7 @@ from prometheus.stack.program import Program, address
 from prometheus.stack.programs import MissingError, Running
 from prometheus.stack.sink import Alert, received
 
+INTERVAL = "5s"  # a person is watching
 PORTS = {"exporter": 10058, "Alertmanager": 9093, "Prometheus": 9090, "Grafana": 3000}
 
 
@@ -46,16 +47,13 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running(
-    folder: Path, box: Box, take: Callable[[str, Alert], None], *, interval: str = "15s"
-) -> Iterator[Stack]:
+def running(folder: Path, box: Box, take: Callable[[str, Alert], None]) -> Iterator[Stack]:
     """Runs all that is installed, each on its usual port or, where that is taken, on any.
 
     Args:
         folder: an empty directory for copies of the files, the data and the logs.
         box: what to look at.
         take: gets the receiver's name and the alert, of each alert that is sent.
-        interval: how often Prometheus scrapes.
 
     Raises:
         StackError: something that is installed does not start.
@@ -70,9 +68,9 @@ def running(
             {box.name: at["exporter"]},
             here=at["Prometheus"],
             alertmanager=at["Alertmanager"],
-            interval=interval,
+            interval=INTERVAL,
         )
-        settings = copies.grafana(folder, f"http://{at['Prometheus']}", interval)
+        settings = copies.grafana(folder, f"http://{at['Prometheus']}", INTERVAL)
         starts: dict[str, Callable[[Path, str], Running]] = {
             "exporter": lambda folder, where: programs.exporter(folder, where, box.flags, box.env),
             "Alertmanager": programs.alertmanager,

@@ -12,15 +12,13 @@ from prometheus.stack.stack import Box
 from tests.box import control, story
 from tests.box.box import make
 
-INTERVAL = "5s"
-
 
 def main() -> int:
     """Makes the box, runs the stack on it, and removes it in the end."""
     with tempfile.TemporaryDirectory(prefix="grid-demo-") as folder:
         box = make(Path(folder) / "box")
         with control.served(box), story.told(box, _say):
-            return serve(Box("demo", box.flags, box.environment), INTERVAL)
+            return serve(Box("demo", box.flags, box.environment))
 
 
 def _say(text: str) -> None:
