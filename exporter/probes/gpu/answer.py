@@ -31,16 +31,24 @@ class Answer:
     """A query's output, and how to read its table.
 
     fields: our name by the driver's of what was asked for, in order. free: the column that holds free text.
+    end: what the tool is known to leave out at the end.
     """
 
     output: Output
     fields: Mapping[str, str]
     free: str
+    end: str = ""
 
     @cached_property
     def table(self) -> Table:
         """The table, empty where none came."""
-        return parse_table(self.output.text, self.fields, self.free)
+        return parse_table(self.output.text + self.end, self.fields, self.free)
+
+    @property
+    def lacks(self) -> str:
+        """What this whole table lacks at its end: a script around the tool may strip the last newline."""
+        whole = self.table.rows and not self.table.torn
+        return "\n" if whole and not self.output.text.endswith("\n") else ""
 
     @cached_property
     def words(self) -> list[str]:

@@ -44,7 +44,7 @@ REASONS = (
     "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown", "sync_boost",
 )  # fmt: skip
 # A unit of nvidia-smi in base units, as multiplier and divisor: 57 times 0.01 is not 0.57.
-UNITS = {"": (1, 1), "%": (1, 100), "MiB": (1024 * 1024, 1), "MHz": (1_000_000, 1)}
+UNITS = {"": (1, 1), "W": (1, 1), "%": (1, 100), "MiB": (1024 * 1024, 1), "MHz": (1_000_000, 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,13 @@ FIGURES = (
     _figure("temperature_celsius", "Temperature of the chip, Celsius", "temperature.gpu"),
     _figure("memory_temperature_celsius", "Temperature of the memory, Celsius", "temperature.memory"),
     _figure(
-        "power_draw_watts", "Power drawn, watts", "power.draw", "power.draw.average", "power.draw.instant"
+        "power_draw_watts", "Power drawn, watts", "power.draw", "power.draw.average", "power.draw.instant",
+        unit="W",
     ),
-    _figure("power_limit_watts", "Power that may be drawn, watts", "enforced.power.limit", "power.limit"),
+    _figure(
+        "power_limit_watts", "Power that may be drawn, watts", "enforced.power.limit", "power.limit",
+        unit="W",
+    ),
     _figure("fan_speed_ratio", "Fan speed asked for; 1 is full, and more happens", "fan.speed", unit="%"),
     _figure("pcie_link_generation", "PCIe generation", "pcie.link.gen.current", "pcie.link.gen.gpucurrent"),
     _figure("pcie_link_width", "PCIe lanes in use", "pcie.link.width.current"),
@@ -113,7 +117,7 @@ class Card:
     def lost(self) -> bool:
         """Whether it is off the bus though still listed: the driver says so, or has errors for figures."""
         words = self.cells.values()
-        silent = all(number(_first(self, *figure.fields)) is None for figure in FIGURES)
+        silent = all(_value(self, figure) is None for figure in FIGURES)
         return "[GPU is lost]" in words or (silent and "[Unknown Error]" in words)
 
     @property
@@ -140,18 +144,18 @@ def add_cards(samples: Samples, cards: Iterable[Card]) -> None:
         name, vbios = _first(one, NAME), _first(one, "vbios_version")
         samples.add(INFO, 1, *labels, name, driver, vbios, _first(one, "pci.bus_id"))
         for figure in FIGURES:
-            multiplier, divisor = UNITS[figure.unit]
-            value = number(_first(one, *figure.fields))
-            samples.add(
-                figure.family,
-                None if value is None else value * multiplier / divisor,
-                *labels,
-                *figure.labels,
-            )
+            samples.add(figure.family, _value(one, figure), *labels, *figure.labels)
         samples.add(STATE, _state(one.cells.get("pstate", "")), *labels)
         for reason in REASONS:
             said = _first(one, f"clocks_event_reasons.{reason}", f"clocks_throttle_reasons.{reason}")
             samples.add(THROTTLE, {"Active": 1.0, "Not Active": 0.0}.get(said), *labels, reason)
+
+
+def _value(one: Card, figure: Figure) -> float | None:
+    """The figure in base units. A script around the tool may not leave out the unit, as it is asked to."""
+    value = number(_first(one, *figure.fields).removesuffix(f" {figure.unit}"))
+    multiplier, divisor = UNITS[figure.unit]
+    return None if value is None else value * multiplier / divisor
 
 
 def _first(one: Card, *fields: str) -> str:

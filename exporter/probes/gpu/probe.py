@@ -22,6 +22,7 @@ from exporter.thread import in_thread
 
 FORMAT = "--format=csv,nounits"
 REFUSAL = re.compile(r'Field "([^"]*)" is not a valid field to query')
+LIMIT = 256 * 1024  # of bytes in an answer; the longest, the help, has a fifth of it
 RUN_IT = "run nvidia-smi by hand, as the user that the exporter runs as"
 VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
 
@@ -32,9 +33,13 @@ class Settings(Schedule, frozen=True):
 
 @dataclass(slots=True)
 class Memory:
-    """The fields that the last good query asked for: the driver's name of each, and ours."""
+    """The fields that the last good query asked for: the driver's name of each, and ours.
+
+    whole: whether the list that they were learnt from had an end.
+    """
 
     fields: dict[str, str] = field(default_factory=dict)
+    whole: bool = True
 
 
 def build(settings: Settings, box: Box) -> list[Probe]:
@@ -73,7 +78,7 @@ async def _look(box: Box, memory: Memory) -> Result:
     # Both are waited for, whatever becomes of the other: no process may outlive the run.
     listed, running = await asyncio.gather(
         _query_cards(memory),
-        run("nvidia-smi", f"--query-compute-apps={','.join(processes.FIELDS)}", FORMAT),
+        _smi(f"--query-compute-apps={','.join(processes.FIELDS)}", FORMAT),
         return_exceptions=True,
     )
     if isinstance(listed, BaseException):
@@ -82,8 +87,13 @@ async def _look(box: Box, memory: Memory) -> Result:
         raise running
     output, fields = listed
     result = await in_thread(_result, box, output, fields, running)
-    memory.fields = fields
+    if memory.whole:
+        memory.fields = fields
     return result
+
+
+async def _smi(*options: str) -> Output:
+    return await run("nvidia-smi", *options, limit=LIMIT)
 
 
 async def _query_cards(memory: Memory) -> tuple[Output, dict[str, str]]:
@@ -92,6 +102,7 @@ async def _query_cards(memory: Memory) -> tuple[Output, dict[str, str]]:
     They are learnt once, and again after an answer that was no good: one field that the driver doesn't know
     fails the whole query, and by now it may be another driver. A field that it lists and refuses is left out.
     Where it lists none, what it said instead is the answer: a driver that fails says so whatever it is asked.
+    A list without an end may lack some, and is asked for again the next time.
 
     Raises:
         ProbeError: nvidia-smi could not be run, or its list of fields is cut off.
@@ -100,14 +111,15 @@ async def _query_cards(memory: Memory) -> tuple[Output, dict[str, str]]:
     refused: set[str] = set()
     while True:
         if not fields:
-            listed = await run("nvidia-smi", "--help-query-gpu")
+            listed = await _smi("--help-query-gpu")
             known = parse_fields(listed.text, cards.FIELDS)
             fields = {name: ours for name, ours in known.items() if name not in refused}
             if not fields:
                 return listed, {}
-            if not listed.text.endswith("\n"):
+            memory.whole = listed.text.endswith("\n")
+            if listed.code and not memory.whole:
                 raise _error("the list of its fields is cut off")
-        output = await run("nvidia-smi", f"--query-gpu={','.join(fields)}", FORMAT)
+        output = await _smi(f"--query-gpu={','.join(fields)}", FORMAT)
         refusal = REFUSAL.search(output.text)
         if refusal is None or refusal[1] not in fields:
             return output, fields
@@ -122,22 +134,28 @@ def _result(box: Box, output: Output, fields: Mapping[str, str], running: Output
         ProbeError: as ``_look``.
     """
     samples = Samples()
-    found = find(Answer(output, fields, cards.NAME))
+    answer = Answer(output, fields, cards.NAME)
+    found = find(answer)
     samples.add(cards.GPUS, found.count)
     cards.add_cards(samples, found.cards)
     trouble = ""
     if found.cards:
-        trouble = _add_processes(samples, box, found.cards, running)
+        trouble = _add_processes(samples, box, found.cards, running, answer.lacks)
     if found.trouble or trouble:
         raise _error(found.trouble or trouble, samples)
     return Result(samples.families(), notes(found.remarks))
 
 
-def _add_processes(samples: Samples, box: Box, there: Sequence[Card], answered: Output | ProbeError) -> str:
-    """Adds the cards' processes; says what is the trouble where that can't be done, or not wholly."""
+def _add_processes(
+    samples: Samples, box: Box, there: Sequence[Card], answered: Output | ProbeError, end: str
+) -> str:
+    """Adds the cards' processes; says what is the trouble where that can't be done, or not wholly.
+
+    end: what the tool is known to leave out at the end of its answers.
+    """
     if isinstance(answered, ProbeError):
         return f"processes: {answered.reason}"
-    answer = Answer(answered, {name: name for name in processes.FIELDS}, processes.NAME)
+    answer = Answer(answered, {name: name for name in processes.FIELDS}, processes.NAME, end)
     if answer.table.columns and not answer.table.torn:
         found = processes.parse_processes(answer.table)
         processes.add_processes(samples, found, there, lambda pid: container_of(pid, box))

@@ -14,6 +14,7 @@ from exporter.probes.gpu.text import Table, known
 NAME = "process_name"
 FIELDS = ("gpu_uuid", "pid", NAME, "used_gpu_memory")
 MIB = 1024 * 1024
+WINDOWS = re.compile(r"[A-Za-z]:\\")  # so begin the names of programs there, and of those that Wine runs
 
 PROCESSES = gauge(
     "grid_gpu_processes", "Processes that compute on the card (nvidia-smi --query-compute-apps pid).", *CARD
@@ -44,7 +45,7 @@ def parse_processes(table: Table) -> list[Process]:
     found = []
     for cells in table.rows:
         uuid, pid, name, used = (cells.get(field, "") for field in FIELDS)
-        mebibytes = number(used)
+        mebibytes = number(used.removesuffix(" MiB"))
         found.append(
             Process(
                 known(uuid),
@@ -61,7 +62,10 @@ def program(name: str) -> str:
 
     ``[Not Found]`` and its like stay as the driver spells them: the memory is used all the same.
     """
-    base = name.partition(" --")[0].rstrip("/").rpartition("/")[2]
+    path = name.partition(" --")[0]
+    if WINDOWS.match(path):
+        path = path.replace("\\", "/")
+    base = path.rstrip("/").rpartition("/")[2]
     return base if base and known(name) else name
 
 

@@ -11,6 +11,8 @@ ENTRY = re.compile(r'^"[^"\s,]+"(?: or "[^"\s,]+")*\s*$', re.MULTILINE)
 # What a row begins with, a card's index or a card's UUID: tells a row that was cut off from a message. A card
 # that is part of a system on chip has a UUID without a prefix, or none.
 START = re.compile(r"\d+|(GPU|MIG)-\S*|[0-9a-f]{8}-\S*|\[.*\]|N/A", re.ASCII)
+# A last cell that can't be the beginning of a longer one: its row is whole, whether or not the line ends.
+WHOLE = re.compile(r"\[.*\]|N/A|(Not )?Active", re.ASCII)
 NOTHING = {"", "n/a", "not supported", "not found", "unknown error", "insufficient permissions", "err!"}
 
 
@@ -48,33 +50,43 @@ def parse_table(text: str, fields: Mapping[str, str], free: str) -> Table:
     """Reads a table printed with ``--format=csv`` for these fields, and gives its columns our names.
 
     Nothing in it is quoted: a comma in a cell looks like any other. Only the column ``free`` holds free text,
-    so what a row has too much belongs there. Every line ends with a newline: a last one without was cut off.
+    so what a row has too much belongs there. A last line without a newline was cut off, unless it shows that
+    it wasn't.
     """
-    first = next(iter(fields), None)
-    columns: tuple[str, ...] = ()
-    rows, said, torn = [], [], []
     *lines, rest = text.split("\n")
-    for line in lines:
-        cells = [cell.strip() for cell in line.split(",")]
-        if not columns and cells[0] == first:
-            names = (cell.partition(" [")[0] for cell in cells)
-            columns = tuple(fields.get(name, name) for name in names)
-        elif not columns or not START.fullmatch(cells[0]):
+    first = next(iter(fields), None)
+    start = next((n for n, line in enumerate(lines) if _first(line) == first), len(lines))
+    if start == len(lines):
+        return Table((), (), tuple(filter(str.strip, (*lines, rest))), ())
+    comma = ", " if ", " in lines[start] else ","
+    names = (cell.strip().partition(" [")[0] for cell in lines[start].split(comma))
+    columns = tuple(fields.get(name, name) for name in names)
+    rows, said, torn = [], lines[:start], []
+    for line in lines[start + 1 :]:
+        if not START.fullmatch(_first(line)):
             said.append(line)
-        elif row := _row(columns, line, free):
+        elif row := _row(columns, line, comma, free):
             rows.append(row)
         else:
             torn.append(line)
-    (torn if columns else said).append(rest)
+    last = _row(columns, rest, comma, free)
+    if last and WHOLE.fullmatch(last[columns[-1]]):
+        rows.append(last)
+    else:
+        torn.append(rest)
     return Table(columns, tuple(rows), tuple(filter(str.strip, said)), tuple(filter(str.strip, torn)))
 
 
-def _row(columns: tuple[str, ...], line: str, free: str) -> dict[str, str] | None:
-    cells = line.split(",")
+def _first(line: str) -> str:
+    return line.partition(",")[0].strip()
+
+
+def _row(columns: tuple[str, ...], line: str, comma: str, free: str) -> dict[str, str] | None:
+    cells = line.split(comma)
     extra = len(cells) - len(columns)
     if extra > 0 and free in columns:
         at = columns.index(free)
-        cells[at : at + extra + 1] = [",".join(cells[at : at + extra + 1])]
+        cells[at : at + extra + 1] = [comma.join(cells[at : at + extra + 1])]
     if len(cells) != len(columns):
         return None
     return {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}

@@ -26,13 +26,34 @@ def test_percent_is_exact() -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["nan", "-1", "1e400", "inf", "", "[N/A]", "N/A", "[Unknown Error]", "1_000", "0x1F", "12 MiB", "٣"],
+    [
+        "nan",
+        "-1",
+        "1e400",
+        "inf",
+        "",
+        "[N/A]",
+        "N/A",
+        "[Unknown Error]",
+        "1_000",
+        "0x1F",
+        "12 KiB",
+        "1,5",
+        "٣",
+    ],
 )
 def test_no_number(cell: str) -> None:
     """What is no number gives no series, for any figure."""
     for figure in FIGURES:
         for field in figure.fields:
             assert figures(**{field: cell}) == {}
+
+
+def test_unit_left_in() -> None:
+    """A figure with its unit, as the tool prints it where it isn't asked to leave it out, is the same."""
+    cells = {"memory__used": "12 MiB", "fan__speed": "38 %", "power__draw": "39.32 W"}
+    bare = {name: cell.partition(" ")[0] for name, cell in cells.items()}
+    assert figures(**cells) == figures(**bare) != {}
 
 
 def test_limit_in_force() -> None:

@@ -153,6 +153,28 @@ async def test_divided_card(smi: FakeSmi, box: Box) -> None:
     assert not [name for name in cards if "utilization" in name]
 
 
+async def test_windows(smi: FakeSmi, box: Box) -> None:
+    """On Windows, and in its WSL, programs go by name; a card that also draws tells no process's memory."""
+    smi.replay("windows-pair")
+    cards = await found(box)
+    expected = {
+        "grid_gpus": 2,
+        'info{driver_version="610.47",gpu="1",name="NVIDIA RTX A4000",pci_bus_id="00000000:09:00.0",'
+        'vbios_version="94.04.60.00.a2"}': 1,
+        'fan_speed_ratio{gpu="0"}': 0,
+        'throttle_active{gpu="0",reason="gpu_idle"}': 1,
+        'ecc_errors_lifetime_total{gpu="1",kind="corrected"}': 5,
+        'pcie_link_width{gpu="1"}': 8,
+        'processes{gpu="0"}': 3,
+        'processes{gpu="1"}': 2,
+    }
+    assert expected.items() <= cards.items()
+    assert {name: value for name, value in cards.items() if name.startswith("process_memory")} == {
+        'process_memory_bytes{container="",gpu="1",process="llama-server.exe"}': 8740 * MIB,
+        'process_memory_bytes{container="",gpu="1",process="python.exe"}': 214 * MIB,
+    }
+
+
 async def test_old_driver(smi: FakeSmi, box: Box) -> None:
     """A driver of 2021 with the old names gives what it knows."""
     smi.replay("gtx-1080-470")
@@ -246,10 +268,36 @@ async def test_driver_recovers(smi: FakeSmi, box: Box) -> None:
 
 
 async def test_cut_off_help(smi: FakeSmi, box: Box) -> None:
-    """Where the list of fields is cut off the run fails: half of it would hide figures from then on."""
+    """Where the list of fields may be cut off these are asked for, and the next run lists again."""
     help_, gpu_text, apps = answers("rtx-4090-idle")
-    smi.set("help", help_[: len(help_) // 2]).set("gpu", gpu_text).set("apps", apps)
+    cut = help_[: help_.index('"pstate"')]
+    _, part = nvidia_smi.query(CAPTURES / "rtx-4090-idle", "query-gpu", list(parse_fields(cut, FIELDS)))
+    (probe,) = build(Settings(), box)
+    smi.set("help", cut.rstrip()).set("gpu", part).set("apps", apps)
+    before = short(series((await probe.run()).families))
+    smi.set("help", help_).set("gpu", gpu_text)
+    after = short(series((await probe.run()).families))
+    assert before['fan_speed_ratio{gpu="0"}'] == after['fan_speed_ratio{gpu="0"}']
+    assert ('performance_state{gpu="0"}' in before, 'performance_state{gpu="0"}' in after) == (False, True)
+    assert before.items() < after.items()
+
+
+async def test_help_that_died(smi: FakeSmi, box: Box) -> None:
+    """Where the tool fails in the middle of its list of fields the run fails: what it lacks isn't known."""
+    help_, gpu_text, apps = answers("rtx-4090-idle")
+    smi.set("help", help_[: len(help_) // 2], 1).set("gpu", gpu_text).set("apps", apps)
     assert (await failure(box)).reason == "nvidia-smi: the list of its fields is cut off"
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+async def test_lines_end_otherwise(smi: FakeSmi, box: Box, session: str) -> None:
+    """The same is found where lines end as on Windows, and where a script drops the last one's end."""
+    smi.replay(session)
+    expected = await found(box)
+    for end, last in (("\r\n", "\r\n"), ("\n", "")):
+        for what, text in zip(("help", "gpu", "apps"), answers(session), strict=True):
+            smi.set(what, text.rstrip("\n").replace("\n", end) + last)
+        assert await found(box) == expected
 
 
 async def test_field_refused(smi: FakeSmi, box: Box, tmp_path: Path) -> None:
@@ -442,12 +490,15 @@ def outcome(
 
 @pytest.mark.parametrize("session", ["a100-pair", "rtx-4090-loaded"])
 def test_cut_off_anywhere(session: str) -> None:
-    """Wherever an answer is cut off within a line, nothing that is left is wrong."""
+    """Wherever an answer is cut off within a line, nothing that is left is wrong.
+
+    Where a line ends the rest could only be missed by who knows how many lines there are.
+    """
     _, gpu_text, apps = (text.encode() for text in answers(session))
     box = Box(proc=Path("/nowhere"))
     whole = outcome(box, gpu_text, apps, 0, session)
     for cut in range(len(gpu_text)):
-        if gpu_text[cut - 1 : cut] != b"\n":
+        if b"\n" not in gpu_text[cut - 1 : cut + 1]:
             assert outcome(box, gpu_text[:cut], b"", 0, session).items() <= whole.items()
     for cut in range(len(apps)):
         if apps[cut - 1 : cut] != b"\n":

@@ -80,10 +80,31 @@ def test_messages() -> None:
     assert table.torn == ("1, B", "2")
 
 
-def test_last_line_without_its_end() -> None:
-    """A last row without a newline is torn, though it seems whole: its last figure may be."""
-    table = parse_table("index, gpu.label, memory.used [MiB]\n0, A, 12", FIELDS, "name")
-    assert (table.rows, table.torn) == ((), ("0, A, 12",))
+@pytest.mark.parametrize("last", ["0, A, 12", "0, A, Not Acti", "0, A, [N/", "0, A", "0", "Failed, to, see"])
+def test_last_line_without_its_end(last: str) -> None:
+    """A last row without a newline is torn, though it may seem whole: its last figure may lack digits."""
+    table = parse_table(f"index, gpu.label, memory.used [MiB]\n{last}", FIELDS, "name")
+    assert (table.rows, table.torn) == ((), (last,))
+
+
+@pytest.mark.parametrize("cell", ["Active", "Not Active", "[N/A]", "[Not Supported]", "N/A"])
+def test_last_line_that_is_whole(cell: str) -> None:
+    """A last row without a newline is whole where its last cell is a word that can't be a part of one."""
+    table = parse_table(f"index, gpu.label, memory.used [MiB]\n0, A, {cell}", FIELDS, "name")
+    assert (table.rows, table.torn) == (({"index": "0", "name": "A", "memory.used": cell},), ())
+
+
+@pytest.mark.parametrize("row", ["0, A, 39,32", "0, A,B, 39,32", "0, A, B, 39,32"])
+def test_comma_in_a_figure(row: str) -> None:
+    """A comma without a blank parts no cells: one in a figure spoils that figure, and moves no other."""
+    (cells,) = parse_table(f"index, gpu.label, memory.used [MiB]\n{row}\n", FIELDS, "name").rows
+    assert cells == {"index": "0", "name": row[3:-7], "memory.used": "39,32"}
+
+
+def test_commas_without_blanks() -> None:
+    """A table whose header has no blanks after its commas has none in its rows."""
+    table = parse_table("index,gpu.label,memory.used [MiB]\n0,A,B,12\n", FIELDS, "name")
+    assert table.rows == ({"index": "0", "name": "A,B", "memory.used": "12"},)
 
 
 def test_no_table() -> None:
