@@ -91,13 +91,18 @@ async def look(command: Command, box: Box) -> Result:
     if output.code != 0:
         raise ProbeError(f"{command.argv[0]} failed: {output.ending}", mend)
     try:
-        families = await in_thread(parse, output.stdout)
+        families, found = await in_thread(_read, output.stdout, command.name)
     except ValueError as error:
         raise ProbeError(str(error), mend) from error
     if not families:
         raise ProbeError(f"{command.argv[0]} printed no figures", mend)
     claim(command.name, families, box.command_types)
-    return Result(metrics(families, command.name))
+    return Result(found)
+
+
+def _read(stdout: bytes, command: str) -> tuple[list[Family], list[Metric]]:
+    families = parse(stdout)
+    return families, metrics(families, command)
 
 
 def build(commands: Sequence[Command], box: Box) -> list[Probe]:

@@ -15,6 +15,7 @@ ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 GONE = re.compile(r"no such (object|container)", re.IGNORECASE)
 FORBIDDEN = re.compile(r"permission denied.*connect|connect.*permission denied", re.IGNORECASE)
 DOWN = re.compile(r"(cannot|failed to|unable to) connect to|connection refused", re.IGNORECASE)
+PS_LIMIT = 1024 * 1024  # some 16,000 ids
 INSPECT_LIMIT = 64 * 1024 * 1024  # some 10 KB a container, 30 KB where a health check is talkative
 # None of the configuration of whoever runs the exporter: it may be unreadable or choose another engine.
 ENVIRONMENT = {"DOCKER_CONFIG": "/nonexistent"}
@@ -37,7 +38,7 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
         ProbeError: the tool is missing, may not open the socket, or says what makes no sense.
     """
     # Ids alone, for want of a template that every version of both tools understands.
-    listed = await _ask(engine, "ps", "--all", "--no-trunc", "--quiet")
+    listed = await _ask(engine, "ps", "--all", "--no-trunc", "--quiet", limit=PS_LIMIT)
     if listed.code:
         raise ProbeError(f"{engine[0]} ps: {listed.complaint}")
     ids = listed.text.split()
@@ -45,7 +46,7 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
         raise ProbeError(f"{engine[0]} ps printed what is no container's id: {odd[:64]!r}")
     if not ids:
         return [], ""
-    inspected = await _ask(engine, "inspect", "--type", "container", *ids)
+    inspected = await _ask(engine, "inspect", "--type", "container", *ids, limit=INSPECT_LIMIT)
     if inspected.code and not inspected.stdout.strip():
         raise ProbeError(f"{engine[0]} inspect: {inspected.complaint}")
     containers, wrong = await in_thread(parse, inspected.stdout)
@@ -56,8 +57,8 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
     return containers, f"{engine[0]} inspect fails for {len(missing)} of {len(ids)} containers: {reason}"
 
 
-async def _ask(engine: Sequence[str], *arguments: str) -> Output:
-    output = await command.run(*engine, *arguments, env=ENVIRONMENT, limit=INSPECT_LIMIT)
+async def _ask(engine: Sequence[str], *arguments: str, limit: int) -> Output:
+    output = await command.run(*engine, *arguments, env=ENVIRONMENT, limit=limit)
     said = output.stderr.decode("utf-8", "replace")
     if output.code and FORBIDDEN.search(said):
         raise ProbeError(
