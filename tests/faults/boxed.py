@@ -82,7 +82,8 @@ def boxed(directory: Path, *, timeout: str = "2s", through: tuple[str, ...] = ()
     environment = {**box.environment, "PATH": f"{box.directory}/bin"}
     with daemon(directory, None, *box.flags, env=environment, through=through) as exporter:
         there = Boxed(exporter, box)
-        there.until_run(0.0, dict.fromkeys(there.probes.values(), True))
+        for since in (0.0, time.time()):  # twice: the cards' first look doesn't know containers by name yet
+            there.until_run(since, dict.fromkeys(there.probes.values(), True))
         yield there
 
 

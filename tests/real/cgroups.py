@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path("/sys/fs/cgroup")
+PATIENCE = 20.0
 
 
 @contextlib.contextmanager
 def group(controller: str) -> Iterator[Path]:
-    """A new group of this controller; whatever is in it at the end is killed."""
+    """A new group of this controller; at the end whatever is in it goes back to where all others are."""
     path = ROOT / controller / f"grid-exporter-test-{os.getpid()}"
     try:
         path.mkdir()
@@ -25,14 +26,12 @@ def group(controller: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        if controller == "freezer":
-            _put(path / "freezer.state", "THAWED")
         _empty(path)
 
 
 def enter(path: Path, pid: int) -> None:
     """Puts a process into a group."""
-    _put(path / "cgroup.procs", str(pid))
+    (path / "cgroup.procs").write_text(str(pid))
 
 
 @contextlib.contextmanager
@@ -40,29 +39,28 @@ def frozen(pid: int) -> Iterator[None]:
     """Makes a process that nothing can end, not even SIGKILL, as a dead driver or NFS server does."""
     with group("freezer") as path:
         enter(path, pid)
-        _put(path / "freezer.state", "FROZEN")
-        until((path / "freezer.state"), "FROZEN")
-        yield
+        _turn(path, "FROZEN")
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            _turn(path, "THAWED")
 
 
-def until(path: Path, text: str) -> None:
-    """Waits until a file of a group says so."""
-    end = time.monotonic() + 10
-    while path.read_text().strip() != text:
-        assert time.monotonic() < end, path.read_text()
+def _turn(path: Path, state: str) -> None:
+    (path / "freezer.state").write_text(state)
+    end = time.monotonic() + PATIENCE
+    while (path / "freezer.state").read_text().strip() != state:
+        assert time.monotonic() < end, state
         time.sleep(0.01)
 
 
-def _put(path: Path, text: str) -> None:
-    path.write_text(text)
-
-
 def _empty(path: Path) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while members := (path / "cgroup.procs").read_text().split():
         for pid in members:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+                enter(path.parent, int(pid))
         assert time.monotonic() < end, members
         time.sleep(0.01)
     path.rmdir()
