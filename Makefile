@@ -23,6 +23,9 @@ test: $(VENV)/dev parts lint ## check everything that can be checked here (on De
 test-long: $(VENV)/dev parts ## the long fuzz and the soak
 	$(BIN)/python -m pytest -m long --timeout=3600
 
+bench: $(VENV)/dev parts ## measure it beside what people use instead, in some ten minutes
+	$(BIN)/python -m tests.bench
+
 lint: $(VENV)/dev ## style and types alone
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -70,4 +73,4 @@ python:
 		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 
-.PHONY: help run stack demo test test-long lint format parts install uninstall lock clean python
+.PHONY: help run stack demo test test-long bench lint format parts install uninstall lock clean python

@@ -1,0 +1,149 @@
+"""What a larger box costs: a run of a probe, a scrape, and how long they hold up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from unittest import mock
+
+from exporter.cache import Cache
+from exporter.config import load
+from exporter.figures import OwnFigures, Reload
+from exporter.probe import Box
+from exporter.runner import Runner
+from exporter.scrape import Scraper
+from tests.bench.calm import Calm
+from tests.bench.load import Effort
+from tests.bench.report import Table, Target
+from tests.box import box as fake
+from tests.box.box import TOOLS, FakeBox
+
+BEAT = 0.001  # seconds
+LOOKS = 1000  # at a kept body: one alone is too short to measure
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What grows. probe: that feels it. size: the argument of the fake box that sets it."""
+
+    what: str
+    probe: str
+    size: str
+    steps: tuple[int, ...]
+
+
+GROWTHS = (
+    Growth("containers", "containers", "count", (10, 100, 1000)),
+    Growth("GPUs", "gpu", "gpus", (1, 2, 4, 8, 16)),
+    Growth("models", "disk", "models", (10, 100, 1000, 10_000)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one run, and the scrapes after it, took of the exporter's own processor time, in seconds.
+
+    body, packed: making the body after a run, plain and gzipped. kept: a scrape that finds it made.
+    processes: that the run started. blocked: the longest time that the event loop stood still.
+    """
+
+    run: float
+    body: float
+    packed: float
+    kept: float
+    processes: float
+    blocked: float
+
+
+def tables(directory: Path, calm: Calm, effort: Effort, growths: Sequence[Growth] = GROWTHS) -> list[Table]:
+    """All growths, step by step."""
+    found = Table(
+        "Growth",
+        f"The exporter's own processor time, in ms; medians of {effort.rounds}. The last column: how much"
+        " the cost of a run grew since the row above, for each time that the number did; 1 is linear.",
+        (
+            *("series", "a run", "a run, for each", "a new body", "gzipped", "a kept body"),
+            *("event loop blocked", "processes", "growth of a run"),
+        ),
+    )
+    for growth in growths:
+        before: tuple[int, float] | None = None
+        for number in growth.steps:
+            box = fake.make(directory / f"{growth.what}-{number}", **{growth.size: number})
+            with mock.patch.dict(os.environ, box.environment):
+                series, cost = asyncio.run(_grown(box, growth.probe, effort.rounds))
+            times = (cost.run, cost.run / number, cost.body, cost.packed, cost.kept, cost.blocked)
+            figures = (series, *(1000 * seconds for seconds in times), cost.processes)
+            step = (cost.run / before[1]) / (number / before[0]) if before else "-"
+            found.add(f"{number:,} {growth.what}", *figures, step, target=Target("≤", 1) if before else None)
+            before = number, cost.run
+    return [found]
+
+
+async def _grown(box: FakeBox, kind: str, rounds: int) -> tuple[int, Cost]:
+    """The number of series, and the medians of what each round cost."""
+    here = box.directory
+    plan = load(here / "config.yml", Box(proc=here / "proc", cgroup=here / "cgroup"))
+    cache = Cache()
+    cache.configure([next(probe for probe in plan.probes if probe.kind == kind)])
+    scraper = Scraper(cache, OwnFigures([kind], [kind], Reload(successful=True, time=time.time())))
+    (runner,) = cache.runners.values()
+    await _run(runner)  # the first is left out
+    costs = [await _cost(box, scraper, runner) for _ in range(rounds)]
+    medians = (statistics.median(getattr(cost, field.name) for cost in costs) for field in fields(Cost))
+    body = await scraper.scrape("series", [], 60, compress=False)
+    return sum(not line.startswith(b"#") for line in body.splitlines()), Cost(*medians)
+
+
+async def _cost(box: FakeBox, scraper: Scraper, runner: Runner) -> Cost:
+    blocked = await _longest_block(runner)
+    before = _processes(box)
+    run = await _cpu(_run(runner))
+    processes = _processes(box) - before
+    body = await _cpu(scraper.scrape("plain", [], 60, compress=False))
+    packed = await _cpu(scraper.scrape("packed", [], 60, compress=True))
+    start = time.process_time()
+    for _ in range(LOOKS):
+        scraper.kept("plain")
+    kept = (time.process_time() - start) / LOOKS
+    return Cost(run, body, packed, kept, processes, blocked)
+
+
+async def _run(runner: Runner) -> None:
+    """One run, due or not."""
+    runner.replace(runner.probe)
+    runner.start_if_due(runner.clock())
+    await runner.concluded()
+
+
+async def _cpu(work: Awaitable[object]) -> float:
+    """What the work takes of this process's time, all threads included, in seconds."""
+    start = time.process_time()
+    await work
+    return time.process_time() - start
+
+
+async def _longest_block(runner: Runner) -> float:
+    """For how long the loop came to nothing else during a run, at most, in seconds."""
+    longest = 0.0
+
+    async def beat() -> None:
+        nonlocal longest
+        while True:
+            start = time.monotonic()
+            await asyncio.sleep(BEAT)
+            longest = max(longest, time.monotonic() - start - BEAT)
+
+    beating = asyncio.create_task(beat())
+    await _run(runner)
+    beating.cancel()
+    return longest
+
+
+def _processes(box: FakeBox) -> int:
+    return sum(len(box.runs(tool)) for tool in TOOLS)

@@ -1,0 +1,126 @@
+"""The servers that are compared, each a process of its own on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.box.box import FakeBox
+from tests.daemon import PATIENCE, PROJECT, command_line, free_port
+
+# node_exporter's own limit of 40 scrapes at a time would answer the others with an error.
+NODE_EXPORTER = ("prometheus-node-exporter", "--web.max-requests=0", "--log.level=error")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers. url: of its figures."""
+
+    url: str
+    pid: int
+
+    def get(self, encoding: str = "identity") -> bytes:
+        """A body as it comes, compressed or not.
+
+        Raises:
+            AssertionError: it isn't encoded as it was asked for.
+        """
+        request = urllib.request.Request(self.url, headers={"Accept-Encoding": encoding})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            if answer.headers.get("Content-Encoding", "identity") != encoding:
+                raise AssertionError(f"{self.url} answers {encoding} with {answer.headers}")
+            return bytes(answer.read())
+
+    def cpu(self) -> float:
+        """Processor time that it used so far with all its threads, its children left out; seconds."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+    def resident(self) -> float:
+        """Its resident memory in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
+
+
+def exporter(box: FakeBox) -> contextlib.AbstractContextManager[Server]:
+    """The exporter, on a fake box."""
+    port = free_port()
+    return started(exporter_command(box, port), port, box.environment)
+
+
+def exporter_command(box: FakeBox, port: int) -> Sequence[str]:
+    """How to run the exporter on a fake box."""
+    return command_line(*box.flags, "--log.level=error", f"--web.listen-address=127.0.0.1:{port}")
+
+
+def node_exporter() -> contextlib.AbstractContextManager[Server]:
+    """The real node_exporter with what it collects by default."""
+    port = free_port()
+    return started([*NODE_EXPORTER, f"--web.listen-address=127.0.0.1:{port}"], port)
+
+
+def beside(
+    module: str, *arguments: object, env: Mapping[str, str] | None = None
+) -> contextlib.AbstractContextManager[Server]:
+    """One of the servers that lie beside this file."""
+    port = free_port()
+    return started(
+        [sys.executable, "-m", f"tests.bench.{module}", str(port), *map(str, arguments)], port, env
+    )
+
+
+@contextlib.contextmanager
+def started(argv: Sequence[str], port: int, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Starts a server, waits for its first answer, which is left out of all that follows, and ends it."""
+    with launched(argv, env) as process:
+        server = Server(f"http://127.0.0.1:{port}/metrics", process.pid)
+        wait_for(process, server)
+        yield server
+
+
+@contextlib.contextmanager
+def launched(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process, ended by its pid whatever happens.
+
+    Raises:
+        AssertionError: it ended by itself, and badly.
+    """
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            argv, cwd=PROJECT, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL, stderr=said
+        )
+        try:
+            yield process
+        finally:
+            ended = process.poll()
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if ended:
+                said.seek(0)
+                raise AssertionError(f"{argv} ended: {said.read().decode()[-2000:]}")
+
+
+def wait_for(process: subprocess.Popen[bytes], server: Server) -> bytes:
+    """The first answer, asked for again until the server listens.
+
+    Raises:
+        AssertionError: it never does.
+    """
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            return server.get()
+        time.sleep(0.002)
+    raise AssertionError(f"{process.args!r} does not answer")

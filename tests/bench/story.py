@@ -1,0 +1,54 @@
+"""The story that the bench tells again: a box whose tools are slow, and one of them then hangs.
+
+A scan took 20 s, a request through Tor 5 s, nvidia-smi 2 s, docker 1 s, systemctl 0.2 s, and ten viewers
+waited for all of them. Every one of these times is divided by the same factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.box import box as fake
+from tests.box.box import FakeBox
+
+FACTOR = 20
+PACE = f"the story's times divided by {FACTOR}, every ttl 1 s"
+USUAL = {"gpus": 2, "count": 34, "models": 10}  # about 1,000 series
+LARGE = {"gpus": 2, "count": 518, "models": 10}  # about 10,000
+AT_REST = {"ttl": "1h"}  # nothing becomes due while it is measured
+AT_WORK = {"ttl": "1s", "wait": "250ms", "timeout": "2s"}  # the shortest ttl: hardly a moment without a run
+
+
+def at_rest(directory: Path, **size: int) -> FakeBox:
+    """A box on which nothing is due."""
+    return configure(fake.make(directory, **(size or USUAL)), **AT_REST)
+
+
+def slow(directory: Path) -> FakeBox:
+    """A box on which every tool is slow, and always at work."""
+    box = configure(fake.make(directory, **USUAL), **AT_WORK)
+    box.slow(1 / FACTOR)
+    return box
+
+
+def hung(directory: Path) -> FakeBox:
+    """The same, but nvidia-smi never answers."""
+    box = slow(directory)
+    box.fault("nvidia-smi", "hang")
+    return box
+
+
+def configure(box: FakeBox, kinds: Collection[str] = (), **schedule: str) -> FakeBox:
+    """Gives the probes of these kinds (of all, if none is named) the same schedule."""
+    path = box.directory / "config.yml"
+    config = yaml.safe_load(path.read_text())
+    for kind, settings in config["probes"].items():
+        each: list[dict[str, Any]] = settings if isinstance(settings, list) else [settings]
+        for one in each if kind in kinds or not kinds else ():
+            one.update(schedule)
+    path.write_text(yaml.safe_dump(config))
+    return box

@@ -1,0 +1,42 @@
+from tests.bench.report import Table, Target, text
+
+
+def table() -> Table:
+    found = Table("Title", "A setting.", ("figure", "ratio"))
+    found.add("good", 1234.5, 0.9, target=Target("≥", 0.8))
+    found.add("bad", "unknown", 0.7, target=Target("≥", 0.8))
+    found.add("no target", 1.0, 0.1)
+    return found
+
+
+def test_a_missed_target_stands_out() -> None:
+    """Whoever reads the table can't overlook it, and the program can tell."""
+    found = table()
+    assert found.missed() == ["bad"]
+    assert found.markdown().splitlines()[-3:] == [
+        "| good | 1,234 | 0.900 (≥ 0.800) |",
+        "| bad | unknown | **0.700 (≥ 0.800) missed** |",
+        "| no target | 1.00 | 0.100 |",
+    ]
+
+
+def test_machines_read_the_same() -> None:
+    """The JSON holds the figures as they are, their targets, and what was missed."""
+    document = table().document()
+    assert document["missed"] == ["bad"]
+    assert document["rows"][0]["figures"] == (1234.5, 0.9)  # type: ignore[index]
+    assert document["rows"][0]["target"] == {"sign": "≥", "limit": 0.8}  # type: ignore[index]
+
+
+def test_limits_themselves_are_within() -> None:
+    """At least and at most include the limit."""
+    assert Target("≤", 2).met(2)
+    assert not Target("≤", 2).met(2.01)
+    assert Target("≥", 2).met(2)
+
+
+def test_numbers_have_three_digits_that_count() -> None:
+    """More would be noise."""
+    assert [text(value) for value in (0, 0.01234, 1.234, 12.34, 123.4, 12345.6)] == [
+        *("0", "0.012", "1.23", "12.3", "123", "12,346")
+    ]
