@@ -19,7 +19,7 @@ from tests.box import containers, faults, host, sessions, stores, units, waves
 from tests.box.files import PROJECT, put
 
 TOOLS = ("nvidia-smi", "docker", "systemctl", "curl", "ionice", "ups")
-EXITS = ("185.220.101.34", "2001:67c:6ec:203:192:42:116:203", "109.70.100.4", "45.141.215.114")
+EXITS = ("198.51.100.34", "2001:db8:6ec:203::116", "203.0.113.4", "198.51.100.114")
 RUN = '#!/bin/sh\nexec {python} -I -S {tool} {box} {name} "$@"\n'
 
 

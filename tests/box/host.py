@@ -23,7 +23,7 @@ def freeze(box: Path) -> None:
     """Shows a recorded host, on which nothing moves."""
     link(box / "proc/self", Path("/proc/self"))
     for name in RECORDED:
-        link(box / "proc" / name, CAPTURES / "proc" / name)
+        put(box / "proc" / name, (CAPTURES / "proc" / name).read_text())
 
 
 def memory(box: Path, available: float) -> None:
