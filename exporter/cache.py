@@ -66,11 +66,11 @@ class Cache:
         give_up = now + patience
         for runner in runners:
             runner.start_if_due(now)
-        awaited = [r for r in runners if r.flight is not None and r.wait_until > now]
-        for runner in sorted(awaited, key=lambda r: r.wait_until):
-            seconds = min(runner.wait_until, give_up) - self.clock()
-            if runner.flight is not None and seconds > 0:
-                await asyncio.wait({runner.flight}, timeout=seconds)
+        awaited = [(r.wait_until, r.flight) for r in runners if r.flight is not None and r.wait_until > now]
+        for until, flight in sorted(awaited, key=lambda pair: pair[0]):
+            seconds = min(until, give_up) - self.clock()
+            if seconds > 0:
+                await asyncio.wait({flight}, timeout=seconds)
 
     def true_until(self, runners: Iterable[Runner], now: float) -> float:
         """When the first of the figures at hand become too old, if no run ends before (boot clock)."""

@@ -1,9 +1,12 @@
 import asyncio
+import contextlib
+import random
 
 import pytest
 
 from exporter.cache import Cache
 from exporter.exposition import Rendered
+from exporter.runner import GRACE
 from tests.clock import now, virtual_time
 from tests.scripted import Script, failing
 
@@ -94,6 +97,19 @@ async def test_a_foreground_wait_counts_from_the_runs_start() -> None:
 async def test_prometheus_timeout_bounds_the_wait() -> None:
     """A scrape never waits past its own patience, though the probe would be worth it."""
     assert await scrape(cache_of(Script(seconds=4), wait=5), patience=1.5) == (1.5, -1.0)
+
+
+@virtual_time
+async def test_nobody_waits_for_a_run_that_began_after_they_came() -> None:
+    """While a scrape waits for one probe, another scrape may start another's next run, and waits alone."""
+    slow, quick = Script("slow", seconds=3600), Script("quick")
+    cache = cache_of(slow, quick, ttl=2, wait=5)
+    first = asyncio.create_task(scrape(cache))
+    await asyncio.sleep(4.5)
+    quick.seconds = 3600
+    second = asyncio.create_task(scrape(cache))
+    assert (await first)[0] == 5
+    assert (await second)[0] == 5
 
 
 @virtual_time
@@ -228,3 +244,74 @@ async def test_the_next_thing_to_look_after_is_what_is_due_or_too_old_first() ->
     assert cache.quiet_until(cache.select([]), now()) == now() + 2
     runner = cache.select([])[0]
     assert isinstance(runner.families(now())["grid_scripted"], Rendered)
+
+
+class Chance:
+    """Does to a cache of four probes whatever may happen to one, in an order that only the seed knows."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - no secret is made of it
+        self.scripts = [Script(name) for name in "abcd"]
+        self.cache = Cache(now)
+        self.scrapes: list[asyncio.Task[None]] = []
+        self.steps = (
+            self._reload,
+            self._slow_down,
+            self._fail,
+            self._get_stuck,
+            self._ask,
+            self._give_up,
+            self._rest,
+        )
+
+    async def _reload(self) -> None:
+        chosen = [script for script in self.scripts if self.random.random() < 0.7]
+        self.cache.configure([script.probe(ttl=1, settings=self.random.choice("xy")) for script in chosen])
+
+    async def _slow_down(self) -> None:
+        self.random.choice(self.scripts).seconds = self.random.choice([0, 0, 0.5, 4, 20, 1000])
+
+    async def _fail(self) -> None:
+        self.random.choice(self.scripts).error = self.random.choice([None, failing(), ZeroDivisionError()])
+
+    async def _get_stuck(self) -> None:
+        script = self.random.choice(self.scripts)
+        if script.unkillable:
+            script.unkillable.set()
+        script.unkillable = None if script.unkillable else asyncio.Event()
+
+    async def _ask(self) -> None:
+        self.scrapes.append(asyncio.create_task(self._one_scrape(self.random.choice([0.1, 1, 100]))))
+
+    async def _one_scrape(self, patience: float) -> None:
+        before = now()
+        await self.cache.refresh(self.cache.select([]), patience)
+        assert now() - before <= min(patience, 5) + 1e-6
+
+    async def _give_up(self) -> None:
+        if self.scrapes:
+            self.random.choice(self.scrapes).cancel()
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(self.random.choice([0, 0.01, 1, 3, 30]))
+
+
+@pytest.mark.parametrize("seed", range(50))
+@virtual_time
+async def test_whatever_happens_runs_stay_single_scrapes_short_and_nothing_is_left(seed: int) -> None:
+    """Reloads, failures, hangs, impatient clients and stuck processes, in any order."""
+    chance = Chance(seed)
+    for _ in range(200):
+        await chance.random.choice(chance.steps)()
+    for scrape in chance.scrapes:
+        with contextlib.suppress(asyncio.CancelledError):
+            await scrape
+    before = now()
+    await chance.cache.stop()
+    assert now() - before <= GRACE + 1e-6
+    for script in chance.scripts:
+        assert script.most_under_way <= 1
+        if script.unkillable:
+            script.unkillable.set()
+    await asyncio.sleep(1)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
