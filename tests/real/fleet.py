@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import gzip
 import re
+import statistics
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -21,6 +24,7 @@ from prometheus.stack.program import Program, address
 from tests.box import control
 from tests.box.box import make
 from tests.grafana.dashboards import Target, filled, targets
+from tests.real.stack.observatory import Series, ask
 
 RECORDED = re.compile(r"(grid:\w+:\w+)\{([^}]*)\}")
 DOMAIN = re.compile(r', domain="(\w+)"')
@@ -132,3 +136,64 @@ def _source(record: str, matchers: str) -> str:
         return health(domain[1], boxes)
     every = (f'label_replace({health(it.name, boxes)}, "domain", "{it.name}", "", "")' for it in DOMAINS)
     return " or ".join(every)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A Prometheus that watches so many boxes."""
+
+    prometheus: Program
+    boxes: int
+
+    def query(self, expr: str) -> list[Series]:
+        """The series that an expression gives now."""
+        return ask(self.prometheus.url, "query", query=expr, time=time.time())
+
+    def wait(self, expr: str, count: int, patience: float = 60) -> None:
+        """Waits until an expression gives so many series."""
+        end = time.monotonic() + patience
+        while (there := len(self.query(expr))) != count:
+            assert time.monotonic() < end, f"{there} of {count}: {expr}"
+            time.sleep(0.2)
+
+    def seconds(self, target: Target, expr: str) -> float:
+        """How long the answer to a panel's query takes."""
+        now = time.time()
+        started = time.perf_counter()
+        if target.instant:
+            ask(self.prometheus.url, "query", query=expr, time=now)
+        else:
+            ask(self.prometheus.url, "query_range", query=expr, start=now - 20, end=now, step=5)
+        return time.perf_counter() - started
+
+    def page(self, rounds: int) -> tuple[float, float]:
+        """How long the fleet page's queries take together, from recorded series and from the boxes' own.
+
+        Medians of rounds that are interleaved, so that the machine's other work hits both.
+        """
+        recorded = own = 0.0
+        for target in recorded_queries():
+            taken = [
+                (self.seconds(target, target.expr), self.seconds(target, raw(target.expr)))
+                for _ in range(rounds)
+            ]
+            one, other = (statistics.median(each) for each in zip(*taken, strict=True))
+            recorded, own = recorded + one, own + other
+        return recorded, own
+
+
+@contextlib.contextmanager
+def watched(folder: Path, boxes: int, interval: str = "5s") -> Iterator[Fleet]:
+    """A fleet whose every box has been scraped, and looked at by the rules."""
+    for part in ("box", "prometheus"):
+        (folder / part).mkdir()
+    with typical_box(folder / "box") as exporter:
+        body = scrape(exporter.url)
+    with (
+        serving(every_tenth(body)) as where,
+        watching(folder / "prometheus", boxes, where, interval) as prometheus,
+    ):
+        made = Fleet(prometheus, boxes)
+        made.wait('up{job="grid"} == 1', boxes, patience=0.3 * boxes)
+        made.wait("grid:health:code", 8 * boxes, patience=0.3 * boxes)
+        yield made
