@@ -18,6 +18,8 @@ from exporter.probes import KINDS
 Told = Result | ProbeError | None
 
 GIB = 1 << 30
+NOW = time.time()  # when all of this is so
+
 HOST = f"""
 grid_memory_total_bytes {64 * GIB}
 grid_memory_available_bytes {40 * GIB}
@@ -25,7 +27,7 @@ grid_swap_total_bytes {8 * GIB}
 grid_swap_free_bytes {7 * GIB}
 grid_load1 1.73
 grid_cpus 16
-grid_boot_timestamp_seconds {time.time() - 12 * 86400}
+grid_boot_timestamp_seconds {NOW - 12 * 86400}
 """
 GPU = """
 grid_gpus 2
@@ -57,18 +59,18 @@ TOR = f"""
 grid_tor_up 1
 grid_tor_is_tor 1
 grid_tor_exit_info{{address="185.220.101.4"}} 1
-grid_tor_exit_changed_timestamp_seconds {time.time() - 640}
+grid_tor_exit_changed_timestamp_seconds {NOW - 640}
 grid_tor_check_duration_seconds 1.31
 """
 AIDE = f"""
-grid_aide_last_check_timestamp_seconds {time.time() - 4 * 3600}
+grid_aide_last_check_timestamp_seconds {NOW - 4 * 3600}
 grid_aide_check_success 1
 grid_aide_clean 0
 grid_aide_entries{{change="added"}} 0
 grid_aide_entries{{change="removed"}} 1
 grid_aide_entries{{change="changed"}} 3
 grid_aide_accept_success 0
-grid_aide_accept_timestamp_seconds {time.time() - 3600}
+grid_aide_accept_timestamp_seconds {NOW - 3600}
 """
 SERVICES = """
 grid_service_state{name="ollama.service",state="active"} 1

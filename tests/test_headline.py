@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,7 +87,7 @@ def test_what_is_said(kind: str, figures: list[str], said: str) -> None:
 )  # fmt: skip
 def test_a_whole_line(kind: str, text: str, said: list[str]) -> None:
     """Everything that there is to say, in the order of its weight."""
-    assert line(kind, text, time.time()) == ", ".join(said)
+    assert line(kind, text, scene.NOW) == ", ".join(said)
 
 
 def test_no_name_passes_for_a_label() -> None:
