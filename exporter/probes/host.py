@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from exporter.families import Samples, counter, gauge, number
@@ -179,23 +180,43 @@ def look(proc: Path, steady: Steady) -> Samples:
     """Reads everything and fills the families.
 
     Raises:
-        ProbeError: a file is missing or makes no sense; the reason names it.
+        ProbeError: a file is missing or makes no sense; the reason names it, its families hold the rest.
     """
-    samples = Samples()
+    samples, failures = Samples(), []
+    for add in (_add_memory, partial(_add_processors, steady), _add_load, _add_pressures):
+        try:
+            add(samples, proc)
+        except ProbeError as error:
+            failures.append(error)
+    if failures:
+        first = failures[0]
+        raise ProbeError(first.reason, first.mend, samples.families()) from first
+    return samples
+
+
+def _add_memory(samples: Samples, proc: Path) -> None:
     amounts = parse_meminfo(read(proc / "meminfo"))
     for name, family in MEMORY.items():
         samples.add(family, amounts.get(name))
+
+
+def _add_processors(steady: Steady, samples: Samples, proc: Path) -> None:
     stat = parse_stat(read(proc / "stat"))
     for mode, seconds in stat.modes.items():
         samples.add(CPU_SECONDS, steady(mode, seconds), mode)
     samples.add(CPUS, stat.cpus)
     samples.add(BOOT, stat.booted)
+
+
+def _add_load(samples: Samples, proc: Path) -> None:
     for family, load in zip(LOADS, parse_loadavg(read(proc / "loadavg")), strict=True):
         samples.add(family, load)
+
+
+def _add_pressures(samples: Samples, proc: Path) -> None:
     for resource, pressure in pressures(proc).items():
         samples.add(WAITING, pressure.get("some"), resource)
         samples.add(STALLED, pressure.get("full"), resource)
-    return samples
 
 
 def build(settings: Settings, box: Box) -> list[Probe]:

@@ -131,6 +131,26 @@ async def test_unreadable_file_is_named(proc: Path) -> None:
         await look(proc)
 
 
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("meminfo", "grid_memory"),
+        ("stat", "grid_cpu"),
+        ("loadavg", "grid_load"),
+        ("pressure/io", "grid_pressure"),
+    ],
+)
+async def test_what_can_be_read_is_told_all_the_same(proc: Path, name: str, missing: str) -> None:
+    """Where one file can't be read the probe fails, and the other files' figures are served."""
+    (proc / name).write_text("nonsense\n")
+    with pytest.raises(ProbeError) as caught:
+        await look(proc)
+    names = {family.name for family in caught.value.families}
+    assert not [name for name in names if name.startswith(missing)]
+    parts = {"grid_memory_total_bytes", "grid_cpus", "grid_load1", "grid_pressure_waiting_seconds"}
+    assert len(names & parts) == 3
+
+
 async def test_kernel_without_pressure(proc: Path) -> None:
     """Where the kernel measures no pressure the families are absent and the run is good."""
     shutil.rmtree(proc / "pressure")
