@@ -6,48 +6,14 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from exporter import config
-from exporter.probe import Box, ProbeError, Result
-from tests.box import control
+from exporter.probe import ProbeError
 from tests.box.box import EXITS, TOOLS, FakeBox, make
-from tests.series import series
-
-Series = dict[str, float]
-
-
-@pytest.fixture
-def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBox]:
-    """A fake box, with its tools first on PATH and its control port open."""
-    box = make(tmp_path / "box")
-    for name, value in box.environment.items():
-        monkeypatch.setenv(name, value)
-    with control.served(box):
-        yield box
-
-
-async def looks(box: FakeBox, kind: str) -> list[Result]:
-    """One run of each of the probes of a kind; of the containers' before the cards'."""
-    probes = config.load(
-        box.directory / "config.yml",
-        Box(proc=box.directory / "proc", cgroup=box.directory / "cgroup"),
-    ).probes
-    if kind == "gpu":
-        await next(probe for probe in probes if probe.kind == "containers").run()
-    return [await probe.run() for probe in probes if probe.kind == kind]
-
-
-async def found(box: FakeBox, kind: str) -> Series:
-    """The series of that."""
-    merged: Series = {}
-    for result in await looks(box, kind):
-        merged |= series(result.families)
-    return merged
-
+from tests.box.look import found, looks
 
 KINDS = ("host", "gpu", "disk", "tor", "containers", "services", "aide", "command")
 

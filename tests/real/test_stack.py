@@ -20,6 +20,7 @@ from typing import IO
 import pytest
 
 from tests.daemon import PROJECT
+from tests.grafana.dashboards import UIDS
 
 PATIENCE = 90.0
 STARTED = "Ctrl-C ends it all."
@@ -83,6 +84,27 @@ def test_demo_shows_an_invented_box(tmp_path: Path) -> None:
         assert wait_for(programs["Prometheus"], 'ALERTS{alertname="GridAideFindings"}') == "1"
         with urllib.request.urlopen(f"{programs['Alertmanager']}/-/healthy") as response:
             assert response.status == 200
+
+
+@pytest.mark.grafana
+@pytest.mark.real("prometheus", "prometheus-alertmanager", "ps")
+def test_grafana_is_provisioned(tmp_path: Path) -> None:
+    """It has every dashboard, reaches Prometheus through its data source, and logs no error."""
+    with running("tests.box.demo", tmp_path) as programs:
+        wait_for(programs["Prometheus"], "grid_gpus")
+        with urllib.request.urlopen(f"{programs['Grafana']}/api/search?type=dash-db") as response:
+            assert {page["uid"] for page in json.load(response)} >= set(UIDS)
+        source = {"type": "prometheus", "uid": "grid-prometheus"}
+        asked = {"refId": "A", "datasource": source, "expr": "grid_gpus", "instant": True}
+        request = urllib.request.Request(
+            f"{programs['Grafana']}/api/ds/query",
+            json.dumps({"queries": [asked], "from": "now-5m", "to": "now"}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as response:
+            assert json.load(response)["results"]["A"]["frames"]
+        (log,) = tmp_path.glob("grid-stack-*/grafana.log")
+        assert [line for line in log.read_text("utf-8").splitlines() if "level=error" in line] == []
 
 
 @pytest.mark.real("prometheus", "prometheus-alertmanager", "ps")

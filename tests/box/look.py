@@ -1,0 +1,29 @@
+"""What the probes find on a fake box."""
+
+from __future__ import annotations
+
+from exporter import config
+from exporter.probe import Box, Result
+from tests.box.box import FakeBox
+from tests.series import series
+
+Series = dict[str, float]
+
+
+async def looks(box: FakeBox, kind: str) -> list[Result]:
+    """One run of each of the probes of a kind; of the containers' before the cards'."""
+    probes = config.load(
+        box.directory / "config.yml",
+        Box(proc=box.directory / "proc", cgroup=box.directory / "cgroup"),
+    ).probes
+    if kind == "gpu":
+        await next(probe for probe in probes if probe.kind == "containers").run()
+    return [await probe.run() for probe in probes if probe.kind == kind]
+
+
+async def found(box: FakeBox, kind: str) -> Series:
+    """The series of that."""
+    merged: Series = {}
+    for result in await looks(box, kind):
+        merged |= series(result.families)
+    return merged
