@@ -12,7 +12,7 @@ from pathlib import Path
 from exporter import __version__, daemon, log, trial
 from exporter.access.guard import Guard
 from exporter.aide import cli as aide
-from exporter.config import Plan, discover, load
+from exporter.config import Plan, discover, load, load_in_time
 from exporter.probe import Box
 from exporter.site import ListenError, listen
 from exporter.strictyaml import ConfigError
@@ -103,7 +103,8 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _plan(options: argparse.Namespace) -> Plan:
     """The plan from the configuration file, or from what the box has where none is named."""
-    return load(options.config, options.box) if options.config else await discover(options.box)
+    config, box = options.config, options.box
+    return await load_in_time(config, box) if config else await discover(box)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -13,14 +13,15 @@ from typing import Any
 import msgspec
 
 from exporter import strictyaml
-from exporter.probe import Box, Duration, Note, Probe
+from exporter.probe import Box, Duration, Note, Probe, ProbeError
 from exporter.probes import KINDS
 from exporter.strictyaml import ConfigError
+from exporter.thread import in_thread
 
 UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
 DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,9}}){unit}(?!s))?" for unit in UNITS), re.ASCII)
-LOOK_SECONDS = 5.0  # that a kind of probe has to find out whether the box has such a thing
+LOOK_SECONDS = 5.0  # that the file may take to be read, or a kind of probe to find out whether the box has it
 HUNG = Note(
     f"it could not be told in {LOOK_SECONDS:g} seconds whether this box has it",
     "see what the tool hangs on, then restart the exporter or send it SIGHUP; or name it in a configuration",
@@ -55,6 +56,23 @@ def load(path: Path, box: Box) -> Plan:
     off = Note("not in the configuration", f"add it under probes: in {path}")
     absent = {kind.name: off for kind in KINDS if kind.name not in settings}
     return Plan(settings, _build(settings, box), absent, str(path))
+
+
+async def load_in_time(path: Path, box: Box) -> Plan:
+    """As ``load``, but beside the event loop: a file that doesn't answer must not hold up scrapes.
+
+    Raises:
+        ConfigError: as ``load`` does, or it took too long.
+    """
+    reading = asyncio.ensure_future(in_thread(load, path, box))
+    _, hung = await asyncio.wait({reading}, timeout=LOOK_SECONDS)
+    if hung:
+        reading.cancel()
+        raise ConfigError(f"{path} can't be read: nothing came within {LOOK_SECONDS:g} seconds")
+    try:
+        return reading.result()
+    except ProbeError as error:
+        raise ConfigError(f"{path} can't be read: {error.reason}") from error
 
 
 async def discover(box: Box) -> Plan:

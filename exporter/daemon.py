@@ -60,7 +60,7 @@ async def _announce(exporter: Exporter, site: Site) -> None:
     await exporter.cache.refresh(exporter.cache.runners.values())
     gc.freeze()  # what is loaded now stays: collecting it again and again would only hold up scrapes
     notify(READY=1, STATUS=f"serving {exporter.plan.source}")
-    with contextlib.suppress(BrokenPipeError):  # whoever read this far has seen enough
+    with contextlib.suppress(OSError):  # whoever read this far has seen enough, or the disk is full
         sys.stdout.write(welcome(exporter, site.url))
         sys.stdout.flush()
 

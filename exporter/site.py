@@ -15,6 +15,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.access.guard import Guard
 from exporter.connections import Connections
+from exporter.probe import ProbeError
+from exporter.thread import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +116,8 @@ class Site:
         """Takes a changed web-config into force; connections made from then on get its TLS."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            self._guard.refresh()
+            with contextlib.suppress(ProbeError):  # no thread can be had just now
+                await in_thread(self._guard.refresh)
 
     async def stop(self) -> None:
         """Stops listening and ends the connections."""

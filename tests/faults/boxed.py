@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,14 +73,14 @@ class Boxed:
 
 
 @contextlib.contextmanager
-def boxed(directory: Path, *, timeout: str = "2s", through: tuple[str, ...] = ()) -> Iterator[Boxed]:
+def boxed(directory: Path, *, timeout: str = "2s", env: Mapping[str, str] | None = None) -> Iterator[Boxed]:
     """An exporter on a new box whose time stands still; no other tool than the box's is on its PATH."""
     box = make(directory / "box")
     box.freeze(time.time())
     hurry(box, timeout)
     link(box.directory / "bin/nice", Path(shutil.which("nice") or ""))
-    environment = {**box.environment, "PATH": f"{box.directory}/bin"}
-    with daemon(directory, None, *box.flags, env=environment, through=through) as exporter:
+    environment = {**box.environment, "PATH": f"{box.directory}/bin", **(env or {})}
+    with daemon(directory, None, *box.flags, env=environment) as exporter:
         there = Boxed(exporter, box)
         for since in (0.0, time.time()):  # twice: the cards' first look doesn't know containers by name yet
             there.until_run(since, dict.fromkeys(there.probes.values(), True))

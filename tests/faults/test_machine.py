@@ -1,0 +1,149 @@
+"""A machine that runs out of things, or whose clock jumps: scrapes stay honest, and all recovers."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.box.files import put
+from tests.daemon import PATIENCE, daemon
+from tests.faults.boxed import Boxed, boxed
+from tests.faults.vitals import scraped, vitals
+
+MIB = 1024 * 1024
+DAY = 86400.0
+
+# Python reads this at its start: time.time() is then off by what the file says.
+CLOCK = """\
+import time
+from pathlib import Path
+
+_real, _off = time.time, Path({off!r})
+time.time = lambda: _real() + float(_off.read_text())
+"""
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxed]:
+    with boxed(tmp_path_factory.mktemp("machine"), timeout="5s") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def healthy(there: Boxed) -> dict[str, float]:
+    """The figures while nothing is wrong."""
+    return there.figures()
+
+
+@contextlib.contextmanager
+def limited(there: Boxed, resource: str, amount: int, usual: str) -> Iterator[None]:
+    """Allows the exporter so much for a while."""
+    pid = str(there.exporter.process.pid)
+    subprocess.run(["prlimit", "--pid", pid, f"--{resource}={amount}:"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["prlimit", "--pid", pid, f"--{resource}={usual}:"], check=True)
+
+
+def test_no_descriptor_for_a_tool(there: Boxed, healthy: dict[str, float]) -> None:
+    """Each probe that can't start its tool says so, once; the scrape is served from what is known."""
+    usual = "1024"
+    with limited(there, "nofile", vitals(there.exporter).descriptors + 2, usual):
+        there.until_run(time.time(), dict.fromkeys(there.probes.values(), False))
+        said = there.exporter.log.read_text()
+        assert said.count("docker could not be started: Too many open files") == 1
+    there.mend(healthy)
+    assert "Traceback" not in there.exporter.log.read_text()
+
+
+def test_no_descriptor_for_a_connection(there: Boxed, healthy: dict[str, float]) -> None:
+    """Who comes then waits, is served later, and the log has one line of it."""
+    said = there.exporter.log.read_text()
+    address = ("127.0.0.1", there.exporter.port)
+    with limited(there, "nofile", vitals(there.exporter).descriptors, "1024"):
+        client = socket.create_connection(address, PATIENCE)
+        client.sendall(b"GET /-/healthy HTTP/1.0\r\n\r\n")
+        there.exporter.wait_logged("no connection can be accepted just now: Too many open files")
+        time.sleep(1.5)
+    assert client.recv(12).endswith(b"200")
+    client.close()
+    there.mend(healthy)
+    lines = there.exporter.log.read_text().removeprefix(said).splitlines()
+    assert sum("just now" in line for line in lines) == 1
+    assert "Traceback" not in "\n".join(lines)
+
+
+def test_no_memory_for_what_a_tool_prints(there: Boxed, healthy: dict[str, float]) -> None:
+    """One that floods is ended before it takes what others need; they go on."""
+    status = Path(f"/proc/{there.exporter.process.pid}/status").read_text()
+    size = int(re.findall(r"VmSize:\s+(\d+)", status)[0]) * 1024
+    with limited(there, "as", size + 12 * MIB, "unlimited"):
+        there.box.fault("docker", "flood")
+        others = dict.fromkeys(there.probes.values(), True)
+        there.until_run(time.time(), {**others, "containers": False})
+        assert re.search(r"docker printed more than [1-9]\d* KiB", there.exporter.log.read_text())
+    there.mend(healthy)
+    assert "Traceback" not in there.exporter.log.read_text()
+
+
+@pytest.mark.real("mount", "umount")
+def test_no_room_for_what_is_kept(there: Boxed, healthy: dict[str, float]) -> None:
+    """With the disk full Tor's exit is told all the same, with a note; later it is kept again."""
+    state = there.box.directory / "state"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "full", state], check=True)
+    try:
+        (state / "fill").write_bytes(bytes(4096))
+        there.box.tor(exits=["192.0.2.1"])
+        there.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' in series)
+        assert "could not be kept" in there.exporter.get("/")[1]
+        (state / "fill").unlink()
+        end = time.monotonic() + PATIENCE
+        while "could not be kept" in there.exporter.get("/")[1]:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        assert b"192.0.2.1" in (state / "tor-exit.json").read_bytes()
+    finally:
+        subprocess.run(["umount", "--lazy", state], check=True)
+    there.box.tor()
+    there.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' not in series)
+
+
+def test_no_room_for_what_is_said(tmp_path: Path) -> None:
+    """With the disk full that its log and its greeting go to it serves, reloads and ends as ever."""
+    (tmp_path / "exporter.log").symlink_to("/dev/full")
+    with daemon(tmp_path, "probes: {host: {}}\n") as exporter:
+        (tmp_path / "config.yml").write_text("probes: {host: {ttl: soon}}\n")
+        exporter.process.send_signal(1)
+        end = time.monotonic() + PATIENCE
+        while scraped(exporter, seconds=5)["grid_exporter_config_last_reload_successful"]:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert exporter.stop() == 0
+
+
+def test_a_clock_that_steps(tmp_path: Path) -> None:
+    """Whether by a day, back or forth: probes run in time, and no figure vanishes or is kept too long."""
+    off = tmp_path / "off"
+    off.write_text("0")
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python/sitecustomize.py").write_text(CLOCK.format(off=str(off)))
+    with boxed(tmp_path, env={"PYTHONPATH": str(tmp_path / "python")}) as there:
+        healthy = there.figures()
+        for step in (DAY, -1.0, -400 * DAY):
+            put(off, str(step))
+            there.until_run(time.time() + step, dict.fromkeys(there.probes.values(), True))
+            assert there.figures().keys() == healthy.keys()
+        there.box.fault("ups", "complain 1 out of order")
+        there.until_run(time.time() - 400 * DAY, {"command:ups": False})
+        put(off, str(DAY))
+        assert 'ups_load_watts{command="ups"}' in there.scrape()
+        there.until(lambda series: 'ups_load_watts{command="ups"}' not in series)
+        assert "Traceback" not in there.exporter.log.read_text()

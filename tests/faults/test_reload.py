@@ -1,0 +1,121 @@
+"""The configuration in careless hands: half-written, replaced while it is read, reloaded without end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import PATIENCE, Daemon, daemon
+from tests.faults.vitals import scraped, vitals
+
+MIB = 1024 * 1024
+SUCCESSFUL = "grid_exporter_config_last_reload_successful"
+TTL = 'grid_probe_ttl_seconds{probe="host"}'
+
+
+@pytest.fixture
+def exporter(tmp_path: Path) -> Iterator[Daemon]:
+    with daemon(tmp_path, configured(2)) as running:
+        yield running
+        assert "Traceback" not in running.log.read_text()
+
+
+def configured(ttl: int) -> str:
+    """A configuration that shows which one it is, long enough to be read while it is being written."""
+    return f"probes: {{host: {{ttl: {ttl}s}}}}\n" + "# nothing\n" * 5000
+
+
+def ask(exporter: Daemon) -> None:
+    """Asks for a reload."""
+    exporter.process.send_signal(signal.SIGHUP)
+
+
+def settled(exporter: Daemon, successful: float, ttl: float) -> None:
+    """Asks for a reload and waits until it has come to this."""
+    ask(exporter)
+    end = time.monotonic() + PATIENCE
+    while (series := scraped(exporter, seconds=5))[SUCCESSFUL] != successful or series[TTL] != ttl:
+        assert time.monotonic() < end, exporter.log.read_text()
+        time.sleep(0.02)
+
+
+def test_a_storm_of_reloads(exporter: Daemon, tmp_path: Path) -> None:
+    """A thousand SIGHUPs, while the file changes: scrapes go on, and the last file is the one in force."""
+    before = vitals(exporter)
+    config = tmp_path / "config.yml"
+    for number in range(1000):
+        if number % 10 == 0:
+            config.write_text(configured(3 + number % 5) if number % 20 else "probes: [")
+        ask(exporter)
+        if number % 100 == 99:
+            scraped(exporter, seconds=5)
+    config.write_text(configured(9))
+    settled(exporter, 1, 9)
+    now = vitals(exporter)
+    assert now.descriptors <= before.descriptors + 2
+    assert now.memory < before.memory + 16 * MIB
+
+
+def test_a_file_that_is_replaced_while_it_is_read(exporter: Daemon, tmp_path: Path) -> None:
+    """Whatever is there at the moment, half a file or none, it is taken whole or not at all."""
+    config, stop = tmp_path / "config.yml", threading.Event()
+
+    def replace() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            config.write_text(configured(3 + number % 2))
+            if number % 5 == 0:
+                config.unlink()
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        for _ in range(200):
+            ask(exporter)
+            assert scraped(exporter, seconds=5)[TTL] in {2, 3, 4}
+    finally:
+        stop.set()
+        writer.join()
+    config.write_text(configured(5))
+    settled(exporter, 1, 5)
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a directory", "a loop", "rubbish", "too much", "/dev/zero"])
+def test_something_else_in_its_place(exporter: Daemon, tmp_path: Path, instead: str) -> None:
+    """What is no configuration is refused; the one in force stays until there is a good one."""
+    config = tmp_path / "config.yml"
+    config.unlink()
+    match instead:
+        case "a directory":
+            config.mkdir()
+        case "a loop":
+            config.symlink_to(config)
+        case "rubbish":
+            config.write_bytes(os.urandom(10_000))
+        case "too much":
+            config.write_text("# nothing\n" * 1_000_000)
+        case "/dev/zero":
+            config.symlink_to("/dev/zero")
+    settled(exporter, 0, 2)
+    (config.rmdir if config.is_dir() else lambda: config.unlink(missing_ok=True))()
+    config.write_text(configured(7))
+    settled(exporter, 1, 7)
+
+
+def test_a_pipe_in_its_place(exporter: Daemon, tmp_path: Path) -> None:
+    """One that nobody writes into holds up neither scrapes nor the next reload."""
+    config = tmp_path / "config.yml"
+    config.unlink()
+    os.mkfifo(config)
+    settled(exporter, 0, 2)
+    config.unlink()
+    config.write_text(configured(7))
+    settled(exporter, 1, 7)
+    assert exporter.stop() == 0
