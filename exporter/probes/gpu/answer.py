@@ -14,7 +14,7 @@ from exporter.probes.gpu.text import Table, parse_table
 
 NONE_FOUND = "No devices were found"
 # Said of a card that is off the bus, while the driver works and other cards answer.
-LOST = ("Unable to determine the device handle", "GPU is lost")
+LOST = ("device handle for GPU", "GPU is lost")
 MENDS = {
     **dict.fromkeys(LOST, "see `journalctl -k | grep Xid`; a power cycle brings most cards back to the bus"),
     NONE_FOUND: "see `lspci | grep -i nvidia` and `journalctl -k | grep NVRM` for what became of the card",
@@ -31,7 +31,7 @@ class Answer:
     """A query's output, and how to read its table.
 
     fields: our name by the driver's of what was asked for, in order. free: the column that holds free text.
-    end: what the tool is known to leave out at the end.
+    end: what is known to be missing at the end.
     """
 
     output: Output
@@ -43,12 +43,6 @@ class Answer:
     def table(self) -> Table:
         """The table, empty where none came."""
         return parse_table(self.output.text + self.end, self.fields, self.free)
-
-    @property
-    def lacks(self) -> str:
-        """What this whole table lacks at its end: a script around the tool may strip the last newline."""
-        whole = self.table.rows and not self.table.torn
-        return "\n" if whole and not self.output.text.endswith("\n") else ""
 
     @cached_property
     def words(self) -> list[str]:

@@ -17,7 +17,7 @@ from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.gpu import cards, processes
 from exporter.probes.gpu.answer import Answer, find, mend, notes
 from exporter.probes.gpu.cards import Card
-from exporter.probes.gpu.text import parse_fields
+from exporter.probes.gpu.text import missing_end, parse_fields
 from exporter.thread import in_thread
 
 FORMAT = "--format=csv,nounits"
@@ -134,13 +134,13 @@ def _result(box: Box, output: Output, fields: Mapping[str, str], running: Output
         ProbeError: as ``_look``.
     """
     samples = Samples()
-    answer = Answer(output, fields, cards.NAME)
-    found = find(answer)
+    end = missing_end(output.text)
+    found = find(Answer(output, fields, cards.NAME, end))
     samples.add(cards.GPUS, found.count)
     cards.add_cards(samples, found.cards)
     trouble = ""
     if found.cards:
-        trouble = _add_processes(samples, box, found.cards, running, answer.lacks)
+        trouble = _add_processes(samples, box, found.cards, running, "" if found.trouble else end)
     if found.trouble or trouble:
         raise _error(found.trouble or trouble, samples)
     return Result(samples.families(), notes(found.remarks))
@@ -151,7 +151,7 @@ def _add_processes(
 ) -> str:
     """Adds the cards' processes; says what is the trouble where that can't be done, or not wholly.
 
-    end: what the tool is known to leave out at the end of its answers.
+    end: what is missing at the end of the tool's answers.
     """
     if isinstance(answered, ProbeError):
         return f"processes: {answered.reason}"

@@ -11,7 +11,7 @@ ENTRY = re.compile(r'^"[^"\s,]+"(?: or "[^"\s,]+")*\s*$', re.MULTILINE)
 # What a row begins with, a card's index or a card's UUID: tells a row that was cut off from a message. A card
 # that is part of a system on chip has a UUID without a prefix, or none.
 START = re.compile(r"\d+|(GPU|MIG)-\S*|[0-9a-f]{8}-\S*|\[.*\]|N/A", re.ASCII)
-# A last cell that can't be the beginning of a longer one: its row is whole, whether or not the line ends.
+# A last cell that can't be the beginning of a longer one.
 WHOLE = re.compile(r"\[.*\]|N/A|(Not )?Active", re.ASCII)
 NOTHING = {"", "n/a", "not supported", "not found", "unknown error", "insufficient permissions", "err!"}
 
@@ -50,8 +50,7 @@ def parse_table(text: str, fields: Mapping[str, str], free: str) -> Table:
     """Reads a table printed with ``--format=csv`` for these fields, and gives its columns our names.
 
     Nothing in it is quoted: a comma in a cell looks like any other. Only the column ``free`` holds free text,
-    so what a row has too much belongs there. A last line without a newline was cut off, unless it shows that
-    it wasn't.
+    so what a row has too much belongs there. Every line ends with a newline: a last one without was cut off.
     """
     *lines, rest = text.split("\n")
     first = next(iter(fields), None)
@@ -69,12 +68,17 @@ def parse_table(text: str, fields: Mapping[str, str], free: str) -> Table:
             rows.append(row)
         else:
             torn.append(line)
-    last = _row(columns, rest, comma, free)
-    if last and WHOLE.fullmatch(last[columns[-1]]):
-        rows.append(last)
-    else:
-        torn.append(rest)
+    torn.append(rest)
     return Table(columns, tuple(rows), tuple(filter(str.strip, said)), tuple(filter(str.strip, torn)))
+
+
+def missing_end(text: str) -> str:
+    """The newline that a table lacks though nothing was cut off: a script around the tool may have taken it.
+
+    Nothing where it isn't sure that nothing was.
+    """
+    last = text.rpartition(",")[2]
+    return "\n" if "\n" not in last and WHOLE.fullmatch(last.strip()) else ""
 
 
 def _first(line: str) -> str:

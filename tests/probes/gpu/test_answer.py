@@ -24,6 +24,8 @@ def answer(out: str, code: int = 0, err: str = "") -> Answer:
         (HEADER + "0, GPU-a, 40\n", 1, "", "exit status 1"),
         (HEADER + "0, GPU-a, 40\n", -11, "said\n", "ended by SIGSEGV: said"),
         (HEADER + f"0, GPU-a, 40\n{LOST}\n", 15, "", ""),
+        (HEADER + "0, GPU-a, 40\nUnable to detect the device handle for GPU0000:02:00.0: Unknown Error\n", 15,
+         "", ""),
         (HEADER + "0, GPU-a\n", 0, "", "a line of its answer is cut off"),
         (HEADER + "0, GPU-a, 4", 0, "", "a line of its answer is cut off"),
         ("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535\n", 18, "",

@@ -505,6 +505,15 @@ def test_cut_off_anywhere(session: str) -> None:
             assert outcome(box, gpu_text, apps[:cut], 0, session).items() <= whole.items()
 
 
+def test_both_cut_off() -> None:
+    """An answer cut off after a whole word is no sign that a figure at the end of the other is whole."""
+    _, gpu_text, apps = (text.encode() for text in answers("a100-pair"))
+    box = Box(proc=Path("/nowhere"))
+    cut = gpu_text[: gpu_text.rindex(b"Active, ") + len("Active")]
+    half = apps[: apps.index(b"36010") + len("36")]
+    assert outcome(box, cut, half).items() <= outcome(box, gpu_text, apps).items()
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), junk=st.binary(max_size=40), code=st.sampled_from([0, 1, -11, 255]))
 def test_anything_may_come(data: st.DataObject, junk: bytes, code: int) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.probes.gpu.text import known, parse_fields, parse_table
+from exporter.probes.gpu.text import known, missing_end, parse_fields, parse_table
 
 FIELDS = {"index": "index", "gpu.label": "name", "memory.used": "memory.used"}
 HELP = """List of valid properties to query for the switch "--query-gpu":
@@ -80,18 +80,27 @@ def test_messages() -> None:
     assert table.torn == ("1, B", "2")
 
 
-@pytest.mark.parametrize("last", ["0, A, 12", "0, A, Not Acti", "0, A, [N/", "0, A", "0", "Failed, to, see"])
+@pytest.mark.parametrize("last", ["0, A, 12", "0, A, Active", "0, A", "0", "Failed, to, see"])
 def test_last_line_without_its_end(last: str) -> None:
     """A last row without a newline is torn, though it may seem whole: its last figure may lack digits."""
     table = parse_table(f"index, gpu.label, memory.used [MiB]\n{last}", FIELDS, "name")
     assert (table.rows, table.torn) == ((), (last,))
 
 
-@pytest.mark.parametrize("cell", ["Active", "Not Active", "[N/A]", "[Not Supported]", "N/A"])
-def test_last_line_that_is_whole(cell: str) -> None:
-    """A last row without a newline is whole where its last cell is a word that can't be a part of one."""
-    table = parse_table(f"index, gpu.label, memory.used [MiB]\n0, A, {cell}", FIELDS, "name")
-    assert (table.rows, table.torn) == (({"index": "0", "name": "A", "memory.used": cell},), ())
+@pytest.mark.parametrize(
+    "last", ["Active", "Not Active", "[N/A]", "[Not Supported]", "N/A", "Not Active\r", "[N/A]  "]
+)
+def test_end_that_is_missing(last: str) -> None:
+    """A table lacks no more than a newline where its last cell is a word that can't be a part of one."""
+    assert missing_end(f"index, pstate\n0, {last}") == "\n"
+
+
+@pytest.mark.parametrize(
+    "last", ["12", "Not Acti", "[N/", "[", "", "Inactive", "[N/A]\n", "Active\r\n", "x]"]
+)
+def test_end_that_may_be_missing(last: str) -> None:
+    """Where a table may lack more, or lacks nothing, there is nothing to add."""
+    assert missing_end(f"index, pstate\n0, {last}") == missing_end(last) == ""
 
 
 @pytest.mark.parametrize("row", ["0, A, 39,32", "0, A,B, 39,32", "0, A, B, 39,32"])
