@@ -18,7 +18,7 @@ demo: $(VENV)/run ## the same on an invented box with GPUs, where things happen
 	@exec $(BIN)/python -m tests.box.demo
 
 test: $(VENV)/dev parts lint ## check everything that can be checked here (on Debian as root: installs the real parts)
-	$(BIN)/python -m pytest -m "not long" --durations=10
+	$(BIN)/python -m pytest -m "not long" --numprocesses=auto --maxprocesses=4 --dist=loadgroup --durations=10
 
 test-long: $(VENV)/dev parts ## the long fuzz and the soak
 	$(BIN)/python -m pytest -m long --timeout=3600
