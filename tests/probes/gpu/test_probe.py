@@ -200,6 +200,23 @@ async def test_card_that_tells_nothing(smi: FakeSmi, box: Box) -> None:
     }
 
 
+async def test_card_that_shares_the_memory(smi: FakeSmi, box: Box) -> None:
+    """A card that has no memory of its own tells of none, but of what its processes use of the host's."""
+    smi.replay("gb10")
+    cards = await found(box)
+    expected = {
+        "grid_gpus": 1,
+        'utilization_ratio{gpu="0"}': 0.96,
+        'power_draw_watts{gpu="0"}': 58.73,
+        'clock_hertz{clock="sm",gpu="0"}': 2.411e9,
+        'process_memory_bytes{container="",gpu="0",process="VLLM::EngineCore"}': 96214 * MIB,
+        'process_memory_bytes{container="",gpu="0",process="python3"}': 3120 * MIB,
+    }
+    assert expected.items() <= cards.items()
+    unknown = ("memory_total", "memory_used", "power_limit", "fan_speed", "ecc", 'clock_hertz{clock="memory"')
+    assert not [name for name in cards if name.startswith(unknown)]
+
+
 @pytest.mark.parametrize("session", SESSIONS)
 async def test_sessions_replayed(smi: FakeSmi, box: Box, session: str) -> None:
     """The replayer of tests/box answers as the tool would, and refuses nothing that the probe asks for."""
