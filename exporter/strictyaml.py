@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 SIZE_LIMIT = 1024 * 1024
+UNUSABLE = re.compile("[\0\ud800-\udfff]")  # a NUL, and halves of a character
 PLAIN_WORDS = {
     "str": "text",
     "int": "a whole number",
@@ -68,21 +69,33 @@ def decode(text: str, kind: type | UnionType, hook: Callable[[type, Any], Any] |
     except ValueError as error:  # a date that is none, say
         raise ConfigError(str(error)) from error
     except RecursionError as error:
-        raise ConfigError("it contains itself (a YAML alias inside its own anchor)") from error
+        raise ConfigError(
+            "it is nested too deeply, or contains itself (an alias in its own anchor)"
+        ) from error
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which however takes the last of two equal keys without a word."""
+    """PyYAML's safe loader, without what it lets through: equal keys, and text that no system call takes."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - its signature
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key.value, str):
                 if key.value in seen:
-                    problem = f"{key.value!r} is given twice"
-                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                    raise _mistake(f"{key.value!r} is given twice", key)
+                if not key.value.isprintable():
+                    raise _mistake(f"{key.value!r} can't be a key", key)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if isinstance(node.value, str) and (odd := UNUSABLE.search(node.value)):
+            raise _mistake(f"text can't hold the character {odd[0]!r}", node)
+        return super().construct_scalar(node)
+
+
+def _mistake(problem: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 def _explain_yaml(error: yaml.YAMLError) -> str:
@@ -93,8 +106,10 @@ def _explain_yaml(error: yaml.YAMLError) -> str:
 
 def _explain(message: str) -> str:
     """Puts msgspec's message into a person's words, its path first: ``probes.disk.ttl: expected ...``."""
-    problem, _, path = message.partition(" - at `$")
-    path = path.rstrip("`").removeprefix(".")
+    problem, _, place = message.partition(" - at ")
+    path = place.removeprefix("`key` in ").strip("`").removeprefix("$").removeprefix(".")
+    if place.startswith("`key` in "):
+        return f"{path or 'the file'}: expected keys that are text"
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem, re.DOTALL):
         return f"{path}{'.' if path else ''}{unknown[1]}: unknown key"
     if missing := re.fullmatch(r"Object missing required field `(.*)`", problem):

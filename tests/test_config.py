@@ -41,6 +41,12 @@ BAD = {
     "probes: {disk: {directories: [1]}}": "probes.disk.directories[0]: expected text, got a whole number",
     "probes: {gpu: {}, gpu: {}}": "line 1: 'gpu' is given twice",
     "probes: {gpu: {}": "line 1: expected ',' or '}', but got '<stream end>'",
+    "1: {}": "the file: expected keys that are text",
+    "probes: {host: {3: 4}}": "probes.host: expected keys that are text",
+    'probes: {"ho\\nst": {}}': r"line 1: 'ho\nst' can't be a key",
+    r'probes: {disk: {directories: ["/a\0b"]}}': r"line 1: text can't hold the character '\x00'",
+    r'probes: {disk: {directories: ["/a\ud800"]}}': r"line 1: text can't hold the character '\ud800'",
+    "[" * 5000: "it is nested too deeply, or contains itself (an alias in its own anchor)",
     "probes: &a [*a]": "probes: expected a mapping, got a list",
     "probes: 2001-99-99": "month must be in 1..12",
 }

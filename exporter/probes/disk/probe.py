@@ -71,7 +71,7 @@ class Settings(Schedule, frozen=True, kw_only=True):
         if not self.directories:
             raise ValueError("directories must name at least one, such as [/ai/models]")
         for path in self.directories:
-            if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+            if not path.startswith("/") or ".." in path.split("/"):
                 raise ValueError(
                     f"directories must be absolute paths without .., such as /ai/models, got {path!r}"
                 )
