@@ -48,10 +48,10 @@ build() {
     set -- "$new/bin/python" -m pip --disable-pip-version-check -q
     "$@" install --no-compile --require-hashes -r requirements.lock
     "$@" install --no-compile --no-deps --no-build-isolation .
-    "$@" uninstall -y flit_core pip setuptools 2>/dev/null
-    rm -f "$new"/bin/*ctivate*
+    "$@" -q uninstall -y flit_core pip setuptools
+    find "$new/bin" -type f ! -name $name -delete
     sed -i "s|$new|$library|g" "$new/bin/$name" "$new/pyvenv.cfg"
-    "$new/bin/python" -m compileall -q -s "$new" -p "$library" "$new/lib"
+    "$new/bin/python" -m compileall -q -f -s "$new" -p "$library" "$new/lib"
     rm -rf "$DESTDIR$library"
     mv "$new" "$DESTDIR$library"
     mkdir -p "$DESTDIR$PREFIX/bin"
@@ -151,6 +151,9 @@ uninstall_all() {
     rm -rf "$DESTDIR$library" "$DESTDIR$share" "$DESTDIR$PREFIX/bin/$name" "$DESTDIR/etc/$name/config.example.yml"
     rm -f "$DESTDIR"/etc/prometheus/rules/grid-alerts.yml "$DESTDIR"/etc/prometheus/rules/grid-recording.yml
     rm -f "$DESTDIR/etc/grafana/provisioning/dashboards/grid.yaml"
+    for folder in "$settings/systemd/system" "$settings/sysusers.d" "$settings/tmpfiles.d" /etc/prometheus/rules "/etc/$name"; do
+        rmdir -p --ignore-fail-on-non-empty "$DESTDIR$folder" 2>/dev/null || true
+    done
     [ -z "$DESTDIR" ] || return 0
     rm -f /var/lib/systemd/timers/stamp-grid-aide-check.timer
     if getent passwd $name >/dev/null; then usermod -G "" $name; fi

@@ -89,7 +89,7 @@ class World:
         self, *argv: str, user: str = "root", env: Mapping[str, str] | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command in the box as this user with all of its groups, however it ends."""
-        become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user != "root" else []
+        become = ["setpriv", *self._ids(user), "--init-groups"] if user != "root" else []
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
         return subprocess.run(
             ["nsenter", f"--target={self._pid1()}", *spaces, "--", *become, *argv],
@@ -142,6 +142,11 @@ class World:
             "find", f"/sys/fs/cgroup{group}", "-name", "cgroup.procs", "-exec", "cat", "{}", "+"
         )
         return [int(pid) for pid in done.stdout.split()] if group else []
+
+    def _ids(self, user: str) -> Sequence[str]:
+        """How setpriv is told to become this user."""
+        known = (line.split(":") for line in (self.root / "etc/passwd").read_text().splitlines())
+        return next((f"--reuid={uid}", f"--regid={gid}") for name, _, uid, gid, *_ in known if name == user)
 
     def _is_up(self) -> bool:
         if self.nspawn is not None and self.nspawn.poll() is not None:

@@ -21,8 +21,8 @@ from exporter.thread import in_thread
 SIZE = 32
 MEND = "put CookieAuthentication 1 into torrc and reload Tor"
 GROUP_MEND = (
-    "put the exporter's user into Tor's group (SupplementaryGroups=debian-tor in a drop-in of its unit), "
-    "and CookieAuthFileGroupReadable 1 into torrc"
+    "let the service's user into Tor's group (sudo make install GROUPS=debian-tor), and put "
+    "CookieAuthFileGroupReadable 1 into torrc"
 )
 
 AUTH = re.compile(r'^250-AUTH METHODS=([A-Z,]+)(?: COOKIEFILE="((?:[^"\\]|\\.)*)")?', re.MULTILINE)
