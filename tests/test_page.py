@@ -71,19 +71,21 @@ async def test_who_needs_a_person_comes_first() -> None:
 @pytest.mark.parametrize(
     ("told", "verdict"),
     [
-        ([], "Nothing is watched yet."),
-        ([WORKS], "The one probe works."),
-        ([WORKS, WORKS], "All 2 probes work."),
-        ([WORKS, BROKEN], "1 of 2 probes can't find out."),
-        ([NOTED], "1 of 1 probe works, but look."),
-        ([NOTED, NOTED, None], "2 of 3 probes work, but look; 1 in the first run."),
-        ([BROKEN, BROKEN, NOTED, WORKS], "2 of 4 probes can't find out; 1 works, but look."),
+        ([], "!Nothing is watched yet."),
+        ([WORKS], "✓The one probe works."),
+        ([WORKS, WORKS], "✓All 2 probes work."),
+        ([WORKS, BROKEN], "✗1 of 2 probes can't find out."),
+        ([NOTED], "!1 of 1 probe works, but look."),
+        ([NOTED, NOTED, None], "!2 of 3 probes work, but look; 1 in the first run."),
+        ([WORKS, None], "✓1 of 2 probes in the first run."),
+        ([BROKEN, BROKEN, NOTED, WORKS], "✗2 of 4 probes can't find out; 1 works, but look."),
     ],
 )
 async def test_the_verdict(told: list[Told], verdict: str) -> None:
-    """One sentence says how all fare, with a sign before it."""
+    """One sentence says how all fare, with a sign before it, which the tab shows too."""
     said = await read(Scene({f"p{number}": each for number, each in enumerate(told)}))
-    assert said.text["p"][0][1:] == verdict
+    assert said.text["p"][0] == verdict
+    assert said.text["title"][0].startswith(f"{verdict[0]} ")
 
 
 async def test_what_is_off_for_one_reason_stands_together() -> None:
