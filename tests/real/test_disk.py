@@ -13,8 +13,7 @@ import pytest
 
 from exporter import scan
 from exporter.probe import Box, ProbeError, Result
-from exporter.probes.disk import findings
-from exporter.probes.disk import places
+from exporter.probes.disk import findings, places
 from exporter.probes.disk.probe import Settings, build
 from tests.series import series
 from tests.test_scan import du, scanned, sized, unprivileged

@@ -16,8 +16,8 @@ from prometheus_client.core import Metric
 from exporter import command
 from exporter.exposition import join, render
 from exporter.probe import Box, Duration, Note, Probe, ProbeError
-from exporter.probes.tor import probe as tor
 from exporter.probes.tor import control as tor_control
+from exporter.probes.tor import probe as tor
 from tests.real.tor_network import EXITS, TorNetwork, exit_address
 from tests.real.tor_pages import serve_pages
 
