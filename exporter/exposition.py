@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -75,10 +75,30 @@ def _registry(family: Metric) -> Any:
     return SimpleNamespace(collect=lambda: (family,))
 
 
-def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
-    """One body from several runs' families.
+def batches(families: Iterable[Metric], size: int) -> Iterator[list[Metric]]:
+    """The families in batches of ``size`` to twice as many samples; one that has more is cut in pieces."""
+    batch: list[Metric] = []
+    for family in families:
+        for start in range(0, len(family.samples) or 1, size):
+            piece = Metric(family.name, family.documentation, family.type, family.unit)
+            piece.samples = family.samples[start : start + size]
+            batch.append(piece)
+            if sum(len(piece.samples) for piece in batch) >= size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
 
-    A family that several runs have (a directory each) comes out under one header. The same series in two of
+
+def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
+    """One body from several runs' families."""
+    return b"".join(part for family in merge(parts).values() for part in (family.header, family.samples))
+
+
+def merge(parts: Iterable[Mapping[str, Rendered]]) -> dict[str, Rendered]:
+    """The families of several runs, or of the batches of one.
+
+    A family that several parts have (a directory each) comes out under one header. The same series in two of
     them (two directories on one file system) comes out once, as the first has it. Where their types differ
     (two commands that don't know of each other) the first's stands and the other's samples are left out.
     """
@@ -86,14 +106,14 @@ def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
     for part in parts:
         for name, family in part.items():
             together.setdefault(name, []).append(family)
-    body = bytearray()
-    for families in together.values():
-        body += families[0].header
-        if len(families) == 1:
-            body += families[0].samples
-        else:
-            body += _once(family.samples for family in families if _type(family) == _type(families[0]))
-    return bytes(body)
+    return {
+        name: families[0] if len(families) == 1 else _one(families) for name, families in together.items()
+    }
+
+
+def _one(families: Sequence[Rendered]) -> Rendered:
+    first = families[0]
+    return Rendered(first.header, _once(it.samples for it in families if _type(it) == _type(first)))
 
 
 def _once(blocks: Iterable[bytes]) -> bytes:

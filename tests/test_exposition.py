@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.exposition import LABEL_LIMIT, clean, join, render
+from exporter.exposition import LABEL_LIMIT, batches, clean, join, merge, render
 
 
 def family(*samples: tuple[str, float], name: str = "grid_x") -> Metric:
@@ -38,6 +38,15 @@ def test_a_series_found_twice_comes_out_once() -> None:
         'grid_x{name="a"} 1.0',
         'grid_x{name="b"} 4.0',
     ]
+
+
+@given(st.lists(st.integers(min_value=0, max_value=25), max_size=8))
+def test_families_rendered_in_batches_are_the_same_families(sizes: list[int]) -> None:
+    """However they are cut, nothing is lost, doubled or out of order, and no batch is large."""
+    families = [family(*((str(n), n) for n in range(size)), name=f"x{at}") for at, size in enumerate(sizes)]
+    cut = list(batches(families, 10))
+    assert merge(map(render, cut)) == render(families)
+    assert all(sum(len(piece.samples) for piece in batch) < 20 for batch in cut)
 
 
 def test_a_counter_and_a_gauge_of_its_bare_name_are_two() -> None:
