@@ -1,9 +1,11 @@
 """The exporter's unit in a booted systemd: it serves, it is kept alive, and it ends whole."""
 
+import json
+
 import pytest
 
 from tests.real.installation import NEEDED
-from tests.real.lived_in import CONFIG, CONFIG_FILE, STATES, UNIT, changed, figures, working
+from tests.real.lived_in import CONFIG, CONFIG_FILE, STATES, UNIT, changed, figures, program, working
 from tests.real.systemd_world import World, until
 
 pytestmark = [
@@ -67,6 +69,20 @@ def test_dockers_group_shows_containers(box: World) -> None:
     assert found['grid_container_cpu_seconds_total{container="web"}'] > 0
     outsider(box, "docker")
     assert working(box) == EVERYONES
+
+
+def test_containers_are_seen_without_the_group_through_a_proxy(box: World) -> None:
+    """A proxy that lets only two kinds of GET through is enough, and nothing else can be done through it."""
+    box.run("systemd-run", "--unit=docker-proxy", program(box, "get_proxy"))
+    docker = ("docker", "-H", "tcp://127.0.0.1:2375")
+    config = f"probes: {{containers: {{command: {json.dumps(docker)}}}}}\n"
+    until(lambda: box.try_run(*docker, "ps").returncode == 0)
+    with changed(box, config=config):
+        found = figures(box)
+        assert found['grid_container_state{container="web",state="running"}'] == 1
+        assert found['grid_container_cpu_seconds_total{container="web"}'] > 0
+        assert box.try_run(*docker, "stop", "web", user="grid-exporter").returncode != 0
+    box.systemctl("stop", "docker-proxy")
 
 
 def test_tors_group_shows_its_control_port(box: World) -> None:
