@@ -153,8 +153,10 @@ async def test_no_new_run_starts_until_an_unkillable_one_is_gone() -> None:
     """A process that can't be killed shows as stuck and keeps the next run away; then the probe recovers."""
     script = Script(seconds=3600, unkillable=asyncio.Event())
     runner = runner_of(script, timeout=10)
-    await run(runner)
+    snapshot = await run(runner)
     assert runner.stuck
+    assert snapshot.reason == "took longer than 10s and can't be killed; no new run until it is gone"
+    assert "state D" in snapshot.mend
     for _ in range(20):
         await asyncio.sleep(60)
         runner.start_if_due(now())
@@ -187,6 +189,39 @@ async def test_a_replaced_probe_waits_for_the_old_ones_process() -> None:
 
 
 @virtual_time
+async def test_a_replaced_probe_leaves_nothing_of_the_old_one() -> None:
+    """Its figures go at once, and its run is ended at once; every change is told."""
+    changes: list[float] = []
+    old, new = Script(), Script()
+    runner = Runner(old.probe(), lambda: changes.append(now()), now)
+    await run(runner)
+    old.seconds = 3600
+    await asyncio.sleep(5)
+    runner.start_if_due(now())
+    await asyncio.sleep(1)
+    changes.clear()
+    replaced = now()
+    runner.replace(new.probe(settings="other"))
+    assert (value(runner), changes) == (None, [replaced])
+    await asyncio.sleep(0.1)
+    assert (old.under_way, runner.flight, changes) == (0, None, [replaced, replaced])
+
+
+@virtual_time
+async def test_stopping_ends_the_run_and_waits_for_its_process() -> None:
+    """A tool that takes a moment to die is gone when the exporter is."""
+    script = Script(seconds=3600, unkillable=asyncio.Event())
+    runner = runner_of(script)
+    runner.start_if_due(now())
+    await asyncio.sleep(1)
+    before = now()
+    assert script.unkillable is not None
+    asyncio.get_running_loop().call_later(0.5, script.unkillable.set)
+    await runner.stop()
+    assert (script.under_way, runner.flight, now() - before) == (0, None, 0.5)
+
+
+@virtual_time
 async def test_stopping_abandons_what_cannot_be_killed() -> None:
     """The end of the exporter waits for a killed tool at most as long as the grace."""
     script = Script(seconds=3600, unkillable=asyncio.Event())
@@ -196,6 +231,8 @@ async def test_stopping_abandons_what_cannot_be_killed() -> None:
     before = now()
     await runner.stop()
     assert now() - before <= GRACE
+    await asyncio.sleep(0.01)
+    assert (script.under_way, runner.flight) == (0, None)
 
 
 @virtual_time
