@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from exporter import __version__, daemon, log, trial
 from exporter.access.guard import Guard
@@ -58,37 +59,11 @@ def _fail(message: str, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The flags are named as Prometheus's own programs name theirs."""
     parser = argparse.ArgumentParser(
-        prog="grid-exporter", description="Tells Prometheus the state of an AI box."
+        prog="grid-exporter", description="Tells Prometheus the state of an AI box.", allow_abbrev=False
     )
     parser.set_defaults(run=_serve)
-    parser.add_argument("--version", action="version", version=f"grid-exporter {__version__}")
-    parser.add_argument(
-        "--config.file", dest="config", type=Path, metavar="FILE", help="default: what the box has"
-    )
-    parser.add_argument("--web.listen-address", dest="listen", default="127.0.0.1:10058", metavar="HOST:PORT")
-    parser.add_argument(
-        "--web.config.file", dest="web_config", type=Path, metavar="FILE", help="who may scrape"
-    )
-    parser.add_argument(
-        "--path.procfs",
-        dest="procfs",
-        type=Path,
-        default=Path("/proc"),
-        metavar="DIR",
-        help="the host's /proc",
-    )
-    parser.add_argument(
-        "--path.cgroup",
-        dest="cgroup",
-        type=Path,
-        default=Path("/sys/fs/cgroup"),
-        metavar="DIR",
-        help="its /sys/fs/cgroup",
-    )
-    parser.add_argument("--log.level", dest="log_level", choices=log.LEVELS, default="info")
-    parser.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt")
+    _add_flags(parser)
     commands = parser.add_subparsers(title="commands (none of them: serve)", metavar="COMMAND")
     check = commands.add_parser("check-config", help="say whether the configuration is good")
     check.set_defaults(run=_check_config)
@@ -99,6 +74,23 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
     aide.add_commands(commands.add_parser("aide", help="check files with AIDE, review and accept"))
     return parser
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags are named as Prometheus's own programs name theirs."""
+    parser.add_argument("--version", action="version", version=f"grid-exporter {__version__}")
+
+    def flag(name: str, into: str, help_: str, default: object = None, **more: Any) -> None:
+        told = f"{help_} (default: {default})" if default else help_
+        parser.add_argument(name, dest=into, help=told, default=default, **more)
+
+    flag("--config.file", "config", "what to watch; without it, what this box has", type=Path, metavar="FILE")
+    flag("--web.listen-address", "listen", "where to serve", "127.0.0.1:10058", metavar="HOST:PORT")
+    flag("--web.config.file", "web_config", "TLS, and who may scrape", type=Path, metavar="FILE")
+    flag("--path.procfs", "procfs", "the host's procfs", Path("/proc"), type=Path, metavar="DIR")
+    flag("--path.cgroup", "cgroup", "the host's cgroups", Path("/sys/fs/cgroup"), type=Path, metavar="DIR")
+    flag("--log.level", "log_level", "what to log at least", "info", choices=log.LEVELS)
+    flag("--log.format", "log_format", "how to log it", "logfmt", choices=("logfmt", "json"))
 
 
 async def _plan(options: argparse.Namespace) -> Plan:
