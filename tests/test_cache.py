@@ -203,6 +203,19 @@ async def test_a_probe_that_left_and_came_back_never_runs_twice_at_a_time() -> N
 
 
 @virtual_time
+async def test_a_probe_that_left_has_its_run_ended_at_once() -> None:
+    """What nobody wants to know any more costs nothing any more, and no kept answer shows it."""
+    script = Script(seconds=3600)
+    cache = cache_of(script)
+    await scrape(cache, patience=1)
+    generation = cache.generation
+    cache.configure([])
+    assert cache.generation != generation
+    await asyncio.sleep(0.1)
+    assert script.under_way == 0
+
+
+@virtual_time
 async def test_probes_are_selected_by_name_or_kind() -> None:
     """``disk`` is every directory's probe, ``disk:/a`` is one; a name that is neither is told."""
     cache = cache_of(Script("disk:/a"), Script("disk:/b"), Script("host"))
