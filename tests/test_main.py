@@ -23,6 +23,12 @@ def test_a_good_configuration_is_said_to_be_good(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (0, f"{path} is good: 1 probe\n")
 
 
+def test_no_configuration_is_good_too() -> None:
+    """The service checks before it starts, also where it is to serve what the box has."""
+    ended = run("check-config")
+    assert (ended.returncode, ended.stdout) == (0, "no --config.file: what this box has is served\n")
+
+
 def test_a_bad_configuration_is_one_line_and_status_2(tmp_path: Path) -> None:
     """Also where the exporter is to serve: it does not start with half a configuration."""
     path = config(tmp_path, "probes: {host: {tll: 60s}}\n")

@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -9,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import Plan
 from exporter.core import Exporter
+from exporter.probes.aide import Settings as Aide
 from exporter.web import make_app, takes_gzip
 from tests.scripted import Script, failing
 
@@ -101,3 +103,44 @@ async def test_only_reading_is_allowed(aiohttp_client: Connect) -> None:
         assert (await client.request(method, "/metrics")).status == 405
     assert (await client.head("/metrics")).status == 200
     assert (await client.get("/nothing")).status == 404
+
+
+def watching_aide(token_file: Path | None) -> Plan:
+    """A plan with AIDE in it, and its action where there is a token."""
+    return Plan({"aide": Aide(action_token_file=str(token_file) if token_file else None)}, (), {}, "a test")
+
+
+async def test_the_aide_action_is_there_where_it_is_switched_on(
+    aiohttp_client: Connect, tmp_path: Path
+) -> None:
+    """Without a token file in force its paths do not exist; a reload switches it on and off."""
+    token_file = tmp_path / "token"
+    token_file.write_text("0123456789abcdef" * 4)
+    token_file.chmod(0o640)
+    exporter = exporter_of()
+    client = await aiohttp_client(make_app(exporter))
+    for plan, status in (
+        (exporter.plan, 404),
+        (watching_aide(None), 404),
+        (watching_aide(token_file), 401),
+        (watching_aide(None), 404),
+    ):
+        exporter.apply(plan)
+        assert (await client.get("/-/aide/report")).status == status
+        assert (await client.post("/-/aide/accept", json={"id": "0" * 64})).status == status
+
+
+async def test_a_reload_forgets_no_tries(aiohttp_client: Connect, tmp_path: Path) -> None:
+    """Whoever guesses tokens has no more tries for a reload that leaves the action as it was."""
+    token_file = tmp_path / "token"
+    token_file.write_text("0123456789abcdef" * 4)
+    token_file.chmod(0o640)
+    exporter = exporter_of()
+    client = await aiohttp_client(make_app(exporter))
+    answers = []
+    for _ in range(30):
+        exporter.apply(watching_aide(token_file))
+        wrong = {"Authorization": f"Bearer {'f' * 64}"}
+        answers.append((await client.get("/-/aide/report", headers=wrong)).status)
+    assert answers[0] == 403
+    assert answers[-1] == 429
