@@ -16,7 +16,8 @@ from exporter.probe import Box, ProbeError, Result
 from exporter.probes.disk import findings, places
 from exporter.probes.disk.probe import Settings, build
 from tests.series import series
-from tests.test_scan import du, scanned, sized, unprivileged
+from tests.test_scan import du, scanned, sized
+from tests.unprivileged import unprivileged
 
 pytestmark = pytest.mark.real("mount", "umount")
 
