@@ -46,7 +46,7 @@ def load_running(paths: Paths) -> Running | None:
         return _RUNNING.decode(files.read(paths.running))
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{paths.running.name} is damaged: {error}") from error
 
 

@@ -105,5 +105,5 @@ def _load(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T | None:
         return decoder.decode(files.read(path))
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path.name} is damaged: {error}") from error

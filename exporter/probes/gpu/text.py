@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 # A line of the help that names a field, and its other names: "clocks.current.sm" or "clocks.sm"
-ENTRY = re.compile(r'^"[^"\s,]+"(?: or "[^"\s,]+")*\s*$', re.MULTILINE)
+ENTRY = re.compile(r'^"[\w.-]+"(?: or "[\w.-]+")*\s*$', re.MULTILINE | re.ASCII)
 # What a row begins with, a card's index or a card's UUID: tells a row that was cut off from a message. A card
 # that is part of a system on chip has a UUID without a prefix, or none.
 START = re.compile(r"\d+|(GPU|MIG)-\S*|[0-9a-f]{8}-\S*|\[.*\]|N/A", re.ASCII)

@@ -1,0 +1,236 @@
+"""Everything that reads what others wrote, with that in our hands.
+
+A target reads once, each text passed through ``change`` first, and gives what families come of it. An honest
+error is as good as an answer; anything else is raised.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client.core import Metric
+
+from exporter import cgroup, command, config, models, probes, thread
+from exporter.access import webconfig
+from exporter.aide import report
+from exporter.command import Output
+from exporter.probe import Box, ProbeError
+from exporter.probes import KINDS
+from exporter.probes.disk.mounts import parse_mounts
+from exporter.probes.tor import control, cookie
+from exporter.strictyaml import ConfigError
+from tests.box import nvidia_smi
+from tests.box.files import CAPTURES
+from tests.fuzz import texts
+from tests.fuzz.texts import capture
+
+Change = Callable[[bytes], bytes]
+Target = Callable[[Change], Awaitable[Iterable[Metric]]]
+Answer = tuple[int, bytes, bytes]
+Session = Callable[[Sequence[str]], Answer]
+
+REASON = 2000  # characters that a person may be asked to read
+CODES = (1, 2, 6, 7, 14, 28, 97, 127, 255, -9)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a target is made with. folder: for the files that it reads."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    rng: random.Random
+
+
+Make = Callable[[Workshop], Target]
+
+
+def probe(kind: str, settings: object, *sessions: Session, files: Mapping[str, bytes] | None = None) -> Make:
+    """A probe whose tools answer as in one of the sessions, and whose files hold this."""
+
+    def make(workshop: Workshop) -> Target:
+        tools = _Tools(workshop.rng, sessions)
+        _substitute(workshop.monkeypatch, tools)
+        run = _run_of(kind, settings, workshop.folder)
+
+        async def look(change: Change) -> Iterable[Metric]:
+            for name, data in (files or {}).items():
+                path = workshop.folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(change(data))
+            tools.begin(change)
+            return await run()
+
+        return look
+
+    return make
+
+
+class _Tools:
+    """Takes the place of exporter.command.run."""
+
+    def __init__(self, rng: random.Random, sessions: Sequence[Session]) -> None:
+        self._rng, self._sessions = rng, sessions or [lambda _: (0, b"", b"")]
+        self._session = self._sessions[0]
+        self._change: Change = bytes
+
+    def begin(self, change: Change) -> None:
+        self._session, self._change = self._rng.choice(self._sessions), change
+
+    async def run(self, *argv: str, **_: object) -> Output:
+        """Answers, now and then with another exit status."""
+        assert not any("\0" in word for word in argv), "no such process can be started"
+        code, out, err = self._session(argv)
+        code = self._rng.choice(CODES) if self._rng.random() < 0.2 else code
+        return Output(argv, code, self._change(out), self._change(err) if err else err, 0.1)
+
+
+async def _at_once(work: Callable[..., object], *args: object) -> object:
+    """In the place of a thread, of which so many would take most of the time."""
+    return work(*args)
+
+
+def _substitute(monkeypatch: pytest.MonkeyPatch, tools: _Tools) -> None:
+    """Puts these in the place of the real tools and threads, wherever a probe has them from."""
+    substitutes = {command.run: tools.run, thread.in_thread: _at_once}
+    names = [module.name for module in pkgutil.walk_packages(probes.__path__, "exporter.probes.")]
+    for module in (command, *map(importlib.import_module, names)):
+        for name, value in vars(module).copy().items():
+            if callable(value) and value in substitutes:
+                monkeypatch.setattr(module, name, substitutes[value])
+
+
+def _run_of(kind: str, settings: object, folder: Path) -> Callable[[], Awaitable[Iterable[Metric]]]:
+    (which,) = [it for it in KINDS if it.name == kind]
+    box = Box(proc=folder / "proc", cgroup=folder / "cgroup", root=folder, state=None)
+    (only,) = which.build(config.parse(json.dumps({"probes": {kind: settings}}))[kind], box)
+
+    async def run() -> Iterable[Metric]:
+        try:
+            return (await only.run()).families
+        except ProbeError as error:
+            _check(error.reason)
+            return error.families
+
+    return run
+
+
+def parser(parse: Callable[[bytes], object], *good: bytes, errors: type[Exception] = ProbeError) -> Make:
+    """A function that reads a text, of which these are good ones; nothing comes of it but an honest error."""
+
+    def make(workshop: Workshop) -> Target:
+        async def look(change: Change) -> Iterable[Metric]:
+            try:
+                parse(change(workshop.rng.choice(good)))
+            except errors as error:
+                _check(str(error)[:REASON])
+            return ()
+
+        return look
+
+    return make
+
+
+def _check(reason: str) -> None:
+    """What is said of an error is one line, and not too long a one."""
+    assert "\n" not in reason, reason
+    assert len(reason) <= REASON, reason
+
+
+def surrogates(parse: Callable[[str], object]) -> Callable[[bytes], object]:
+    """A parser that gets text in which bytes that are not UTF-8 have become surrogates."""
+    return lambda data: parse(data.decode("utf-8", "surrogateescape"))
+
+
+def latin(parse: Callable[[str], object]) -> Callable[[bytes], object]:
+    """A parser that gets text of which each character is a byte."""
+    return lambda data: parse(data.decode("latin-1"))
+
+
+def valid(parse: Callable[[str], object]) -> Callable[[bytes], object]:
+    """A parser that gets nothing but text."""
+    return lambda data: parse(data.decode("utf-8", "replace"))
+
+
+def always(code: int, out: bytes, err: bytes = b"") -> Session:
+    """A tool that answers the same whatever it is asked."""
+    return lambda _: (code, out, err)
+
+
+def cards(name: str) -> Session:
+    """nvidia-smi on such a card."""
+
+    def answer(argv: Sequence[str]) -> Answer:
+        code, said = nvidia_smi.answer(CAPTURES / "nvidia-smi" / name, [*argv[1:]])
+        return code, said.encode("utf-8", "surrogateescape"), b""
+
+    return answer
+
+
+def engine(name: str, *, gone: bool = False) -> Session:
+    """Docker or Podman, while a container goes or not."""
+
+    def answer(argv: Sequence[str]) -> Answer:
+        if "ps" in argv:
+            return 0, capture(f"{name}/ps.out"), b""
+        if gone:
+            return 1, capture(f"{name}/gone.out"), capture(f"{name}/gone.err")
+        return 0, capture(f"{name}/inspect.out"), b""
+
+    return answer
+
+
+def systemd(argv: Sequence[str]) -> Answer:
+    """Systemctl, asked for itself or for units."""
+    return 0, capture("systemd/units.txt" if argv[-1] == "*.timer" else "systemd/manager.txt"), b""
+
+
+def curls() -> list[Session]:
+    """Curl, however it ended."""
+    said = json.loads(capture("tor/curl.json")).values()
+    return [always(it["code"], it["stdout"].encode(), it["stderr"].encode()) for it in said]
+
+
+PROC = ("meminfo", "stat", "loadavg", "pressure/cpu", "pressure/memory", "pressure/io")
+REPORTS = [capture(f"aide/{name}.json") for name in ("changed", "clean", "names", "unhashed", "unreadable")]
+
+TARGETS: dict[str, Make] = {
+    "gpu": probe(
+        "gpu", {}, *map(cards, ("rtx-4090-loaded", "a100-pair", "h100-mig", "gtx-1080-470", "jetson-orin"))
+    ),
+    "containers": probe(
+        "containers",
+        {},
+        *(engine(name, gone=gone) for name in ("docker/20.10", "podman") for gone in (False, True)),
+    ),
+    "services": probe("services", {"categories": {"all": ["*.service"], "timers": ["*.timer"]}}, systemd),
+    "tor": probe("tor", {}, *curls()),
+    "commands": probe("commands", [{"name": "x", "argv": ["/x"]}], *(always(0, it) for it in texts.PRINTED)),
+    "disk": probe(
+        "disk",
+        {"directories": ["/ai/models"]},
+        *(always(0, it) for it in texts.SCANNED),
+        files={"proc/self/mountinfo": capture("mountinfo/mountinfo")},
+    ),
+    "aide": probe("aide", {"state": "/aide"}, files=texts.AIDE),
+    "host": probe("host", {}, files={f"proc/{name}": capture(f"proc/{name}") for name in PROC}),
+    "aide report": parser(
+        lambda data: report.parse(data, data[-1] & 7 if data else 0), *REPORTS, errors=ValueError
+    ),
+    "aide warnings": parser(surrogates(report.judge), capture("aide/busy.stderr")),
+    "tor control": parser(latin(control.parse), capture("tor/getinfo.txt")),
+    "tor cookie": parser(latin(cookie.parse), capture("tor/protocolinfo.txt")),
+    "mountinfo": parser(surrogates(parse_mounts), capture("mountinfo/mountinfo")),
+    "cgroup": parser(surrogates(cgroup.parse_containers), texts.MEMBERSHIP),
+    "manifest": parser(models.manifest_size, texts.MANIFEST, errors=ValueError),
+    "configuration": parser(valid(config.parse), texts.CONFIGURATION, errors=ConfigError),
+    "web configuration": parser(valid(webconfig.parse), texts.WEB_CONFIGURATION, errors=ConfigError),
+    "duration": parser(valid(config.duration), b"90s", b"1h30m", b"2m", errors=ValueError),
+}
