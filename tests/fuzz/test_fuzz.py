@@ -96,14 +96,21 @@ async def lengthy(target: Target, length: int) -> None:
             assert took < SECONDS, f"{pattern!r} took {took:.1f} s"
 
 
-@pytest.mark.parametrize("target", TARGETS, indirect=True)
+@pytest.mark.parametrize("target", OTHERS, indirect=True)
 async def test_long_texts(target: Target) -> None:
     """Much of anything is read or refused in a moment: nothing takes quadratic time."""
     await lengthy(target, LONG)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("target", [name for name in TARGETS if "configuration" not in name], indirect=True)
+@pytest.mark.parametrize("target", OTHERS, indirect=True)
 async def test_longer_texts(target: Target) -> None:
     """A megabyte of anything, too."""
     await lengthy(target, LONGER)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", YAML, indirect=True)
+async def test_long_configurations(target: Target) -> None:
+    """A configuration much longer than any, too."""
+    await lengthy(target, LONGER // 10)
