@@ -20,8 +20,6 @@ LONG, LONGER = 30_000, 1_000_000  # bytes
 SECONDS = 5.0  # of processor time that a text may take
 YAML = [name for name in TARGETS if "configuration" in name]  # its library takes 10 s for any megabyte
 OTHERS = [name for name in TARGETS if name not in YAML]
-    5.0  # of processor time that a text may take; YAML's library takes 10 for a megabyte, whatever is in it
-)
 PATTERNS = [
     *(b"{", b"[", b'"', b"\\", b"\n", b" ", b",", b"=", b"0", b"a", b"#", b"\0", b"\xff", b'{"a":', b"- "),
     *(b'a{b="', b'a{b="c",', b"&a [", b"a: b\n", b"250-a=b\n", b"\\u0000", b"Id=a\n\n", b"[N/A], "),
