@@ -34,6 +34,22 @@ async def test_a_body_is_kept_until_something_changes() -> None:
 
 
 @virtual_time
+async def test_a_scrape_that_starts_no_run_costs_a_look_up() -> None:
+    """Until a probe is due the kept body is all that is looked at; while a run is awaited it is no answer."""
+    script = Script()
+    scraper = scraper_of(script, ttl=60)
+    body = await scraper.scrape("all", [], float("inf"), compress=False)
+    assert scraper.kept("all") is body
+    await asyncio.sleep(200)
+    script.seconds = 3
+    asking = asyncio.create_task(scraper.scrape("all", [], float("inf"), compress=False))
+    await asyncio.sleep(1)
+    assert scraper.kept("all") is None
+    body = await asking
+    assert scraper.kept("all") is body
+
+
+@virtual_time
 async def test_the_exporters_own_figures_are_renewed_each_second() -> None:
     """A kept body is good for a second at most, so that process_* and ages stay true."""
     scraper = scraper_of(Script(), ttl=60)
