@@ -17,7 +17,7 @@ ENABLED = gauge("grid_probe_enabled", "Whether probes of this kind are configure
 SUCCESS = gauge(
     "grid_probe_success", "Whether the probe's last run found out what it asks for (0 or 1).", "probe"
 )
-DURATION = gauge("grid_probe_duration_seconds", "How long the probe's last run took.", "probe")
+DURATION = gauge("grid_probe_duration_seconds", "How long the probe's last run took, seconds.", "probe")
 LAST_RUN = gauge(
     "grid_probe_last_run_timestamp_seconds", "When the probe's last run started, Unix time.", "probe"
 )
@@ -29,7 +29,7 @@ LAST_SUCCESS = gauge(
 TTL = gauge("grid_probe_ttl_seconds", "For how long a run's figures count as fresh (configuration).", "probe")
 STUCK = gauge(
     "grid_probe_stuck",
-    "Whether a process of the probe can't be killed, which keeps it from running.",
+    "Whether a run of the probe can't be ended, which keeps the next one away (0 or 1).",
     "probe",
 )
 RUNS = counter(

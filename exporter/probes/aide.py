@@ -22,33 +22,38 @@ from exporter.thread import in_thread
 
 LAST_CHECK = gauge(
     "grid_aide_last_check_timestamp_seconds",
-    "When the last AIDE check ended, whatever it came to, Unix time (summary of `grid-exporter aide check`).",
+    "When the last AIDE check ended, whatever it came to, Unix time"
+    " (summary of `grid-exporter aide check`, cached).",
 )
-DURATION = gauge("grid_aide_check_duration_seconds", "How long the last AIDE check took (its summary).")
+DURATION = gauge(
+    "grid_aide_check_duration_seconds", "How long the last AIDE check took (its summary, cached)."
+)
 SUCCESS = gauge(
     "grid_aide_check_success",
-    "Whether the last AIDE check could be done and its database was whole, 1 or 0 (its summary).",
+    "Whether the last AIDE check could be done and its database was whole, 1 or 0 (its summary, cached).",
 )
 CLEAN = gauge(
     "grid_aide_clean",
-    "Whether the last AIDE check found no difference, 1 or 0; absent when it failed (its summary).",
+    "Whether the last AIDE check found no difference, 1 or 0; absent when it failed (its summary, cached).",
 )
 ENTRIES = gauge(
     "grid_aide_entries",
-    "Files that the last AIDE check found added, removed or changed; absent when it failed (its summary).",
+    "Files that the last AIDE check found added, removed or changed; absent when it failed"
+    " (its summary, cached).",
     "change",
 )
 DATABASE = gauge(
     "grid_aide_database_timestamp_seconds",
-    "When the AIDE database in force was made, Unix time: its mtime, seen by the last check or accept.",
+    "When the AIDE database in force was made: its mtime at the last check or accept, Unix time"
+    " (its summary, cached).",
 )
 ACCEPT_SUCCESS = gauge(
     "grid_aide_accept_success",
-    "Whether the last attempt to accept an AIDE database succeeded, 1 or 0; absent before the first.",
+    "Whether the last attempt to accept an AIDE database succeeded, 1 or 0 (its outcome, cached).",
 )
 ACCEPTED = gauge(
     "grid_aide_accept_timestamp_seconds",
-    "When the last attempt to accept an AIDE database ended, Unix time; absent before the first.",
+    "When the last attempt to accept an AIDE database ended, Unix time (its outcome, cached).",
 )
 
 _SWITCHED_OFF = re.compile(r"^\s*CRON_DAILY_RUN=[\"']?no\b", re.MULTILINE)

@@ -15,7 +15,7 @@ from exporter.thread import in_thread
 
 OUTPUT_LIMIT = 1024 * 1024
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
-HELP = "Printed by a configured command."
+HELP = "Printed by a configured command, cached."
 
 
 class Command(Schedule, frozen=True, kw_only=True):

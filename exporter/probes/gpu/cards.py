@@ -82,7 +82,7 @@ FIGURES = (
         "power_limit_watts", "Power that may be drawn, watts", "enforced.power.limit", "power.limit",
         unit="W",
     ),
-    _figure("fan_speed_ratio", "Fan speed asked for; 1 is full, and more happens", "fan.speed", unit="%"),
+    _figure("fan_speed_ratio", "Fan speed asked for; 1 is full, some exceed it", "fan.speed", unit="%"),
     _figure("pcie_link_generation", "PCIe generation", "pcie.link.gen.current", "pcie.link.gen.gpucurrent"),
     _figure("pcie_link_width", "PCIe lanes in use", "pcie.link.width.current"),
     *(Figure(CLOCK, (f"clocks.current.{name}",), "MHz", (name,)) for name in CLOCKS),

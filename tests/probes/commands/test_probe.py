@@ -54,7 +54,7 @@ async def test_figures_carry_the_commands_name(script: Path) -> None:
         "# HELP x_total Things.",
         "# TYPE x_total counter",
         'x_total{b="1",command="metrics"} 2.0',
-        "# HELP x Printed by a configured command.",
+        "# HELP x Printed by a configured command, cached.",
         "# TYPE x untyped",
         'x{command="metrics"} 1.0',
     ]
