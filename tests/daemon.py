@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -41,17 +42,20 @@ def run(*arguments: object, env: Mapping[str, str] | None = None) -> subprocess.
 
 @dataclass
 class Daemon:
-    """A running exporter. ``log`` is the file that holds everything it prints."""
+    """A running exporter. log: the file with everything that it prints. tls: how to speak to one with TLS."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    tls: ssl.SSLContext | None = None
 
     def get(self, path: str = "/metrics", headers: Mapping[str, str] | None = None) -> tuple[int, str]:
         """A request's status and text."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=dict(headers or {}))
+        scheme = "https" if self.tls else "http"
+        url = f"{scheme}://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, headers=dict(headers or {}))
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE, context=self.tls) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -95,10 +99,11 @@ def daemon(
     *flags: object,
     env: Mapping[str, str] | None = None,
     through: Sequence[str] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Daemon]:
     """Starts an exporter, waits until it is ready, and ends it by pid whatever happens.
 
-    ``through``: a command that becomes the exporter, such as ``prlimit --nofile=64``.
+    through: a command that becomes the exporter, such as ``prlimit --nofile=64``. tls: as Daemon has it.
     """
     port, log = free_port(), tmp_path / "exporter.log"
     arguments: list[object] = ["--web.listen-address", f"127.0.0.1:{port}", *flags]
@@ -113,7 +118,7 @@ def daemon(
             stdout=output,
             stderr=output,
         )
-    running = Daemon(process, port, log)
+    running = Daemon(process, port, log, tls)
     try:
         running.wait_ready()
         yield running

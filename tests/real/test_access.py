@@ -1,0 +1,277 @@
+"""A real Prometheus with each way to come in, while certificates, tokens and passwords change under it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+import trustme
+import yaml
+
+from prometheus.stack import programs
+from prometheus.stack.program import Program, address
+from tests.access.certificates import Certificates
+from tests.box.files import put
+from tests.daemon import Daemon, daemon
+from tests.faults.vitals import vitals
+from tests.real.stack.observatory import ask
+
+pytestmark = pytest.mark.real("prometheus")
+
+PATIENCE = 60.0
+JOBS = ("tls", "certificate", "password", "token", "plain")
+SECRETS = ("first-password", "second-password", "first-token", "second-token", "grid-secret")
+# Its tool tells what it was given: the figures' names are all that comes of it.
+TOOL = """\
+#!/bin/sh
+env >{folder}/environment
+tr '\\0' ' ' </proc/$PPID/cmdline >{folder}/command
+echo tool_ran 1
+"""
+
+
+@dataclass
+class Door:
+    """A Prometheus that scrapes five exporters, each of which it reaches in another way."""
+
+    folder: Path
+    certificates: Certificates
+    exporters: dict[str, Daemon] = field(default_factory=dict)
+    prometheus: Program | None = None
+
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        """What Prometheus says now."""
+        assert self.prometheus
+        return ask(self.prometheus.url, "query", query=expr, time=time.time())
+
+    def scrapes(self, job: str) -> int:
+        """How many scrapes succeeded so far."""
+        found = self.query(f'sum_over_time(up{{job="{job}"}}[1h])')
+        return int(found[0]["value"][1]) if found else 0
+
+    def goes_on(self, job: str) -> None:
+        """Waits until two more scrapes have succeeded, the second of which began after now."""
+        enough = self.scrapes(job) + 2
+        until(lambda: self.scrapes(job) >= enough)
+
+    def failed(self) -> set[str]:
+        """The jobs of which a scrape ever failed."""
+        return {series["metric"]["job"] for series in self.query("min_over_time(up[1h]) == 0")}
+
+    def write(self, name: str, text: str) -> None:
+        """Replaces a file that somebody reads."""
+        put(self.folder / name, text)
+
+
+def until(happens: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def hashed(password: str) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+
+
+def exporters(door: Door, block: contextlib.ExitStack) -> Iterator[tuple[str, Daemon]]:
+    """Each with a web configuration of its own, and a secret in its environment."""
+    tls, mine = door.certificates.client_context(), door.certificates.client_context("client")
+    doors = {
+        "tls": (door.certificates.server(), tls),
+        "certificate": (door.certificates.server(clients=True), mine),
+        "password": (f"basic_auth_users: {{prometheus: '{hashed('first-password')}'}}\n", None),
+        "token": ("bearer_token_files: [tokens/old, tokens/new]\n", None),
+    }
+    tool = door.folder / "tool"
+    tool.write_text(TOOL.format(folder=door.folder))
+    tool.chmod(0o755)
+    config = f"probes: {{host: {{}}, commands: [{{name: tool, argv: [{tool}], ttl: 1s, wait: 1s}}]}}\n"
+    for job in JOBS:
+        text, context = doors.get(job, ("", None))
+        door.write(f"{job}.yml", text)
+        folder = door.folder / f"{job}-exporter"
+        folder.mkdir()
+        flags = ["--web.config.file", door.folder / f"{job}.yml"] if text else []
+        secret = {"GRID_PASSWORD": "grid-secret"}
+        yield job, block.enter_context(daemon(folder, config, *flags, env=secret, tls=context))
+
+
+def scrape_configs(door: Door) -> list[dict[str, Any]]:
+    """How Prometheus comes in."""
+    tls = {"ca_file": "ca.pem"}
+    ways: dict[str, dict[str, Any]] = {
+        "tls": {"scheme": "https", "tls_config": tls},
+        "certificate": {
+            "scheme": "https",
+            "tls_config": {**tls, "cert_file": "mine.crt", "key_file": "mine.key"},
+        },
+        "password": {"basic_auth": {"username": "prometheus", "password_file": "password"}},
+        "token": {"authorization": {"credentials_file": "token"}},
+    }
+    return [
+        {
+            "job_name": job,
+            "static_configs": [{"targets": [f"127.0.0.1:{running.port}"]}],
+            **ways.get(job, {}),
+        }
+        for job, running in door.exporters.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    folder = tmp_path_factory.mktemp("door")
+    door = Door(folder, Certificates(folder))
+    for name in ("crt", "key"):
+        shutil.copy(folder / f"client.{name}", folder / f"mine.{name}")
+    shutil.copy(folder / "ca.crt", folder / "ca.pem")
+    for name, text in {
+        "password": "first-password",
+        "token": "first-token",
+        "tokens/old": "first-token",
+        "tokens/new": "second-token",
+    }.items():
+        door.write(name, text)
+    with contextlib.ExitStack() as block:
+        door.exporters.update(exporters(door, block))
+        every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+        door.write(
+            "prometheus.yml", yaml.safe_dump({"global": every, "scrape_configs": scrape_configs(door)})
+        )
+        door.prometheus = block.enter_context(programs.prometheus(folder, address()))
+        until(lambda: all(door.scrapes(job) for job in JOBS))
+        yield door
+
+
+def test_every_way_in_works(door: Door) -> None:
+    """TLS, a client's certificate, a password, a token, and none: each is scraped, with all that there is."""
+    for job in JOBS:
+        door.goes_on(job)
+        assert door.query(f'tool_ran{{job="{job}"}}')
+        assert door.query(f'grid_memory_total_bytes{{job="{job}"}}')
+    assert not door.failed()
+
+
+def test_a_certificate_is_renewed(door: Door) -> None:
+    """Another one of the same CA, then one of another CA that Prometheus trusts as well."""
+    certificates, context = door.certificates, door.exporters["tls"].tls
+    assert context
+    before = serial(door, context)
+    certificates.issue("server", certificates.ca)
+    until(lambda: serial(door, context) != before)
+    door.goes_on("tls")
+    other = trustme.CA()
+    door.write("ca.pem", (certificates.ca.cert_pem.bytes() + other.cert_pem.bytes()).decode())
+    context.load_verify_locations(cadata=other.cert_pem.bytes().decode())
+    before = serial(door, context)
+    certificates.issue("server", other)
+    until(lambda: serial(door, context) != before)
+    for job in ("tls", "certificate"):
+        door.goes_on(job)
+    assert not door.failed()
+
+
+def serial(door: Door, context: Any) -> str:
+    """The number of the certificate that a new connection is shown."""
+    with (
+        socket.create_connection(("127.0.0.1", door.exporters["tls"].port), PATIENCE) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as wrapped,
+    ):
+        return str(wrapped.getpeercert()["serialNumber"])
+
+
+def test_the_scrapers_ca_is_replaced(door: Door) -> None:
+    """Both CAs for a while, then the new one alone, with Prometheus's certificate changed in between."""
+    old, new = door.certificates.ca, trustme.CA()
+    door.write("ca.crt", (old.cert_pem.bytes() + new.cert_pem.bytes()).decode())
+    door.exporters["certificate"].wait_logged("web configuration was read again")
+    leaf = new.issue_cert("prometheus.test")
+    door.write("mine.key", leaf.private_key_pem.bytes().decode())
+    door.write("mine.crt", leaf.cert_chain_pems[0].bytes().decode())
+    door.goes_on("certificate")
+    said = door.exporters["certificate"].log.read_text().count("read again")
+    door.write("ca.crt", new.cert_pem.bytes().decode())
+    until(lambda: door.exporters["certificate"].log.read_text().count("read again") > said)
+    door.goes_on("certificate")
+    assert not door.failed()
+
+
+def test_a_token_and_a_password_are_replaced(door: Door) -> None:
+    """Prometheus changes over while both tokens count; then the old one goes, as does the password's hash."""
+    door.write("token", "second-token")
+    door.goes_on("token")
+    door.write("tokens/old", "second-token")
+    door.exporters["token"].wait_logged("web configuration was read again")
+    door.goes_on("token")
+    old, new = hashed("first-password"), hashed("second-password")
+    door.write("password.yml", f"basic_auth_users: {{prometheus: '{old}', scraper: '{new}'}}\n")
+    door.exporters["password"].wait_logged("web configuration was read again")
+    door.goes_on("password")
+    assert not door.failed()
+
+
+@pytest.mark.parametrize("job", ["password", "token"])
+def test_a_broken_file_shuts_nobody_out_and_lets_nobody_in(door: Door, job: str) -> None:
+    """Half a file leaves in force what was."""
+    good = (door.folder / f"{job}.yml").read_text()
+    door.write(f"{job}.yml", good[:25])
+    door.exporters[job].wait_logged("the one before stays in force")
+    door.goes_on(job)
+    assert door.exporters[job].get()[0] == 401
+    door.write(f"{job}.yml", good)
+    assert not door.failed()
+
+
+def test_who_may_not_come_in_does_not(door: Door) -> None:
+    """Neither with nothing nor with what used to be right."""
+    for authorization in ("", "Bearer first-token", "Bearer ", "Basic cHJvbWV0aGV1czo="):
+        for job in ("password", "token"):
+            status, said = door.exporters[job].get(headers={"Authorization": authorization})
+            assert (status, said) == (401, "Unauthorized\n")
+
+
+def test_a_crowd_does_not_cost_prometheus_a_scrape(door: Door) -> None:
+    """While hundreds come and stay, with TLS and without, each scrape ends within its timeout."""
+    request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
+    with contextlib.ExitStack() as block:
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            for job in ("plain", "tls", "password"):
+                for begun in (b"", request, request + b"\r\n"):
+                    client = block.enter_context(
+                        socket.create_connection(("127.0.0.1", door.exporters[job].port), PATIENCE)
+                    )
+                    with contextlib.suppress(ConnectionError):
+                        client.sendall(begun)
+            time.sleep(0.02)
+        assert vitals(door.exporters["tls"]).descriptors < 300
+        for job in JOBS:
+            door.goes_on(job)
+    assert not door.failed()
+    assert not door.query("max_over_time(scrape_duration_seconds[1m]) > 1")
+
+
+def test_no_secret_gets_out(door: Door) -> None:
+    """Neither passwords, tokens, hashes nor keys are in a log, a command line, a figure or the page."""
+    kept = [*SECRETS, "PRIVATE KEY", "$2"]
+    said = [running.log.read_text() for running in door.exporters.values()]
+    for job, running in door.exporters.items():
+        pid = running.process.pid
+        said.append(Path(f"/proc/{pid}/cmdline").read_text())
+        if job in ("tls", "plain"):
+            said += [running.get("/metrics")[1], running.get("/")[1], running.get("/nothing")[1]]
+    said += [(door.folder / name).read_text() for name in ("environment", "command")]
+    assert door.prometheus
+    found = door.query('{job="password"}')
+    said.append(str(found))
+    for secret in kept:
+        assert not [text for text in said if secret in text], secret
