@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from exporter.command import Output, trace
 from exporter.config import Plan
 from exporter.core import Exporter
 from exporter.exposition import join, printable
 from exporter.report import BAD, Report, as_text, reports
-from exporter.runner import Runner
 from exporter.scan import user
 
 
 async def doctor(plan: Plan) -> int:
     """Says for each probe whether it works for the user who runs this, and what mends it. 0 when all work."""
     exporter = Exporter(plan)
-    sys.stdout.write(f"As user {user()}, with {plan.source}:\n\n")
-    await _run_all(list(exporter.cache.runners.values()))
+    _tell([f"As user {user()}, with {plan.source}:", ""])
+    exporter.start_runs()
+    for runner in exporter.cache.runners.values():
+        await runner.concluded()
+        # At once: a scan that is still under way may take minutes.
+        _tell(_lines(report for report in reports(exporter) if report.runner is runner))
     found = reports(exporter)
-    sys.stdout.write("\n".join(line for report in found for line in as_text(report)) + "\n")
+    _tell(_lines(report for report in found if report.runner is None))
     await exporter.cache.stop()
     return 1 if any(report.state in BAD for report in found) else 0
 
@@ -39,7 +42,10 @@ async def probe(plan: Plan, name: str) -> int:
         return 2
     ran: list[Output] = []
     trace.set(ran)
-    await _run_all(runners)
+    for runner in runners:
+        runner.start_if_due(runner.clock())
+    for runner in runners:
+        await runner.concluded()
     now = exporter.cache.clock()
     sys.stdout.write(join(runner.families(now) for runner in runners).decode())
     sys.stdout.flush()
@@ -49,12 +55,9 @@ async def probe(plan: Plan, name: str) -> int:
     return 1 if any(report.state in BAD for report in mine) else 0
 
 
-async def _run_all(runners: list[Runner]) -> None:
-    """Runs each once to its end, however long that takes."""
-    for runner in runners:
-        runner.start_if_due(runner.clock())
-    for runner in runners:
-        await runner.concluded()
+def _tell(lines: Iterable[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def _choice(exporter: Exporter, plan: Plan, name: str) -> str:
@@ -71,6 +74,6 @@ def _commands(ran: list[Output]) -> Iterator[str]:
             yield f"      {printable(output.complaint)}"
 
 
-def _lines(found: list[Report]) -> Iterator[str]:
+def _lines(found: Iterable[Report]) -> Iterator[str]:
     for report in found:
         yield from as_text(report)

@@ -130,6 +130,23 @@ def test_doctor_names_the_user_it_speaks_for(tmp_path: Path) -> None:
     assert ended.stdout.startswith(f"As user {scan.user()}, with ")
 
 
+def test_doctor_says_what_it_knows_while_others_still_run(tmp_path: Path) -> None:
+    """A scan may take minutes: who looks at the screen sees by then how the quick probes fare."""
+    tool, seen = tmp_path / "slow", tmp_path / "seen"
+    tool.write_text(f"#!/bin/sh\nwhile [ ! -e {seen} ]; do sleep 0.01; done\necho x 1\n")
+    tool.chmod(0o755)
+    path = config(
+        tmp_path, f"probes: {{host: {{}}, commands: [{{name: slow, argv: [{tool}], timeout: 60s}}]}}\n"
+    )
+    command = command_line("--config.file", path, "doctor")
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as ours:
+        assert ours.stdout is not None
+        assert any("✓ host" in line for line in ours.stdout)
+        seen.touch()
+        assert "✓ command:slow" in ours.stdout.read()
+    assert ours.returncode == 0
+
+
 def test_ctrl_c_ends_a_probe_with_its_tool(tmp_path: Path) -> None:
     """Whoever runs a probe by hand and has waited long enough leaves nothing behind."""
     tool, pids = tmp_path / "hang", tmp_path / "pids"
