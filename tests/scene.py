@@ -58,7 +58,7 @@ grid_filesystem_avail_bytes{mountpoint="/ai",device="/dev/nvme1n1",fstype="ext4"
 TOR = f"""
 grid_tor_up 1
 grid_tor_is_tor 1
-grid_tor_exit_info{{address="185.220.101.4"}} 1
+grid_tor_exit_info{{address="198.51.100.4"}} 1
 grid_tor_exit_changed_timestamp_seconds {NOW - 640}
 grid_tor_check_duration_seconds 1.31
 """

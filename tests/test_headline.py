@@ -87,7 +87,7 @@ def test_what_is_said(kind: str, figures: list[str], said: str) -> None:
         ("gpu", ["2 NVIDIA GeForce RTX 4090", "busiest 87%", "memory 45% of 51.4 GB",
                             "hottest 86 °C", "464 W", "slowed down (hw_thermal_slowdown)"]),
         ("disk", ["412 GB", "2 models", "1.23 TB left on /ai"]),
-        ("tor", ["up", "exit 185.220.101.4 (changed 11 min ago)", "a request took 1.3 s"]),
+        ("tor", ["up", "exit 198.51.100.4 (changed 11 min ago)", "a request took 1.3 s"]),
         ("containers", ["1 of 2 containers running", "1 unhealthy", "1 restarting",
                                           "1 updated by Watchtower"]),
         ("services", ["1 of 2 services active", "1 unit failed"]),

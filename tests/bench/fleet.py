@@ -51,7 +51,7 @@ def _stored(folder: Path) -> Iterator[str]:
     text, start = folder / "history.txt", time.time() // HISTORY * HISTORY - 2 * HISTORY
     text.write_text(_openmetrics(bodies, start), "utf-8")
     blocks = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), f"{folder}/blocks"]
-    subprocess.run(blocks, check=True, capture_output=True)
+    subprocess.run(blocks, check=True, stdout=subprocess.DEVNULL)
     (meta,) = (folder / "blocks").glob("*/meta.json")
     stats = json.loads(meta.read_text())["stats"]
     chunks = sum(path.stat().st_size for path in meta.parent.glob("chunks/*"))
@@ -98,7 +98,7 @@ def _openmetrics(bodies: list[str], start: float) -> str:
         moment = start + number * INTERVAL
         for series, value in _series(body).items():
             name, _, labels = series.partition("{")
-            named = f'{name}{{instance="vega",job="grid",{labels or "}"}'
+            named = f'{name}{{instance="vega",job="grid"{f",{labels}" if labels else "}"}'
             history.setdefault(named, []).append(f"{named} {value} {moment:.0f}\n")
     return "".join(line for lines in history.values() for line in lines) + "# EOF\n"
 
