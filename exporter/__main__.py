@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ INTERRUPTED = 130  # as shells say it: 128 and SIGINT's number
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     _let_write()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as it may be inherited, it hides how tools end
     options = _parser().parse_args(argv)
     options.box = Box(proc=options.procfs, cgroup=options.cgroup)
     log.setup(options.log_level, options.log_format)

@@ -147,6 +147,17 @@ def test_doctor_says_what_it_knows_while_others_still_run(tmp_path: Path) -> Non
     assert ours.returncode == 0
 
 
+def test_whoever_starts_it_may_ignore_the_end_of_children(tmp_path: Path) -> None:
+    """A supervisor that does so hands that on, and the kernel then keeps no exit status for us."""
+    path = config(tmp_path, "probes: {commands: [{name: fails, argv: [/bin/false]}]}\n")
+    command = command_line("--config.file", path, "probe", "command:fails")
+    ended = subprocess.run(
+        ["env", "--ignore-signal=CHLD", *command],
+        cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "/bin/false failed: exit status 1" in ended.stderr
+
+
 def test_ctrl_c_ends_a_probe_with_its_tool(tmp_path: Path) -> None:
     """Whoever runs a probe by hand and has waited long enough leaves nothing behind."""
     tool, pids = tmp_path / "hang", tmp_path / "pids"
