@@ -64,6 +64,7 @@ def probe(kind: str, settings: object, *sessions: Session, files: Mapping[str, b
             for name, data in (files or {}).items():
                 path = workshop.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
+                path.unlink(missing_ok=True)  # to overwrite one would wait for the disk
                 path.write_bytes(change(data))
             tools.begin(change)
             return await run()
