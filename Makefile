@@ -35,6 +35,10 @@ format: $(VENV)/dev ## put the code into its one format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+generate: $(VENV)/dev ## write the dashboards and the rules from their Python
+	$(BIN)/python -m grafana
+	$(BIN)/python -m prometheus
+
 parts: ## the real daemons that the tests run (Debian, root; elsewhere their tests are skipped, aloud)
 	@sh tests/parts.sh
 
@@ -73,4 +77,4 @@ python:
 		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 
-.PHONY: help run stack demo test test-long bench lint format parts install uninstall lock clean python
+.PHONY: help run stack demo test test-long bench lint format generate parts install uninstall lock clean python
