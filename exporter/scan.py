@@ -5,7 +5,7 @@ none. It needs memory for the models, the folders that still wait and the hard l
 every file.
 """
 # Importing pathlib alone takes half as long as the interpreter's start.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH120, PTH123, PTH208
+# ruff: noqa: PTH100, PTH116, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -195,10 +195,22 @@ def scan(directory: str) -> dict[str, object]:
 
 
 def find(place: str) -> list[tuple[str, str]]:
-    """The directories at a place, each with its real path. ``/*/`` in a place stands for any one name."""
+    """The directories at a place, each with its real path; none where this user may not even look.
+
+    ``/*/`` in a place stands for any one name.
+    """
     before, star, after = place.partition("/*/")
     paths = [f"{before}/{name}/{after}" for name in sorted(os.listdir(before))] if star else [place]
-    return [(path, os.path.realpath(path)) for path in paths if os.path.isdir(path)]
+    found = []
+    for path in paths:
+        try:
+            if stat.S_ISDIR(os.stat(path).st_mode):
+                found.append((path, os.path.realpath(path)))
+        except PermissionError:
+            found.append((path, ""))
+        except OSError:
+            continue
+    return found
 
 
 def main() -> None:

@@ -409,6 +409,16 @@ def test_finds_directories_under_any_name(tmp_path: Path) -> None:
     assert scan.find(f"{tmp_path}/absent") == []
 
 
+def test_tells_of_places_that_are_closed(tree: Path) -> None:
+    """In another's home there may be a directory or none: who may not look is told just that."""
+    (tree / "home/a/models").mkdir(parents=True)
+    (tree / "home/b").mkdir()
+    (tree / "home/a").chmod(0)
+    with unprivileged():
+        found = scan.find(f"{tree}/home/*/models")
+    assert found == [(f"{tree}/home/a/models", "")]
+
+
 def test_runs_by_itself_with_nothing_slow(tmp_path: Path) -> None:
     """As a process it needs neither site-packages nor a slow module, and prints one JSON document."""
     sized(tmp_path / os.fsdecode(b"\xff"), 7)

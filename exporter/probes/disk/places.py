@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.command import run
@@ -25,16 +26,29 @@ USUAL = (
 PATIENCE = 3.0  # seconds that a place has to answer; one on a dead mount never does
 
 
-async def look(root: Path) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Found:
     """The directories that are there, none of them inside another or there under two names.
 
-    Each place is looked at by a process of its own, so that a dead mount hides nothing but what lies on it.
+    closed: places of which this user may not even know whether there is one.
+    """
+
+    directories: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+async def look(root: Path) -> Found:
+    """Looks at all places.
+
+    Each is looked at by a process of its own, so that a dead mount hides nothing but what lies on it.
     """
     looks = [asyncio.create_task(_find(str(root).rstrip("/") + place)) for place in absolute(USUAL)]
     there, waiting = await asyncio.wait(looks, timeout=PATIENCE)
     for each in waiting:
         each.cancel()  # it ends with its process, and nobody waits for that
-    return outermost(dict(pair for each in there for pair in each.result()))
+    real = dict(pair for each in there for pair in each.result())
+    closed = sorted(path for path, place in real.items() if not place)
+    return Found(outermost({path: place for path, place in real.items() if place}), tuple(closed))
 
 
 def absolute(places: tuple[str, ...]) -> list[str]:
@@ -53,7 +67,7 @@ def outermost(real: dict[str, str]) -> tuple[str, ...]:
 
 
 async def _find(place: str) -> list[tuple[str, str]]:
-    """The directories at a place, each with its real path."""
+    """The directories at a place, each with its real path, as `exporter.scan.find` gives them."""
     try:
         output = await run(sys.executable, "-I", "-S", str(SCANNER), "--find", place)
     except ProbeError:

@@ -6,6 +6,7 @@ system: on a dead mount that hangs, and nothing else.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Mapping
@@ -55,6 +56,9 @@ FILE_SYSTEM_FREE = gauge(
 FILE_SYSTEM_AVAIL = gauge(
     "grid_filesystem_avail_bytes", "Free on the file system for everyone, cached (statvfs).", *FILE_SYSTEM
 )
+
+
+NAMED = 4  # places that are closed and named
 
 
 class Settings(Schedule, frozen=True, kw_only=True):
@@ -146,12 +150,13 @@ def build(settings: Settings, box: Box) -> list[Probe]:
 async def discover(box: Box) -> Settings | Note:
     """The usual directories that are there."""
     found = await places.look(box.root)
-    if found:
-        return Settings(directories=found)
-    return Note(
-        f"no directory of models that this user can see: looked at {', '.join(places.USUAL)}",
-        "probes:\n  disk:\n    directories: [/ai/models]",
-    )
+    if found.directories:
+        return Settings(directories=found.directories)
+    text = f"no directory of models that this user can see: looked at {', '.join(places.USUAL)}"
+    if found.closed:
+        text += f"; {len(found.closed)} of these are closed to it: {', '.join(found.closed[:NAMED])}"
+    name = (*found.closed, "/ai/models")[0]
+    return Note(text, f"probes:\n  disk:\n    directories: [{json.dumps(name)}]")
 
 
 KIND = Kind("disk", Settings, build, discover)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from exporter.probes.disk import places as disk_places
-from exporter.probes.disk.places import absolute, look, outermost
+from exporter.probes.disk.places import Found, absolute, look, outermost
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ async def test_finds_the_usual_directories(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("HOME", "/root")
     monkeypatch.setenv("HF_HOME", "/data/hf/")
     found = await look(tmp_path)
-    assert [path.removeprefix(str(tmp_path)) for path in found] == [
+    assert [path.removeprefix(str(tmp_path)) for path in found.directories] == [
         "/ai/models",
         "/data/hf",
         "/home/a/.cache/huggingface/hub",
@@ -44,7 +44,7 @@ async def test_finds_the_usual_directories(tmp_path: Path, monkeypatch: pytest.M
 
 async def test_finds_nothing_on_an_empty_box(tmp_path: Path) -> None:
     """Where none of the places is there, not even /home, nothing is found."""
-    assert await look(tmp_path) == ()
+    assert await look(tmp_path) == Found()
 
 
 async def test_does_not_wait_for_a_place_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ async def test_does_not_wait_for_a_place_that_hangs(tmp_path: Path, monkeypatch:
         return await wait(tasks, timeout=0)
 
     monkeypatch.setattr(asyncio, "wait", out_of_patience)
-    assert await look(tmp_path) == (f"{tmp_path}/ai/models",)
+    assert await look(tmp_path) == Found((f"{tmp_path}/ai/models",))
     await asyncio.gather(*(asyncio.all_tasks() - others), return_exceptions=True)
     assert not Path(f"/proc/{pid.read_text()}").exists()
 
@@ -81,7 +81,7 @@ async def test_takes_a_broken_python_for_nothing_found(
     """Discovery never fails: where the process can't even be started nothing is found."""
     (tmp_path / "ai/models").mkdir(parents=True)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert await look(tmp_path) == ()
+    assert await look(tmp_path) == Found()
 
 
 def test_scans_nothing_twice() -> None:

@@ -10,6 +10,7 @@ from exporter.probe import Box, Duration, Note, ProbeError, Result, Schedule
 from exporter.probes.disk import probe as disk
 from exporter.probes.disk.findings import Findings, Room
 from exporter.probes.disk.mounts import parse_mounts
+from exporter.probes.disk.places import Found
 from exporter.probes.disk.probe import KIND, Settings, build, discover, result, tidy
 from exporter.strictyaml import ConfigError
 from tests.series import series
@@ -235,3 +236,18 @@ async def test_says_how_to_name_a_directory(tmp_path: Path, monkeypatch: pytest.
     assert isinstance(note, Note)
     assert "/ai/models" in note.text
     parse_config(note.mend)
+
+
+async def test_names_the_homes_that_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where models may lie in a home that is closed to this user, the note says where and how to go on."""
+    closed = tuple(f"/home/{user}/.ollama/models" for user in "abcdef")
+
+    async def look(_: Path) -> Found:
+        return Found(closed=closed)
+
+    monkeypatch.setattr("exporter.probes.disk.places.look", look)
+    note = await discover(Box(root=tmp_path))
+    assert isinstance(note, Note)
+    assert "6 of these are closed to it: /home/a/.ollama/models, /home/b" in note.text
+    parse_config(note.mend)
+    assert closed[0] in note.mend
