@@ -59,3 +59,9 @@ def test_numbers_may_have_blanks_and_another_least() -> None:
     """Tools pad their columns; temperatures may be below zero."""
     assert number(" 42.5 ") == 42.5
     assert number("-3", least=-100) == -3
+
+
+def test_nothing_is_a_number() -> None:
+    """0 is a figure and no word for unknown; the least that is allowed is allowed."""
+    assert number("0") == 0
+    assert number("-5", least=-5) == -5
