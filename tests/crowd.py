@@ -53,9 +53,15 @@ class Crowd:
     address: tuple[str, int]
     clients: list[Client]
 
-    async def connect(self, data: bytes = b"", *, tls: ssl.SSLContext | None = None) -> Client:
-        """A new connection, and on it these bytes."""
-        client = Client(*await asyncio.open_connection(*self.address, ssl=tls))
+    async def connect(
+        self,
+        data: bytes = b"",
+        *,
+        tls: ssl.SSLContext | None = None,
+        local_addr: tuple[str, int] | None = None,
+    ) -> Client:
+        """A new connection, from an address of its own if need be, and on it these bytes."""
+        client = Client(*await asyncio.open_connection(*self.address, ssl=tls, local_addr=local_addr))
         self.clients.append(client)
         client.send(data)
         return client

@@ -11,7 +11,9 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import bcrypt
 
@@ -31,9 +33,11 @@ class Credentials:
         self._tokens = [hashlib.sha256(token).digest() for token in tokens]
         self._salt = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._nobody = _hash_of_nobody(users.values())
-        # One at a time: who tries passwords by the thousand must not take the machine's cores.
+        self._nobodies = _hashes_of_nobody(users.values())
+        # One at a time, and each client's one after the other: who tries passwords by the thousand must take
+        # neither the machine's cores nor the others' turns.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def needed(self) -> bool:
@@ -46,15 +50,15 @@ class Credentials:
         offers = ["Basic"] if self._users else []
         return ", ".join([*offers, "Bearer"] if self._tokens else offers)
 
-    async def open_to(self, authorization: str) -> bool:
-        """Whether this Authorization header's value is right."""
+    async def open_to(self, authorization: str, client: str = "") -> bool:
+        """Whether this Authorization header's value is right. client: who sent it, in whatever words."""
         if not self.needed:
             return True
         scheme, _, value = authorization.strip().partition(" ")
         if scheme.lower() == "bearer":
             return self._token_is_right(value.strip())
         if scheme.lower() == "basic" and self._users:
-            return await self._password_is_right(value.strip())
+            return await self._password_is_right(value.strip(), client)
         return False
 
     def _token_is_right(self, token: str) -> bool:
@@ -62,7 +66,7 @@ class Credentials:
         given = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         return sum([hmac.compare_digest(given, known) for known in self._tokens]) > 0
 
-    async def _password_is_right(self, value: str) -> bool:
+    async def _password_is_right(self, value: str, client: str) -> bool:
         try:
             user, colon, password = base64.b64decode(value, validate=True).partition(b":")
         except (binascii.Error, ValueError):
@@ -75,8 +79,10 @@ class Credentials:
             self._right.move_to_end(digest)
             return True
         attempt = password if len(password) <= LONGEST and b"\0" not in password else b""
-        loop = asyncio.get_running_loop()
-        matches = await loop.run_in_executor(self._worker, bcrypt.checkpw, attempt, known or self._nobody)
+        turn = self._turns.setdefault(client, asyncio.Lock())
+        async with turn:
+            check = partial(bcrypt.checkpw, attempt, known or self._hash_of_nobody(user))
+            matches = await asyncio.get_running_loop().run_in_executor(self._worker, check)
         if not (matches and known and colon and attempt == password):
             return False
         self._right[digest] = None
@@ -84,14 +90,18 @@ class Credentials:
             self._right.popitem(last=False)
         return True
 
+    def _hash_of_nobody(self, user: bytes) -> bytes:
+        """What an unknown user's password is checked against: no name can be guessed by the time that takes.
 
-def _hash_of_nobody(hashes: Iterable[str]) -> bytes:
-    """A hash that no password has and that takes as long to check as the users' own.
+        A name always gets the same one, so that it seems to be a user with a cost of its own.
+        """
+        return self._nobodies[hmac.digest(self._salt, user, "sha256")[0] % len(self._nobodies)]
 
-    An unknown user then costs the same work as a known one with a wrong password: no name can be guessed.
-    """
+
+def _hashes_of_nobody(hashes: Iterable[str]) -> list[bytes]:
+    """Hashes that no password has, each as costly to check as one of the users' own."""
     costs = [int(match[1]) for known in hashes if (match := BCRYPT.fullmatch(known))]
-    return bcrypt.gensalt(max(costs, default=4)) + b"." * 31
+    return [bcrypt.gensalt(cost) + b"." * 31 for cost in costs or [4]]
 
 
 def read_token(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from aiohttp import web
 from exporter.access import tls
 from exporter.access.credentials import Credentials, read_token
 from exporter.access.webconfig import load
+from exporter.aide.limit import neighbourhood
 from exporter.strictyaml import ConfigError
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class Guard:
             if (
                 path in OPEN_PATHS
                 or path.startswith(OWN_DOOR)
-                or await rules.credentials.open_to(_given(request))
+                or await rules.credentials.open_to(_given(request), neighbourhood(request.remote))
             ):
                 response = await handler(request)
             else:

@@ -14,7 +14,8 @@ import msgspec
 from exporter import strictyaml
 from exporter.strictyaml import ConfigError
 
-BCRYPT = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}")
+# Costs that there are; and the salt's last character holds but two bits.
+BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}", re.ASCII)
 HEADERS = (
     "Content-Security-Policy",
     "Strict-Transport-Security",

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 from pathlib import Path
 
@@ -78,6 +79,42 @@ async def test_an_unknown_user_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch)
     await door.open_to(basic("alice", "wrong"))
     await door.open_to(basic("mallory", "wrong"))
     assert checked == [HASH[:7].encode()] * 2
+
+
+async def test_unknown_users_cost_what_the_users_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hashes of several costs unknown names have several too, and a name always the same."""
+    checked: dict[str, set[bytes]] = {}
+    asking = ""
+
+    def counting(_: bytes, known: bytes) -> bool:
+        checked.setdefault(asking, set()).add(known[:7])
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    door = Credentials({"alice": HASH, "bob": HASH.replace("$04$", "$05$")}, [])
+    for number in range(3 * 40):
+        asking = f"user{number % 40}"
+        await door.open_to(basic(asking, f"guess{number}"))
+    assert {len(costs) for costs in checked.values()} == {1}
+    assert set.union(*checked.values()) == {b"$2b$04$", b"$2b$05$"}
+
+
+async def test_one_client_does_not_take_the_others_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever guesses a hundred passwords at once waits for each; another client's is the next but one."""
+    checked: list[bytes] = []
+
+    def counting(password: bytes, _: bytes) -> bool:
+        checked.append(password)
+        return password == b"secret"
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    door = Credentials(USERS, [])
+    guesses = [asyncio.create_task(door.open_to(basic("alice", str(n)), "192.0.2.1")) for n in range(100)]
+    await asyncio.sleep(0)
+    assert await door.open_to(basic("alice", "secret"), "192.0.2.2")
+    assert checked.index(b"secret") < 5
+    await asyncio.gather(*guesses)
+    assert not door._turns
 
 
 async def test_what_is_remembered_is_bounded() -> None:

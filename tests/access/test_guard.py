@@ -115,6 +115,21 @@ async def test_guesses_do_not_hold_up_who_is_known(tmp_path: Path, aiohttp_clien
     await asyncio.gather(*guesses, return_exceptions=True)
 
 
+async def test_guesses_do_not_hold_up_another_address(tmp_path: Path) -> None:
+    """Nor is one who comes for the first time, from elsewhere, behind all of those guesses."""
+    costly = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{costly}'}}")
+    asked = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\r\n"
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+        for number in range(60):
+            await there.connect(asked.format(basic("alice", str(number))).encode())
+        right = await there.connect(
+            asked.format(RIGHT["Authorization"]).encode(), local_addr=("127.0.0.2", 0)
+        )
+        assert await right.status() == 200
+        assert len(there.site._connections._answering) > 40  # type: ignore[union-attr]
+
+
 async def test_two_authorizations_are_none(tmp_path: Path, aiohttp_client: Connect) -> None:
     """A request that brings several, which a proxy may read differently, stays outside."""
     guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))

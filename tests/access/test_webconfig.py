@@ -1,7 +1,10 @@
+import string
+
+import bcrypt
 import pytest
 
 from exporter.access.tls import SUITES, SUITES_13
-from exporter.access.webconfig import HEADERS, parse
+from exporter.access.webconfig import BCRYPT, HEADERS, parse
 from exporter.strictyaml import ConfigError
 
 HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
@@ -101,6 +104,14 @@ BAD: dict[str, tuple[str, str]] = {
         f"basic_auth_users: {{alice: '{HASH[:-1]}'}}",
         "basic_auth_users.alice: expected a bcrypt hash (htpasswd -nBC 10 alice)",
     ),
+    "a hash of a cost that there is not": (
+        f"basic_auth_users: {{alice: '{HASH.replace('$10$', '$32$')}'}}",
+        "basic_auth_users.alice: expected a bcrypt hash (htpasswd -nBC 10 alice)",
+    ),
+    "a hash with a salt that is none": (
+        f"basic_auth_users: {{alice: '{HASH[:28]}z{HASH[29:]}'}}",
+        "basic_auth_users.alice: expected a bcrypt hash (htpasswd -nBC 10 alice)",
+    ),
     "a user without a name": (
         f"basic_auth_users: {{'': '{HASH}'}}",
         "basic_auth_users: '' can't be a user's name: it is empty or holds a colon",
@@ -161,6 +172,14 @@ def test_a_bad_file_is_refused_by_the_name_of_what_is_wrong(name: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse(text)
     assert str(error.value) == message
+
+
+def test_every_hash_that_is_taken_can_be_checked() -> None:
+    """Whatever salt is let through, bcrypt takes it: a password checked against it is wrong, and no error."""
+    cheap = HASH.replace("$10$", "$04$")
+    for last in string.printable:
+        if BCRYPT.fullmatch(f"{cheap[:28]}{last}{cheap[29:]}"):
+            assert not bcrypt.checkpw(b"wrong", f"{cheap[:28]}{last}{cheap[29:]}".encode())
 
 
 @pytest.mark.parametrize("name", GOOD)
