@@ -1,5 +1,9 @@
+import asyncio
 import time
 
+import pytest
+
+from exporter import __version__
 from exporter.exposition import join
 from exporter.figures import OwnFigures, Reload, probe_families
 from exporter.runner import Runner
@@ -13,6 +17,15 @@ def test_every_kind_says_whether_it_is_on() -> None:
     body = join([own.render([])]).decode()
     assert 'grid_probe_enabled{probe="gpu"} 0.0' in body
     assert 'grid_probe_enabled{probe="host"} 1.0' in body
+
+
+def test_the_exporter_says_which_it_is_and_what_configuration_is_in_force() -> None:
+    """Its version, and when the configuration in force was read, whatever became of the one on disk since."""
+    own = OwnFigures([], [], Reload(successful=False, time=1_700_000_000.0))
+    body = join([own.render([])]).decode()
+    assert f'grid_exporter_build_info{{version="{__version__}"}} 1.0' in body
+    assert "grid_exporter_config_last_reload_successful 0.0" in body
+    assert "grid_exporter_config_last_reload_success_timestamp_seconds 1.7e+09" in body
 
 
 @virtual_time
@@ -32,6 +45,24 @@ async def test_a_failing_probe_shows_at_once_with_all_its_counters() -> None:
     assert samples["grid_probe_runs_total", "p", "timeout"] == 0
     assert samples["grid_probe_stuck", "p"] == 0
     assert ("grid_probe_last_success_timestamp_seconds", "p") not in samples
+
+
+@virtual_time
+async def test_times_are_those_of_the_runs_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last run and the last good one, in Unix time, and how long the last one took."""
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0 + now())
+    script = Script("p", seconds=3)
+    runner = Runner(script.probe(), lambda: None, now)
+    starts = []
+    for script.error in (None, failing()):
+        starts.append(time.time())
+        runner.start_if_due(now())
+        await runner.concluded()
+        await asyncio.sleep(30)
+    values = {family.name: family.samples[0].value for family in probe_families([runner])}
+    assert values["grid_probe_last_success_timestamp_seconds"] == starts[0]
+    assert values["grid_probe_last_run_timestamp_seconds"] == starts[1]
+    assert values["grid_probe_duration_seconds"] == 3
 
 
 @virtual_time

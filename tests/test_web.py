@@ -1,17 +1,18 @@
 import asyncio
 import gzip
+import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, make_mocked_request
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import Plan
 from exporter.core import Exporter
 from exporter.probes.aide import Settings as Aide
-from exporter.web import make_app, takes_gzip
+from exporter.web import TIMEOUT_HEADER, make_app, patience, takes_gzip
 from tests.scripted import Script, failing
 
 Connect = Callable[[web.Application], Awaitable["TestClient[web.Request, web.Application]"]]
@@ -65,6 +66,20 @@ async def test_prometheus_own_timeout_is_heeded(aiohttp_client: Connect) -> None
         answer = await client.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.6"})
     assert answer.status == 200
     assert "grid_scripted{" not in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, math.inf),
+        ({TIMEOUT_HEADER: "10"}, 9.5),
+        ({TIMEOUT_HEADER: "0.2"}, 0),
+        ({TIMEOUT_HEADER: "nan"}, math.inf),
+    ],
+)
+def test_half_a_second_is_left_for_the_way_back(headers: dict[str, str], seconds: float) -> None:
+    """An answer that leaves at the last moment would come too late; who says nothing has time."""
+    assert patience(make_mocked_request("GET", "/metrics", headers=headers)) == seconds
 
 
 @pytest.mark.parametrize("said", ["nan", "soon", "-5", "1e999"])
