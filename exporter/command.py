@@ -169,7 +169,7 @@ async def run(
     out, err = _Pipe(limit), _Pipe(STDERR_LIMIT)
     try:
         with out.open() as out_end, err.open() as err_end:
-            process = subprocess.Popen(  # noqa: ASYNC220 - returns when the program has begun, and so for asyncio
+            process = subprocess.Popen(  # noqa: ASYNC220 - it returns once the program runs, as asyncio's does
                 command, executable=program,
                 stdin=subprocess.DEVNULL, stdout=out_end, stderr=err_end,
                 env=environment(env or {}), cwd="/", start_new_session=True,

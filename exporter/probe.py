@@ -1,7 +1,7 @@
 """What a probe is: an async function that finds out one thing about the box.
 
 A probe is a value, not a class to inherit from. It holds its function, its schedule and the settings it was
-built with; all around it (when it runs, what a failure means, how long its figures live) is the cache's.
+built with. When it runs, what a failure means and how long its figures live is the cache's business.
 """
 
 from __future__ import annotations
