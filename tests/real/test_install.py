@@ -59,6 +59,15 @@ def test_a_freshly_booted_system_has_a_service_that_works(installed: Installatio
         assert box.show(UNIT, "NRestarts") == "0"
 
 
+def test_doctor_tells_of_closed_homes(box: World) -> None:
+    """Without a configuration the service's user is told which home is closed to it, and what to name there."""
+    box.run("mkdir", "-p", "/home/alice/.ollama/models")
+    box.run("chmod", "700", "/home/alice")
+    said = box.run("grid-exporter", "doctor", user="grid-exporter")
+    assert "closed to it: /home/alice/.cache/huggingface/hub, /home/alice/.ollama/models" in said
+    assert 'directories: ["/home/alice/.cache/huggingface/hub"]' in said
+
+
 def test_it_says_what_to_do_next(installed: Installation) -> None:
     """Its last words are commands that work, and all the lines that Prometheus needs."""
     first, *_, advice = installed.said.partition("Prometheus needs")
