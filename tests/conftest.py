@@ -21,6 +21,7 @@ def tree() -> Iterator[Path]:
 SHARED = ("seen", "installed", "docker")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps tests that share something costly, and those of one file, in one process."""
     for item in items:

@@ -210,7 +210,7 @@ async def test_the_cookie_may_not_be_read(world: World) -> None:
             await tor_control.ask(world.network.control, 5)
     finally:
         os.seteuid(0)
-    assert "SupplementaryGroups=debian-tor" in caught.value.mend
+    assert "GROUPS=debian-tor" in caught.value.mend
 
 
 async def test_the_exits_go_and_come_back(world: World) -> None:
