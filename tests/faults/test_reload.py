@@ -19,11 +19,25 @@ SUCCESSFUL = "grid_exporter_config_last_reload_successful"
 TTL = 'grid_probe_ttl_seconds{probe="host"}'
 
 
-@pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[Daemon]:
-    with daemon(tmp_path, configured(2)) as running:
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with daemon(tmp_path_factory.mktemp("reload"), configured(2)) as running:
         yield running
+        assert running.stop() == 0
         assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture
+def config(exporter: Daemon) -> Path:
+    """The configuration's file, which is a good one before each test."""
+    path = exporter.log.with_name("config.yml")
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+    path.write_text(configured(2))
+    settled(exporter, 1, 2)
+    return path
 
 
 def configured(ttl: int) -> str:
@@ -45,10 +59,9 @@ def settled(exporter: Daemon, successful: float, ttl: float) -> None:
         time.sleep(0.02)
 
 
-def test_a_storm_of_reloads(exporter: Daemon, tmp_path: Path) -> None:
+def test_a_storm_of_reloads(exporter: Daemon, config: Path) -> None:
     """A thousand SIGHUPs, while the file changes: scrapes go on, and the last file is the one in force."""
     before = vitals(exporter)
-    config = tmp_path / "config.yml"
     for number in range(1000):
         if number % 10 == 0:
             config.write_text(configured(3 + number % 5) if number % 20 else "probes: [")
@@ -62,9 +75,9 @@ def test_a_storm_of_reloads(exporter: Daemon, tmp_path: Path) -> None:
     assert now.memory < before.memory + 16 * MIB
 
 
-def test_a_file_that_is_replaced_while_it_is_read(exporter: Daemon, tmp_path: Path) -> None:
+def test_a_file_that_is_replaced_while_it_is_read(exporter: Daemon, config: Path) -> None:
     """Whatever is there at the moment, half a file or none, it is taken whole or not at all."""
-    config, stop = tmp_path / "config.yml", threading.Event()
+    stop = threading.Event()
 
     def replace() -> None:
         number = 0
@@ -88,9 +101,8 @@ def test_a_file_that_is_replaced_while_it_is_read(exporter: Daemon, tmp_path: Pa
 
 
 @pytest.mark.parametrize("instead", ["nothing", "a directory", "a loop", "rubbish", "too much", "/dev/zero"])
-def test_something_else_in_its_place(exporter: Daemon, tmp_path: Path, instead: str) -> None:
+def test_something_else_in_its_place(exporter: Daemon, config: Path, instead: str) -> None:
     """What is no configuration is refused; the one in force stays until there is a good one."""
-    config = tmp_path / "config.yml"
     config.unlink()
     match instead:
         case "a directory":
@@ -104,18 +116,13 @@ def test_something_else_in_its_place(exporter: Daemon, tmp_path: Path, instead: 
         case "/dev/zero":
             config.symlink_to("/dev/zero")
     settled(exporter, 0, 2)
-    (config.rmdir if config.is_dir() else lambda: config.unlink(missing_ok=True))()
-    config.write_text(configured(7))
-    settled(exporter, 1, 7)
 
 
-def test_a_pipe_in_its_place(exporter: Daemon, tmp_path: Path) -> None:
+def test_a_pipe_in_its_place(exporter: Daemon, config: Path) -> None:
     """One that nobody writes into holds up neither scrapes nor the next reload."""
-    config = tmp_path / "config.yml"
     config.unlink()
     os.mkfifo(config)
     settled(exporter, 0, 2)
     config.unlink()
     config.write_text(configured(7))
     settled(exporter, 1, 7)
-    assert exporter.stop() == 0
