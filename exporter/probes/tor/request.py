@@ -71,7 +71,7 @@ def parse(output: Output) -> Answer:
     status, seconds = (int(written[1]), number(written[2])) if written else (0, None)
     if not status:
         carried = True if EXIT_REPLIED.search(output.complaint) else CARRIED.get(output.code)
-        return Answer(carried, trouble=output.complaint)
+        return Answer(carried, trouble=output.complaint if output.code else "it printed no HTTP status")
     if output.code:
         return Answer(up=True, seconds=seconds, trouble=output.complaint)
     if status != HTTP_OK:

@@ -116,6 +116,11 @@ def test_only_an_address_is_one(said: object, address: str | None) -> None:
     assert (answer.is_tor, answer.address) == (True, address)
 
 
+def test_something_else_in_curls_place_says_so() -> None:
+    """What ended well and told no status is not explained by its exit status."""
+    assert parse(output(0, b"hello\n")) == Answer(up=None, trouble="it printed no HTTP status")
+
+
 def test_the_body_can_not_pose_as_curl() -> None:
     """The status is the one on curl's own last line, whatever the page prints before it."""
     answer = parse(output(0, b'{"IsTor":true,"IP":"1.2.3.4"}\n200 0.1\n503 0.2'))
