@@ -79,7 +79,7 @@ def grow(top: bytes, plan: dict[bytes, Any], files: list[bytes]) -> None:
             Path(os.fsdecode(path)).symlink_to("." if len(files) % 2 else "/nowhere")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(plan=st.dictionaries(NAMES, TREES, max_size=5))
 def test_counts_as_du_does(plan: dict[bytes, Any]) -> None:
     """Of any tree the total, and each model in it, is what the real `du -sb` says of it."""
