@@ -51,7 +51,7 @@ build() {
     "$@" -q uninstall -y flit_core pip setuptools
     find "$new/bin" -type f ! -name $name -delete
     sed -i "s|$new|$library|g" "$new/bin/$name" "$new/pyvenv.cfg"
-    "$new/bin/python" -m compileall -q -f -s "$new" -p "$library" "$new/lib"
+    "$new/bin/python" -m compileall -q -f -j 0 -s "$new" -p "$library" "$new/lib"
     rm -rf "$DESTDIR$library"
     mv "$new" "$DESTDIR$library"
     mkdir -p "$DESTDIR$PREFIX/bin"

@@ -97,7 +97,7 @@ class World:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=2 * PATIENCE,
+            timeout=5 * PATIENCE,
             check=False,
             env={"PATH": PATH, "LANG": "C.UTF-8", **(env or {})},
         )

@@ -51,7 +51,7 @@ def test_a_freshly_booted_system_has_a_service_that_works(installed: Installatio
         box.boot()
         assert [box.show(unit, "ActiveState") for unit in ENABLED] == ["active"] * 3
         assert box.show(UNIT, "User") == "grid-exporter"
-        assert {"host", "services"} <= working(box)
+        until(lambda: {"host", "services"} <= working(box))
         assert not [
             it for it, value in figures(box).items() if it.startswith("grid_probe_success") and not value
         ]
@@ -60,7 +60,7 @@ def test_a_freshly_booted_system_has_a_service_that_works(installed: Installatio
 
 
 def test_doctor_tells_of_closed_homes(box: World) -> None:
-    """Without a configuration the service's user is told which home is closed to it, and what to name there."""
+    """Without a configuration the service's user is told which homes are closed to it, and what to name."""
     box.run("mkdir", "-p", "/home/alice/.ollama/models")
     box.run("chmod", "700", "/home/alice")
     said = box.run("grid-exporter", "doctor", user="grid-exporter")
@@ -93,15 +93,18 @@ def test_twice_changes_nothing(box: World) -> None:
     assert figures(box)
     box.run("groupdel", "docker")
     box.systemctl("restart", UNIT)
-    assert "host" in working(box)
+    until(lambda: "host" in working(box))
 
 
 def test_an_upgrade_keeps_what_is_the_owners(box: World) -> None:
-    """A new version runs at once; settings, targets, AIDE's findings and what was switched off stay."""
+    """Settings, targets, AIDE's findings and what was switched off stay, a mistake in the settings too.
+
+    The new version says so, and runs as soon as that is mended.
+    """
     kept = {
         "/etc/grafana/provisioning/datasources/own.yaml": "apiVersion: 1\n",
-        "/etc/default/grid-exporter": 'ARGS="--log.level=debug"\n',
-        "/etc/grid-exporter/config.yml": "probes: {host: {}}\n",
+        "/etc/default/grid-exporter": 'ARGS="--config.file=/etc/grid-exporter/config.yml"\n',
+        "/etc/grid-exporter/config.yml": "probes: {host: {tll: 60s}}\n",
         "/etc/prometheus/targets/grid.yml": "- targets: [elsewhere:10058]\n",
         "/var/lib/grid-exporter-aide/summary.json": '{"success":false,"started":1,"ended":2}',
     }
@@ -109,17 +112,19 @@ def test_an_upgrade_keeps_what_is_the_owners(box: World) -> None:
         box.put(path, text)
     box.put("/usr/local/share/grid-exporter/rules/alerts.yml", "of an older version\n")
     box.systemctl("disable", "--now", "grid-aide-check.timer")
-    version = "/usr/src/grid-exporter/exporter/__init__.py"
+    version = f"{SOURCE}/exporter/__init__.py"
     box.put(version, re.sub(r'"\d+\.\d+\.\d+"', '"98.7.6"', box.run("cat", version)))
-    assert "grid-exporter 98.7.6 is installed." in make(box, "install")
-    assert 'version="98.7.6"' in box.get("/metrics")[1]
+    complaint = refused(box, "install", wheels=WHEELS)
+    assert "it is installed but does not start: journalctl -n 30 -u grid-exporter" in complaint
+    assert "configuration: probes.host.tll: unknown key" in box.journal(UNIT)
     assert {path: box.run("cat", path) for path in kept} == kept
+    assert box.show("grid-aide-check.timer", "ActiveState") == "inactive"
     assert box.run("ls", "/etc/grafana/provisioning/datasources") == "own.yaml\n"
     provider = box.run("cat", "/etc/grafana/provisioning/dashboards/grid.yaml")
     assert "grid-overview.json" in box.run("ls", provider.rpartition("path: ")[2].strip())
     assert "groups:" in box.run("cat", "/usr/local/share/grid-exporter/rules/alerts.yml")
-    assert box.show("grid-aide-check.timer", "ActiveState") == "inactive"
-    assert box.show(UNIT, "ActiveState") == "active"
+    box.put("/etc/grid-exporter/config.yml", "probes: {host: {ttl: 60s}}\n")
+    until(lambda: 'version="98.7.6"' in box.get("/metrics")[1])
 
 
 def test_a_failed_upgrade_leaves_the_old_one(box: World) -> None:
@@ -128,7 +133,7 @@ def test_a_failed_upgrade_leaves_the_old_one(box: World) -> None:
     assert "No matching distribution" in refused(box, "install")
     assert inventory(box) == before
     box.systemctl("restart", UNIT)
-    assert "host" in working(box)
+    until(lambda: "host" in working(box))
 
 
 def test_uninstall_leaves_what_is_the_owners(installed: Installation, box: World) -> None:
@@ -194,18 +199,3 @@ def test_it_is_clear_what_is_missing(box: World) -> None:
     box.run("ln", "-s", "/usr/lib", "/home/alice/python/lib")
     complaint = refused(box, "install", "PYTHON=/home/alice/python/bin/python3")
     assert "the service cannot use /home/alice/python/bin/python3: it lies in /home/alice" in complaint
-
-
-def test_a_port_that_is_taken_is_told(box: World) -> None:
-    """An exporter that can't start makes the installation fail, with where to look; it keeps trying."""
-    make(box, "uninstall")
-    server = "/usr/bin/python3 -m http.server 10058 --bind 127.0.0.1"
-    box.put("/etc/systemd/system/other.service", f"[Service]\nExecStart={server}\n")
-    box.systemctl("daemon-reload")
-    box.systemctl("start", "other")
-    until(lambda: box.get("/")[0] == 200)
-    complaint = refused(box, "install", wheels=WHEELS)
-    assert "it is installed but does not start: journalctl -n 30 -u grid-exporter" in complaint
-    assert "can't listen on 127.0.0.1:10058: Address already in use" in box.journal(UNIT)
-    box.systemctl("stop", "other")
-    until(lambda: box.get("/-/ready")[0] == 200)
