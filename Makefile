@@ -18,7 +18,11 @@ demo: $(VENV)/run ## the same on an invented box with GPUs, where things happen
 	@exec $(BIN)/python -m tests.box.demo
 
 test: $(VENV)/dev parts lint ## check everything that can be checked here (on Debian as root: installs the real parts)
-	$(BIN)/python -m pytest -m "not long" --numprocesses=auto --maxprocesses=4 --dist=loadgroup --durations=10
+	@$(pytest) --numprocesses=auto --maxprocesses=4 --dist=loadgroup --durations=10 || { \
+		echo "What failed beside other tests is judged again, alone:"; \
+		$(pytest) --last-failed --last-failed-no-failures=none; }
+
+pytest = $(BIN)/python -m pytest -m "not long"
 
 test-long: $(VENV)/dev parts ## the long fuzz and the soak
 	$(BIN)/python -m pytest -m long --timeout=3600
