@@ -118,7 +118,8 @@ class Runner:
         overdue = last is None or now - last.ended > 2 * schedule.ttl
         earned = last is None or last.duration <= schedule.wait
         self.wait_until = now + schedule.wait if overdue and earned else now
-        self.flight = asyncio.create_task(self._fly(self.probe, now), name=self.probe.name)
+        self.work = asyncio.create_task(_find_out(self.probe), name=f"{self.probe.name} work")
+        self.flight = asyncio.create_task(self._fly(self.probe, self.work, now), name=self.probe.name)
 
     def replace(self, probe: Probe) -> None:
         """Takes another probe of the same name: what the old one left goes, and its run is ended.
@@ -149,22 +150,21 @@ class Runner:
         if self.work is not None:
             self.work.cancel()
 
-    async def _fly(self, probe: Probe, started: float) -> None:
+    async def _fly(self, probe: Probe, work: asyncio.Task[_Found], started: float) -> None:
         """One run, from its start until its last process is gone."""
         wall = time.time()
-        self.work = asyncio.create_task(_find_out(probe), name=f"{probe.name} work")
         try:
-            await asyncio.wait({self.work}, timeout=probe.schedule.timeout)
-            late = not self.work.done()
+            await asyncio.wait({work}, timeout=probe.schedule.timeout)
+            late = not work.done()
             if late:
                 self.interrupt()
-                await asyncio.wait({self.work}, timeout=GRACE)
-                self.stuck = not self.work.done()
+                await asyncio.wait({work}, timeout=GRACE)
+                self.stuck = not work.done()
             if probe is self.probe:
-                found = _overrun(probe, stuck=self.stuck) if late else self.work.result()
+                found = _overrun(probe, stuck=self.stuck) if late else work.result()
                 self._conclude(found, started, wall)
-            if not self.work.done():  # else no pause: the snapshot and the run's end are one change
-                await asyncio.wait({self.work})
+            if not work.done():  # else no pause: the snapshot and the run's end are one change
+                await asyncio.wait({work})
         finally:
             self.stuck, self.flight, self.work = False, None, None
             self.changed()

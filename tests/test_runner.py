@@ -208,6 +208,17 @@ async def test_a_replaced_probe_leaves_nothing_of_the_old_one() -> None:
 
 
 @virtual_time
+async def test_a_run_that_has_only_just_been_asked_for_is_ended_too() -> None:
+    """A reload in the same moment must not leave the old probe's run for as long as its timeout."""
+    old, new = Script(seconds=3600), Script()
+    runner = runner_of(old)
+    runner.start_if_due(now())
+    runner.replace(new.probe(settings="other"))
+    await asyncio.sleep(0.1)
+    assert (old.under_way, runner.flight) == (0, None)
+
+
+@virtual_time
 async def test_stopping_ends_the_run_and_waits_for_its_process() -> None:
     """A tool that takes a moment to die is gone when the exporter is."""
     script = Script(seconds=3600, unkillable=asyncio.Event())
