@@ -90,7 +90,7 @@ def test_a_file_that_is_replaced_while_it_is_read(exporter: Daemon, config: Path
     writer = threading.Thread(target=replace)
     writer.start()
     try:
-        for _ in range(200):
+        for _ in range(60):
             ask(exporter)
             assert scraped(exporter, seconds=5)[TTL] in {2, 3, 4}
     finally:
