@@ -18,7 +18,7 @@ demo: $(VENV)/run ## the same on an invented box with GPUs, where things happen
 	@exec $(BIN)/python -m tests.box.demo
 
 test: $(VENV)/dev parts lint ## check everything that can be checked here (on Debian as root: installs the real parts)
-	@$(pytest) --numprocesses=auto --maxprocesses=4 --dist=loadgroup --durations=10 || { \
+	@$(pytest) --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=10 || { \
 		echo "What failed beside other tests is judged again, alone:"; \
 		$(pytest) --last-failed --last-failed-no-failures=none; }
 

@@ -22,18 +22,6 @@ def tree() -> Iterator[Path]:
         yield Path(name)
 
 
-# Fixtures that start something costly once for all the tests that use it.
-SHARED = ("seen", "installed", "docker")
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps tests that share something costly, and those of one file, in one process."""
-    for item in items:
-        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what this machine has no part for, and says which."""
     for marker in item.iter_markers("real"):
