@@ -65,6 +65,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the check succeeded and found no difference."""
         return self.success and not (self.added or self.removed or self.changed)
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that the check found waits for a person: it is clean, or was accepted since."""
+        return self.clean or self.accepted is not None
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How the last attempt to accept a database ended. id: what was asked for; empty where it was no ID."""

@@ -34,12 +34,13 @@ SUCCESS = gauge(
 )
 CLEAN = gauge(
     "grid_aide_clean",
-    "Whether the last AIDE check found no difference, 1 or 0; absent when it failed (its summary, cached).",
+    "Whether the last AIDE check found no difference, or what it found was accepted since, 1 or 0;"
+    " absent when it failed (its summary, cached).",
 )
 ENTRIES = gauge(
     "grid_aide_entries",
-    "Files that the last AIDE check found added, removed or changed; absent when it failed"
-    " (its summary, cached).",
+    "Files that the last AIDE check found added, removed or changed, none once they are accepted;"
+    " absent when it failed (its summary, cached).",
     "change",
 )
 DATABASE = gauge(
@@ -91,9 +92,9 @@ def samples(now: Standing) -> Samples:
         found.add(DURATION, summary.ended - summary.started)
     found.add(SUCCESS, summary.success)
     if summary.success:
-        found.add(CLEAN, summary.clean)
+        found.add(CLEAN, summary.settled)
         for change in ("added", "removed", "changed"):
-            found.add(ENTRIES, getattr(summary, change), change)
+            found.add(ENTRIES, 0 if summary.settled else getattr(summary, change), change)
     found.add(DATABASE, summary.database_timestamp)
     if now.outcome:
         found.add(ACCEPT_SUCCESS, now.outcome.success)
@@ -107,7 +108,7 @@ def notes(now: Standing) -> Iterator[Note]:
         yield Note("no AIDE check has run yet", START)
     elif not now.summary.success:
         yield Note(f"the last AIDE check failed: {now.summary.reason}", now.summary.mend)
-    elif not now.summary.clean and now.summary.accepted is None:
+    elif not now.summary.settled:
         yield Note("AIDE found differences", "sudo grid-exporter aide show")
     if now.outcome and not now.outcome.success:
         yield Note(f"the last attempt to accept failed: {now.outcome.reason}", "sudo grid-exporter aide show")

@@ -107,6 +107,16 @@ async def test_a_clock_that_was_set_back(box: Box, store: Store) -> None:
     assert "check_duration_seconds" not in values(await run(box))
 
 
+async def test_what_was_accepted_alarms_nobody(box: Box, store: Store) -> None:
+    """Whoever has reviewed and accepted what a check found is not told of it until the next check."""
+    save(store.paths.summary, summary(store, accepted=8.0))
+    result = await run(box)
+    found = values(result)
+    assert found["clean"] == 1
+    assert [found[f'entries{{change="{change}"}}'] for change in ("added", "removed", "changed")] == [0, 0, 0]
+    assert result.notes == ()
+
+
 @pytest.mark.parametrize("success", [True, False])
 async def test_accepting(box: Box, store: Store, *, success: bool) -> None:
     """The last attempt to accept shows how it ended and when."""
