@@ -6,7 +6,7 @@ import time
 
 TURNS = 200_000
 NOISY = 1.25  # times the shortest spin
-PATIENCE = 2.0  # seconds that a measurement waits for calm
+PATIENCE = 1.0  # seconds that a measurement waits for calm
 
 
 class Calm:

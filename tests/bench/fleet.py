@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument("boxes", type=int, nargs="?", default=300)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="grid-fleet-") as folder:
-        for line in (*_stored(Path(folder)), *_watched(Path(folder) / "fleet", options.boxes)):
+        for line in chain(_stored(Path(folder)), _watched(Path(folder) / "fleet", options.boxes)):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
     return 0
@@ -131,8 +132,7 @@ def _settle(fleet: Fleet) -> None:
 def _own(fleet: Fleet, expr: str) -> float:
     """A figure of Prometheus itself."""
     expr = expr.replace("[", '{job="prometheus"}[') if "[" in expr else f'{expr}{{job="prometheus"}}'
-    (value,) = _values(fleet, expr)
-    return value
+    return sum(_values(fleet, expr))
 
 
 def _values(fleet: Fleet, expr: str) -> list[float]:

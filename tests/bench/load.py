@@ -22,7 +22,7 @@ ENCODINGS = {"identity": "plain", "gzip": "gzip"}
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is measured. rounds: of each. seconds: that a storm lasts. clients: how many at a time."""
+    """How much is measured. rounds: of each. seconds: of a storm at least. clients: how many at a time."""
 
     rounds: int = 5
     seconds: int = 1
