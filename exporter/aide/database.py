@@ -18,7 +18,7 @@ import msgspec
 
 from exporter.aide import files
 from exporter.aide.files import Paths
-from exporter.aide.summary import Digest
+from exporter.aide.summary import Digest, load
 from exporter.probe import ProbeError
 
 _GZIP = b"\x1f\x8b"
@@ -135,9 +135,7 @@ def in_force(paths: Paths, database: Path) -> Database:
 
 def _load_trusted(paths: Paths) -> Trusted | None:
     try:
-        return msgspec.json.decode(files.read(paths.trusted), type=Trusted)
-    except FileNotFoundError:
-        return None
+        return load(paths.trusted, Trusted)
     except (OSError, ValueError) as error:
         raise ProbeError(f"{paths.trusted} is damaged", f"sudo rm {paths.trusted}") from error
 

@@ -15,7 +15,7 @@ import msgspec
 
 from exporter.aide import files
 from exporter.aide.files import Paths
-from exporter.aide.summary import START, Moment, Outcome, Summary, load_outcome, load_summary, save
+from exporter.aide.summary import START, Moment, Outcome, Summary, load, load_outcome, load_summary, save
 from exporter.probe import ProbeError
 
 Command = Literal["check", "accept"]
@@ -32,22 +32,12 @@ class Running(msgspec.Struct, frozen=True):
     ticks: int
 
 
-_RUNNING = msgspec.json.Decoder(Running)
-
-
 def load_running(paths: Paths) -> Running | None:
     """What the command at work, or one that was killed, left of itself; None where the last one ended.
 
-    Raises:
-        OSError: it may not be read.
-        ValueError: it is damaged.
+    Raises as `load`.
     """
-    try:
-        return _RUNNING.decode(files.read(paths.running))
-    except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{paths.running.name} is damaged: {error}") from error
+    return load(paths.running, Running)
 
 
 def alive(running: Running, proc: Path = _PROC) -> bool:

@@ -19,6 +19,8 @@ Change = Literal["added", "removed", "changed"]
 
 START = "sudo systemctl start grid-aide-check"
 
+_T = TypeVar("_T")
+
 
 class Finding(msgspec.Struct, frozen=True):
     """One difference between the database and the file system.
@@ -80,35 +82,31 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def load_summary(path: Path) -> Summary | None:
-    """The last check's summary; None where none has run yet.
+def load(path: Path, kind: type[_T]) -> _T | None:
+    """What a command left in a JSON file; None where it left none.
 
     Raises:
         OSError: it may not be read.
         ValueError: it is damaged.
     """
-    return _load(path, _SUMMARY)
+    try:
+        return msgspec.json.decode(files.read(path), type=kind)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from error
+
+
+def load_summary(path: Path) -> Summary | None:
+    """The last check's summary; None where none has run yet. Raises as `load`."""
+    return load(path, Summary)
 
 
 def load_outcome(path: Path) -> Outcome | None:
-    """How the last attempt to accept ended; None where there was none. Raises as `load_summary`."""
-    return _load(path, _OUTCOME)
+    """How the last attempt to accept ended; None where there was none. Raises as `load`."""
+    return load(path, Outcome)
 
 
 def save(path: Path, value: Summary | Outcome) -> None:
     """Writes a summary or an outcome, whole or not at all."""
     files.write(path, msgspec.json.encode(value) + b"\n")
-
-
-_SUMMARY = msgspec.json.Decoder(Summary)
-_OUTCOME = msgspec.json.Decoder(Outcome)
-_T = TypeVar("_T")
-
-
-def _load(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T | None:
-    try:
-        return decoder.decode(files.read(path))
-    except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path.name} is damaged: {error}") from error
