@@ -123,6 +123,20 @@ async def test_a_missing_tool_and_one_that_may_not_be_executed_differ(tmp_path: 
     assert error.value.mend == f"chmod +x {tool}"
 
 
+async def test_a_program_that_may_lie_anywhere_fails_in_the_same_words(tmp_path: Path) -> None:
+    """Another program becomes it: what that one says of it, and what the program says, are told apart."""
+    tool = tmp_path / "tool"
+    with pytest.raises(ProbeError, match=f"^{tool} is not installed$"):
+        await command.run(str(tool), anywhere=True)
+    tool.write_text("#!/bin/sh\necho $1; echo nice: my own words >&2; exit $1\n")
+    with pytest.raises(ProbeError, match=f"^{tool} may not be executed$"):
+        await command.run(str(tool), anywhere=True)
+    tool.chmod(0o755)
+    output = await command.run(str(tool), "3", anywhere=True)
+    assert (output.argv, output.code, output.text) == ((str(tool), "3"), 3, "3\n")
+    assert output.complaint == "nice: my own words"
+
+
 async def test_a_closed_folder_on_path_is_passed_over(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With root's own folders on PATH, as sudo may leave it, a missing tool is said to be missing."""
     closed = tree / "closed"
@@ -161,6 +175,8 @@ async def test_how_a_tool_ended_is_said_in_words() -> None:
     """A tool ended by a signal says so; one that said nothing gives its exit status."""
     assert (await command.run("sh", "-c", "kill -SEGV $$")).complaint.startswith("ended by SIGSEGV")
     assert (await command.run("false")).complaint == "exit status 1"
+    killed = await command.run("sh", "-c", "echo oh no >&2; kill -KILL $$")
+    assert (killed.complaint, killed.code) == ("ended by SIGKILL: oh no", -9)
 
 
 async def test_nothing_is_left_open() -> None:
