@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,8 +37,8 @@ class Samples:
         self._families: dict[Family, GaugeMetricFamily | CounterMetricFamily] = {}
 
     def add(self, family: Family, value: float | None, *labels: str) -> None:
-        """Adds a sample. None, NaN and infinities mean "not known": the sample is left out, never 0."""
-        if value is None or not math.isfinite(value):
+        """Adds a sample. None, NaN, infinities and what is no float mean "not known": left out, never 0."""
+        if value is None or not -sys.float_info.max <= value <= sys.float_info.max:
             return
         metric = self._families.get(family)
         if metric is None:

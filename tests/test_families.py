@@ -15,11 +15,12 @@ def values(samples: Samples) -> dict[tuple[str, ...], float]:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    """None, NaN and infinities never become a sample, let alone a 0."""
+    """None, NaN, infinities and integers beyond every float never become a sample, let alone a 0."""
     samples = Samples()
-    for name, value in {"known": 0.0, "none": None, "nan": math.nan, "inf": math.inf}.items():
+    unknown = {"none": None, "nan": math.nan, "inf": -math.inf, "huge": 10**400, "low": -(10**400)}
+    for name, value in {"known": 0.0, "large": 2**500, **unknown}.items():
         samples.add(X, value, name)
-    assert values(samples) == {("known",): 0.0}
+    assert values(samples) == {("known",): 0.0, ("large",): 2.0**500}
 
 
 def test_a_state_has_a_series_for_every_possible_one() -> None:

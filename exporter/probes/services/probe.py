@@ -137,11 +137,11 @@ def parse(manager: str, units: str, categories: Categories, booted: float) -> Sa
         ProbeError: something that is always told is missing.
     """
     samples = Samples()
-    for system in systemctl.parse_show(manager, ("SystemState",)):
-        samples.add(FAILED, systemctl.count(system.get("NFailedUnits")))
-        samples.states(SYSTEM, system["SystemState"], SYSTEM_STATES)
-    if not samples.families():
-        raise ProbeError("systemctl show told nothing of systemd itself")
+    systems = systemctl.parse_show(manager, ("SystemState",))
+    if len(systems) != 1:
+        raise ProbeError("systemctl show told nothing of systemd itself, or not of it alone")
+    samples.add(FAILED, systemctl.count(systems[0].get("NFailedUnits")))
+    samples.states(SYSTEM, systems[0]["SystemState"], SYSTEM_STATES)
     wanted = [name for names in categories.values() for name in names if not PATTERN.search(name)]
     found = {unit["Id"]: unit for unit in systemctl.parse_show(units, ("Id", "LoadState", "ActiveState"))}
     for unit in found.values():

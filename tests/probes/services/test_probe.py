@@ -226,6 +226,7 @@ def test_stopped_timer_has_no_next_trigger() -> None:
     ("manager", "units", "reason"),
     [
         ("", "", "told nothing of systemd itself"),
+        (f"{MANAGER}\n{MANAGER}", UNITS, "or not of it alone"),
         ("NFailedUnits=1\n", "", "told no SystemState"),
         (MANAGER, "", "told nothing of a.service"),
         (MANAGER, block(Id="b.service"), "told nothing of a.service"),
