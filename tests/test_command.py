@@ -112,6 +112,20 @@ async def test_output_that_fills_the_pipe_arrives_whole() -> None:
     assert output.stdout.endswith(b"xend")
 
 
+async def test_what_is_still_in_the_pipes_when_the_tool_ends_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that is quicker than its reader loses nothing of what it said."""
+    monkeypatch.setattr(command, "CHUNK", 1000)
+    output = await command.run("sh", "-c", "head -c 60000 /dev/zero; head -c 50000 /dev/zero >&2")
+    assert (len(output.stdout), len(output.stderr)) == (60_000, 50_000)
+
+
+async def test_as_much_as_the_limit_may_come() -> None:
+    """One byte more is too much."""
+    assert len((await command.run("head", "-c", "1000", "/dev/zero", limit=1000)).stdout) == 1000
+    with pytest.raises(ProbeError, match="printed more than"):
+        await command.run("head", "-c", "1001", "/dev/zero", limit=1000)
+
+
 async def test_a_missing_tool_and_one_that_may_not_be_executed_differ(tmp_path: Path) -> None:
     """Both are said in one line, each with what mends it."""
     with pytest.raises(ProbeError, match=r"^no-such-tool is not installed$"):
@@ -175,6 +189,7 @@ async def test_how_a_tool_ended_is_said_in_words() -> None:
     """A tool ended by a signal says so; one that said nothing gives its exit status."""
     assert (await command.run("sh", "-c", "kill -SEGV $$")).complaint.startswith("ended by SIGSEGV")
     assert (await command.run("false")).complaint == "exit status 1"
+    assert (await command.run("true")).complaint == "exit status 0"
     killed = await command.run("sh", "-c", "echo oh no >&2; kill -KILL $$")
     assert (killed.complaint, killed.code) == ("ended by SIGKILL: oh no", -9)
 
@@ -200,3 +215,4 @@ async def test_what_ran_can_be_traced() -> None:
     command.trace.set(ran)
     await command.run(sys.executable, "-c", "pass")
     assert [output.argv[0] for output in ran] == [sys.executable]
+    assert 0 < ran[0].seconds < 60

@@ -25,6 +25,17 @@ def test_states_arrive_as_systemd_wants_them(manager: socket.socket) -> None:
     assert manager.recv(1000) == b"READY=1\nSTATUS=serving"
 
 
+def test_a_manager_may_listen_at_an_abstract_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address without a file: systemd writes it with an @ where the kernel wants a NUL."""
+    name = f"grid-exporter-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0{name}")
+        listener.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+        notify(READY=1)
+        assert listener.recv(1000) == b"READY=1"
+
+
 def test_a_reload_carries_its_time(manager: socket.socket) -> None:
     """Type=notify-reload wants to know when the reload began."""
     notify_reloading()
