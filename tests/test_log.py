@@ -42,3 +42,13 @@ def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[st
     setup("error", "logfmt")
     logging.getLogger("exporter.x").warning("not this")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("style", ["logfmt", "json"])
+def test_an_error_brings_its_trace_in_the_same_line(capsys: pytest.CaptureFixture[str], style: str) -> None:
+    """Where it came from is what a bug's report needs; it is one record all the same."""
+    setup("info", style)  # type: ignore[arg-type]
+    logging.getLogger("exporter.x").warning("oh", exc_info=ZeroDivisionError("by nothing"))
+    out = capsys.readouterr().err
+    assert out.count("\n") == 1
+    assert "ZeroDivisionError: by nothing" in out
