@@ -1,40 +1,66 @@
-"""Whether the machine is calm: others on it may take half of its time for seconds on end."""
+"""Whether the machine is calm: what else runs on it, or beside it on its host, may take half of its time."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 TURNS = 200_000
-NOISY = 1.25  # times the shortest spin
-PATIENCE = 1.0  # seconds that a measurement waits for calm
+SLOWER = 1.25  # times the shortest spin: then others on the host take part of the processors
+BUSY = 0.25  # of the processors' time: then others on this machine do
+LOOK = 0.1  # seconds
+PATIENCE = 120.0  # seconds that are waited for calm in all, and spent on measuring again
+
+_T = TypeVar("_T")
 
 
 class Calm:
-    """Spins before a measurement until a spin takes about as long as the shortest so far.
+    """Looks before a measurement and after it whether all was calm, and has it made again where it was not.
 
-    spins: how long each took that a measurement followed, in seconds.
+    noisy, all: how many measurements were kept although it was not, since patience ends, and of how many.
     """
 
     def __init__(self) -> None:
-        self.best = min(spin() for _ in range(20))
-        self.spins: list[float] = []
+        self.shortest = min(spin() for _ in range(20))
+        self.patience = PATIENCE
+        self.noisy = self.all = 0
 
-    def wait(self) -> None:
-        """Waits for calm, but not for ever."""
-        end = time.monotonic() + PATIENCE
-        while (last := spin()) > NOISY * self.best and time.monotonic() < end:
-            time.sleep(0.1)
-        self.best = min(self.best, last)
-        self.spins.append(last)
+    def measured(self, measure: Callable[[], _T]) -> _T:
+        """What the measurement finds in a calm moment, if there is one."""
+        self.all += 1
+        while True:
+            start = time.monotonic()
+            while not (before := self._is_calm()) and time.monotonic() - start < self.patience:
+                pass
+            found = measure()
+            if before and self._is_calm():
+                return found
+            self.patience -= time.monotonic() - start
+            if self.patience <= 0:
+                self.noisy += 1
+                return found
 
     def noise(self) -> str:
         """How calm it was, in words."""
-        if not self.spins:
-            return "not measured"
-        slower = sorted(last / self.best for last in self.spins)
-        return (
-            f"a fixed loop took {slower[len(slower) // 2]:.2f} times its shortest (at most {slower[-1]:.2f})"
-        )
+        return f"{self.noisy} of {self.all} measurements were disturbed by others on the machine"
+
+    def _is_calm(self) -> bool:
+        idle, total = _times()
+        time.sleep(LOOK)
+        later = _times()
+        busy = 1 - (later[0] - idle) / max(1, later[1] - total)
+        last = spin()
+        self.shortest = min(self.shortest, last)
+        return busy < BUSY and last < SLOWER * self.shortest
+
+
+def _times() -> tuple[int, int]:
+    """What the processors idled so far, and their time in all, in ticks (/proc/stat)."""
+    with Path("/proc/stat").open(encoding="ascii") as lines:
+        ticks = [int(figure) for figure in next(lines).split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def spin() -> float:

@@ -66,10 +66,10 @@ def _resident_after_storm(server: Server) -> float:
 def _start_up(directory: Path, calm: Calm, effort: Effort) -> Table:
     """From nothing to a first scrape that has it all."""
     box = fake.make(directory / "box", **story.USUAL)
-    pairs = []
-    for _ in range(effort.rounds):
-        calm.wait()
-        pairs.append((_timed(lambda: _first_scrape(box)), _timed(_import)))
+    pairs = [
+        calm.measured(lambda: (_timed(lambda: _first_scrape(box)), _timed(_import)))
+        for _ in range(effort.rounds)
+    ]
     ours, imports = (statistics.median(side) for side in zip(*pairs, strict=True))
     found = Table(
         "Start",

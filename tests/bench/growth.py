@@ -19,7 +19,7 @@ from exporter.runner import Runner
 from exporter.scrape import Scraper
 from tests.bench.calm import Calm
 from tests.bench.load import Effort
-from tests.bench.report import Table, Target
+from tests.bench.report import Figure, Table, Target
 from tests.box import box as fake
 from tests.box.box import TOOLS, FakeBox
 
@@ -59,29 +59,38 @@ class Cost:
     processes: float
     blocked: float
 
+    def figures(self, number: int) -> Sequence[Figure]:
+        """As the table's columns show them, for so many things."""
+        times = (1e3 * self.run, 1e6 * self.run / number, 1e3 * self.body, 1e3 * self.packed, 1e6 * self.kept)
+        return (*times, 1e3 * self.blocked, f"{self.processes:g}")
+
+    def steepest(self, before: Cost) -> float:
+        """How many times as much as before a run costs, or a new body, whichever grew more."""
+        return max(self.run / before.run, self.body / before.body, self.packed / before.packed)
+
 
 def tables(directory: Path, calm: Calm, effort: Effort, growths: Sequence[Growth] = GROWTHS) -> list[Table]:
     """All growths, step by step."""
     found = Table(
         "Growth",
-        f"The exporter's own processor time, in ms; medians of {effort.rounds}. The last column: how much"
-        " the cost of a run grew since the row above, for each time that the number did; 1 is linear.",
+        f"The exporter's own processor time for a run and for the scrape after it (a new body); medians of"
+        f" {effort.rounds}. The last column: how much the steepest of them grew since the row above, for each"
+        " time that the number did: 1 is linear.",
         (
-            *("series", "a run", "a run, for each", "a new body", "gzipped", "a kept body"),
-            *("event loop blocked", "processes", "growth of a run"),
+            *("series", "a run, ms", "for each, µs", "a new body, ms", "gzipped, ms", "a kept one, µs"),
+            *("event loop blocked, ms", "processes", "growth"),
         ),
     )
     for growth in growths:
-        before: tuple[int, float] | None = None
+        before: tuple[int, Cost] | None = None
         for number in growth.steps:
             box = fake.make(directory / f"{growth.what}-{number}", **{growth.size: number})
             with mock.patch.dict(os.environ, box.environment):
                 series, cost = asyncio.run(_grown(box, growth.probe, effort.rounds))
-            times = (cost.run, cost.run / number, cost.body, cost.packed, cost.kept, cost.blocked)
-            figures = (series, *(1000 * seconds for seconds in times), cost.processes)
-            step = (cost.run / before[1]) / (number / before[0]) if before else "-"
-            found.add(f"{number:,} {growth.what}", *figures, step, target=Target("≤", 1) if before else None)
-            before = number, cost.run
+            step = cost.steepest(before[1]) / (number / before[0]) if before else "-"
+            target = Target("≤", 1) if before else None
+            found.add(f"{number:,} {growth.what}", f"{series:,}", *cost.figures(number), step, target=target)
+            before = number, cost
     return [found]
 
 

@@ -6,6 +6,7 @@ import contextlib
 import statistics
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from tests.bench import servers, story
@@ -79,15 +80,19 @@ def _interleaved(
     loads: dict[str, list[Load]] = {name: [] for name in running}
     for _ in range(effort.rounds):
         for name, server in running.items():
-            calm.wait()
-            server.get(encoding)  # the first scrape after a rest is left out
-            time.sleep(SETTLE if name in AT_WORK else 0)
             seconds = effort.seconds * (1 if name in STEADY else 2)
-            loads[name].append(storm(server.url, clients, seconds, encoding))
+            rest = SETTLE if name in AT_WORK else 0
+            loads[name].append(calm.measured(partial(_storm, server, clients, seconds, encoding, rest)))
     for name, each in loads.items():
         if failures := sum(load.failures for load in each):
             raise AssertionError(f"{name}: {failures} requests of {clients} clients were not answered well")
     return loads
+
+
+def _storm(server: Server, clients: int, seconds: int, encoding: str, rest: float) -> Load:
+    server.get(encoding)  # the first scrape after a rest is left out
+    time.sleep(rest)
+    return storm(server.url, clients, seconds, encoding)
 
 
 def _add_rates(table: Table, case: str, loads: Loads) -> None:

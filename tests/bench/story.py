@@ -18,10 +18,7 @@ from tests.box.box import FakeBox
 USUAL = {"gpus": 2, "count": 34, "models": 10}  # about 1,000 series
 LARGE = {"gpus": 2, "count": 518, "models": 10}  # about 10,000
 AT_REST = {"ttl": "1h"}  # nothing becomes due while it is measured
-AT_WORK = {
-    "ttl": "2s",
-    "wait": "0s",
-}  # each storm begins after a rest, for which its first scrape needn't wait
+AT_WORK = {"ttl": "2s", "wait": "0s"}  # the first scrape after a rest needn't wait: it is left out
 
 
 def at_rest(directory: Path, **size: int) -> FakeBox:

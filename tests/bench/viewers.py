@@ -56,9 +56,8 @@ def tables(directory: Path, calm: Calm, effort: Effort) -> list[Table]:
 
 def _pair(design: Design, box: FakeBox, ours: Server, clients: int, calm: Calm) -> tuple[float, float]:
     """The p50 of the design and of ours, in seconds. Each storm has a design of its own: it has a queue."""
-    calm.wait()
     ours.get()
-    new = storm(ours.url, clients, 1, "identity")
+    new = calm.measured(lambda: storm(ours.url, clients, 1, "identity"))
     with servers.beside(design.module, box.directory, env=box.environment) as server:
         seconds = max(SECONDS, MARGIN * design.times * new.p50)
         old = stand_in_line(server.url, clients, seconds, "identity")
