@@ -155,7 +155,7 @@ async def test_the_page_fails(world: World, page: str, reason: str) -> None:
     found, why = await fail(world.probe(page))
     found.pop("grid_tor_check_duration_seconds", None)
     assert found == {"grid_tor_up": 1}
-    assert why.startswith("Tor works, but http")
+    assert why.startswith("Tor works, but page.")
     assert reason in why
 
 

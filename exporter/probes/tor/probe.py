@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import time
 from urllib.parse import urlsplit
@@ -47,6 +46,9 @@ TRAFFIC = counter(
 )
 INFO = gauge("grid_tor_info", "Always 1; the version of Tor (its control port, cached).", "version")
 
+# The page's URL may hold a key of its owner's: it stays off the status page and the log.
+SEE_FOR_YOURSELF = "see what ran: `grid-exporter --config.file FILE probe tor`"
+
 # Shares of the probe's timeout. Together they are below 1, so that a Tor which hangs ends as curl's own
 # timeout, which is a fact, and not as the probe's.
 CONTROL_SHARE = 0.1
@@ -77,7 +79,9 @@ class Settings(Schedule, frozen=True):
             if where is not None:
                 _check_endpoint(name, where)
         if not _is_page(self.url):
-            raise ValueError(f"url: expected an http:// or https:// page outside .onion, got {self.url!r}")
+            raise ValueError(
+                "url: expected an http:// or https:// page outside .onion, without a password in it"
+            )
 
 
 def _check_endpoint(name: str, where: str) -> None:
@@ -94,7 +98,7 @@ def _is_page(url: str) -> bool:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return False
-    plain = url.isascii() and url.isprintable() and " " not in url
+    plain = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
     return plain and parts.scheme in ("http", "https") and host[-6:] not in ("", ".onion") and port != 0
 
 
@@ -108,13 +112,13 @@ def build(settings: Settings, box: Box) -> list[Probe]:
         argv = curl(settings.socks, settings.url, settings.timeout * REQUEST_SHARE)
         answer = parse(await command.run(*argv, limit=OUTPUT_LIMIT))
         if answer.up is None:
-            raise ProbeError(f"curl could not ask Tor: {answer.trouble}", f"try {shlex.join(argv)}")
+            raise ProbeError(f"curl could not ask Tor: {answer.trouble}", SEE_FOR_YOURSELF)
         if answer.address:
             exits.saw(answer.address, time.time())
         _add_answer(found, answer, exits.changed)
         if answer.up and answer.is_tor is None:
             raise ProbeError(
-                f"Tor works, but {settings.url} gave no answer to use: {answer.trouble}",
+                f"Tor works, but {urlsplit(settings.url).hostname} gave no answer to use: {answer.trouble}",
                 "see what the page says, or set url to another one that answers alike",
                 found.families(),
             )

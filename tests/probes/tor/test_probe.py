@@ -50,7 +50,7 @@ def test_settings_that_can_not_be_meant(wrong: dict[str, Any], reason: str) -> N
 )
 def test_a_url_that_no_exit_can_fetch(url: str) -> None:
     """Only http and https pages beyond an exit are asked."""
-    with pytest.raises(ValueError, match=r"^url: expected an http:// or https:// page outside \.onion, got "):
+    with pytest.raises(ValueError, match=r"^url: expected an http:// or https:// page outside \.onion"):
         Settings(url=url)
 
 
@@ -86,3 +86,10 @@ async def test_tor_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, t
 async def test_no_tor_here(tmp_path: Path) -> None:
     """Where there is no trace of Tor that is all that is said."""
     assert await discover(Box(root=tmp_path)) == Note("no Tor here")
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
+    """What is configured shows in reasons and errors; a secret must not stand there."""
+    with pytest.raises(ValueError, match="without a password in it") as caught:
+        Settings(socks="127.0.0.1:9050", url="https://user:hunter2@check.example/ip")
+    assert "hunter2" not in str(caught.value)
