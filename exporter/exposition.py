@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric, Sample
 
 LABEL_LIMIT = 256
+PIECE = 100  # samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +77,41 @@ def _registry(family: Metric) -> Any:
     return SimpleNamespace(collect=lambda: (family,))
 
 
-def batches(families: Iterable[Metric], size: int) -> Iterator[list[Metric]]:
-    """The families in batches of ``size`` to twice as many samples; one that has more is cut in pieces."""
-    batch: list[Metric] = []
-    for family in families:
-        for start in range(0, len(family.samples) or 1, size):
-            piece = Metric(family.name, family.documentation, family.type, family.unit)
-            piece.samples = family.samples[start : start + size]
-            batch.append(piece)
-            if sum(len(piece.samples) for piece in batch) >= size:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
+class Renderer:
+    """Renders a probe's families, run after run, and lets others work in between.
+
+    Most of what a box tells it told before: a family that has the same samples again keeps its bytes.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], tuple[Metric, Mapping[str, Rendered]]] = {}
+
+    async def render(self, families: Iterable[Metric]) -> Mapping[str, Rendered]:
+        """Renders each family, by the name it is printed under; the families are not to be changed any more.
+
+        A thread would hold scrapes up for as long: it gives up the interpreter only when it must.
+        """
+        last, self._last = self._last, {}
+        parts = []
+        for family in families:
+            key = family.name, family.type
+            before, rendered = last.get(key, (None, {}))
+            if before != family:
+                rendered = await _in_pieces(family)
+            self._last[key] = family, rendered
+            parts.append(rendered)
+        return merge(parts)
+
+
+async def _in_pieces(family: Metric) -> Mapping[str, Rendered]:
+    """One family, a piece after the other: half a millisecond each, in which nothing else happens."""
+    parts = []
+    for start in range(0, len(family.samples) or 1, PIECE):
+        piece = Metric(family.name, family.documentation, family.type, family.unit)
+        piece.samples = family.samples[start : start + PIECE]
+        parts.append(render([piece]))
+        await asyncio.sleep(0)
+    return merge(parts)
 
 
 def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
@@ -96,7 +120,7 @@ def join(parts: Iterable[Mapping[str, Rendered]]) -> bytes:
 
 
 def merge(parts: Iterable[Mapping[str, Rendered]]) -> dict[str, Rendered]:
-    """The families of several runs, or of the batches of one.
+    """The families of several runs, or of the pieces of one.
 
     A family that several parts have (a directory each) comes out under one header. The same series in two of
     them (two directories on one file system) comes out once, as the first has it. Where their types differ

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Family:
-    """A family's constant part. ``help`` names the source of the figure; a counter's name ends in _total."""
+    """A family's constant part; each is declared once.
+
+    help: what the figure is, and where it comes from. A counter's name ends in ``_total``.
+    """
 
     name: str
     help: str

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from prometheus_client.core import Metric
-
-from exporter.exposition import Rendered, batches, merge, render
+from exporter.exposition import Rendered, Renderer
 from exporter.probe import Note, Probe, ProbeError
 
 log = logging.getLogger(__name__)
@@ -23,7 +21,6 @@ NO_FAMILIES: Mapping[str, Rendered] = {}
 GRACE = 1.0  # seconds that a killed tool has to be gone before its probe counts as stuck
 OLDEST = 600.0  # seconds: no figure is served beyond this age, unless new ones are due no sooner
 MORE_MEMORY = "let it have more (MemoryMax= in its unit), or see what the tool prints so much of"
-BATCH = 100  # samples; to render them takes half a millisecond, in which nothing else happens
 
 
 def boot_clock() -> float:
@@ -81,6 +78,7 @@ class Runner:
     flight: asyncio.Task[None] | None = None  # lasts until the run's last process is gone
     work: asyncio.Task[_Found] | None = None  # the probe's own part of it
     wait_until: float = 0.0  # boot clock: scrapes wait for the run under way until then
+    renderer: Renderer = field(default_factory=Renderer)
 
     @property
     def due_at(self) -> float:
@@ -118,7 +116,7 @@ class Runner:
         overdue = last is None or now - last.ended > 2 * schedule.ttl
         earned = last is None or last.duration <= schedule.wait
         self.wait_until = now + schedule.wait if overdue and earned else now
-        self.work = asyncio.create_task(_find_out(self.probe), name=f"{self.probe.name} work")
+        self.work = asyncio.create_task(_find_out(self.probe, self.renderer), name=f"{self.probe.name} work")
         self.flight = asyncio.create_task(self._fly(self.probe, self.work, now), name=self.probe.name)
 
     def replace(self, probe: Probe) -> None:
@@ -191,32 +189,20 @@ class Runner:
         self.changed()
 
 
-async def _find_out(probe: Probe) -> _Found:
+async def _find_out(probe: Probe, renderer: Renderer) -> _Found:
     """Runs the probe and renders what it found. The one place where a probe's errors end."""
     try:
         try:
             result = await probe.run()
         except ProbeError as error:
-            families = await _rendered(error.families)
+            families = await renderer.render(error.families)
             return _Found(families, outcome="failure", reason=error.reason, mend=error.mend)
-        return _Found(await _rendered(result.families), result.notes)
+        return _Found(await renderer.render(result.families), result.notes)
     except MemoryError:
         return _Found(outcome="failure", reason="the exporter ran out of memory", mend=MORE_MEMORY)
     except Exception as error:  # noqa: BLE001 - here is where they end; it is logged with its trace
         reason = f"a bug in grid-exporter: {type(error).__name__}: {error}"
         return _Found(outcome="failure", reason=reason, bug=error)
-
-
-async def _rendered(families: Sequence[Metric]) -> Mapping[str, Rendered]:
-    """Renders what a run found, in batches: between two of them the loop answers scrapes.
-
-    A thread would hold them up for as long: it computes, and gives up the interpreter only when it must.
-    """
-    parts = []
-    for batch in batches(families, BATCH):
-        parts.append(render(batch))
-        await asyncio.sleep(0)
-    return merge(parts)
 
 
 def _overrun(probe: Probe, *, stuck: bool) -> _Found:

@@ -1,11 +1,14 @@
+import asyncio
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.exposition import LABEL_LIMIT, batches, clean, join, merge, render
+from exporter import exposition
+from exporter.exposition import LABEL_LIMIT, Rendered, Renderer, clean, join, render
 
 
 def family(*samples: tuple[str, float], name: str = "grid_x") -> Metric:
@@ -40,13 +43,63 @@ def test_a_series_found_twice_comes_out_once() -> None:
     ]
 
 
-@given(st.lists(st.integers(min_value=0, max_value=25), max_size=8))
-def test_families_rendered_in_batches_are_the_same_families(sizes: list[int]) -> None:
-    """However they are cut, nothing is lost, doubled or out of order, and no batch is large."""
-    families = [family(*((str(n), n) for n in range(size)), name=f"x{at}") for at, size in enumerate(sizes)]
-    cut = list(batches(families, 10))
-    assert merge(map(render, cut)) == render(families)
-    assert all(sum(len(piece.samples) for piece in batch) < 20 for batch in cut)
+SIZES = st.lists(st.integers(min_value=0, max_value=250), max_size=5)
+
+
+@given(SIZES, SIZES)
+def test_families_rendered_run_after_run_are_the_same_families(before: list[int], now: list[int]) -> None:
+    """However many samples they have, and had the run before: nothing is lost or out of order."""
+    renderer = Renderer()
+    for sizes in (before, now, now):
+        families = [
+            family(*((str(n), n) for n in range(size)), name=f"x{at}") for at, size in enumerate(sizes)
+        ]
+        rendered = asyncio.run(renderer.render(families))
+        assert list(rendered.items()) == list(render(families).items())
+
+
+async def test_what_was_told_before_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the family in which a value, a label or the HELP changed costs anything."""
+    done: list[str] = []
+
+    def noting(families: list[Metric]) -> dict[str, Rendered]:
+        done.extend(it.name for it in families)
+        return render(families)
+
+    monkeypatch.setattr(exposition, "render", noting)
+    renderer = Renderer()
+    for a, b in ((1, 1), (1, 1), (1, 2), (1, 2)):
+        rendered = await renderer.render([family(("a", a), name="x"), family(("b", b), name="y")])
+    assert done == ["x", "y", "y"]
+    assert join([rendered]).endswith(b'y{name="b"} 2.0\n')
+    changed = family(("a", 1), name="x")
+    changed.documentation = "Another x."
+    await renderer.render([changed, family(("c", 2), name="y")])
+    assert done[3:] == ["x", "y"]
+
+
+async def test_a_large_family_does_not_hold_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is rendered in pieces, between which the loop comes to others."""
+    pieces: list[int] = []
+
+    def noting(families: list[Metric]) -> dict[str, Rendered]:
+        pieces.extend(len(it.samples) for it in families)
+        return render(families)
+
+    monkeypatch.setattr(exposition, "render", noting)
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            beats += 1
+            await asyncio.sleep(0)
+
+    beating = asyncio.create_task(beat())
+    await Renderer().render([family(*((str(n), n) for n in range(1000)))])
+    beating.cancel()
+    assert max(pieces) <= 100
+    assert beats >= len(pieces)
 
 
 def test_a_counter_and_a_gauge_of_its_bare_name_are_two() -> None:

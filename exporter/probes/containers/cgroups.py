@@ -79,6 +79,7 @@ def _entry(path: Path, key: str) -> float | None:
 def _read(path: Path) -> str:
     """A file's text; nothing where it is gone, as a group's files are when its container has just ended."""
     try:
-        return path.read_text("utf-8", "surrogateescape")
+        with path.open("rb", buffering=0) as file:  # as text it takes twice the time
+            return file.read().decode("utf-8", "surrogateescape")
     except (OSError, ValueError):
         return ""
