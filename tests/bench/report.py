@@ -23,17 +23,19 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a table. figures: under the table's columns; the last of them is what the target limits."""
+    """A line of a table. figures: under the table's columns. The last ``judged`` of them have the target."""
 
     case: str
     figures: Sequence[Figure]
     target: Target | None = None
+    judged: int = 1
 
     @property
     def met(self) -> bool:
-        """Whether the target is met, where there is one."""
-        value = self.figures[-1]
-        return self.target is None or isinstance(value, str) or self.target.met(value)
+        """Whether the target is met, where there is one; what is no number meets none."""
+        target = self.target
+        last = self.figures[-self.judged :]
+        return target is None or all(not isinstance(it, str) and target.met(it) for it in last)
 
     def cells(self) -> list[str]:
         """The line's text. A missed target stands out."""
@@ -54,9 +56,9 @@ class Table:
     columns: Sequence[str]
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, case: str, *figures: Figure, target: Target | None = None) -> None:
+    def add(self, case: str, *figures: Figure, target: Target | None = None, judged: int = 1) -> None:
         """Adds a row."""
-        self.rows.append(Row(case, figures, target))
+        self.rows.append(Row(case, figures, target, judged))
 
     def missed(self) -> list[str]:
         """The rows that miss their target."""

@@ -15,6 +15,7 @@ import yaml
 from tests.box import box as fake
 from tests.box.box import FakeBox
 
+QUICK = ("host", "gpu", "containers", "services", "aide")  # the kinds of probes that a scrape waits for
 USUAL = {"gpus": 2, "count": 34, "models": 10}  # about 1,000 series
 LARGE = {"gpus": 2, "count": 518, "models": 10}  # about 10,000
 AT_REST = {"ttl": "1h"}  # nothing becomes due while it is measured
@@ -26,18 +27,9 @@ def at_rest(directory: Path, **size: int) -> FakeBox:
     return configure(fake.make(directory, **(size or USUAL)), **AT_REST)
 
 
-def slow(directory: Path, factor: int = 1) -> FakeBox:
-    """A box on which every tool is slow, and always at work; ``factor`` divides the story's times."""
-    box = configure(fake.make(directory, **USUAL), **AT_WORK)
-    box.slow(1 / factor)
-    return box
-
-
-def hung(directory: Path) -> FakeBox:
-    """The same, but nvidia-smi never answers."""
-    box = slow(directory)
-    box.fault("nvidia-smi", "hang")
-    return box
+def at_work(directory: Path) -> FakeBox:
+    """A box whose tools are always at work, and quick as yet."""
+    return configure(fake.make(directory, **USUAL), **AT_WORK)
 
 
 def configure(box: FakeBox, kinds: Collection[str] = (), **schedule: str) -> FakeBox:
@@ -50,3 +42,13 @@ def configure(box: FakeBox, kinds: Collection[str] = (), **schedule: str) -> Fak
             one.update(schedule)
     path.write_text(yaml.safe_dump(config))
     return box
+
+
+def series(body: bytes) -> int:
+    """How many series a body has."""
+    return sum(not line.startswith(b"#") for line in body.splitlines())
+
+
+def amount(name: str, body: bytes) -> str:
+    """How much a server gives, in words."""
+    return f"{name}: {series(body):,} series in {len(body) / 1000:,.0f} KB"

@@ -4,7 +4,9 @@ from tests.bench.report import Table, Target, text
 def table() -> Table:
     found = Table("Title", "A setting.", ("figure", "ratio"))
     found.add("good", 1234.5, 0.9, target=Target("≥", 0.8))
-    found.add("bad", "unknown", 0.7, target=Target("≥", 0.8))
+    found.add("bad", "-", 0.7, target=Target("≥", 0.8))
+    found.add("half bad", 0.7, 0.9, target=Target("≥", 0.8), judged=2)
+    found.add("unknown", 0.9, "-", target=Target("≥", 0.8))
     found.add("no target", 1.0, 0.1)
     return found
 
@@ -12,10 +14,12 @@ def table() -> Table:
 def test_a_missed_target_stands_out() -> None:
     """Whoever reads the table can't overlook it, and the program can tell."""
     found = table()
-    assert found.missed() == ["bad"]
-    assert found.markdown().splitlines()[-3:] == [
+    assert found.missed() == ["bad", "half bad", "unknown"]
+    assert found.markdown().splitlines()[-5:] == [
         "| good | 1,234 | 0.900 (≥ 0.800) |",
-        "| bad | unknown | **0.700 (≥ 0.800) missed** |",
+        "| bad | - | **0.700 (≥ 0.800) missed** |",
+        "| half bad | 0.700 | **0.900 (≥ 0.800) missed** |",
+        "| unknown | 0.900 | **- (≥ 0.800) missed** |",
         "| no target | 1.00 | 0.100 |",
     ]
 
@@ -23,7 +27,7 @@ def test_a_missed_target_stands_out() -> None:
 def test_machines_read_the_same() -> None:
     """The JSON holds the figures as they are, their targets, and what was missed."""
     document = table().document()
-    assert document["missed"] == ["bad"]
+    assert document["missed"] == ["bad", "half bad", "unknown"]
     assert document["rows"][0]["figures"] == (1234.5, 0.9)  # type: ignore[index]
     assert document["rows"][0]["target"] == {"sign": "≥", "limit": 0.8}  # type: ignore[index]
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,19 @@ def test_the_storys_box_has_some_thousand_series(tmp_path: Path) -> None:
         lines = ours.get().decode().splitlines()
     assert 900 <= sum(not line.startswith("#") for line in lines) <= 1100
     assert 'grid_probe_ttl_seconds{probe="tor"} 3600.0' in lines
+
+
+def test_processor_time_has_ended_threads_in_it_and_children_not() -> None:
+    """A probe's work in a thread that has ended by now is the exporter's; a tool's work is the tool's."""
+    burn = "[hash(str(n)) for n in range(1_000_000)]"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); "
+    thread = f"import threading; t = threading.Thread(target=lambda: {burn}); t.start(); t.join(); "
+    used = []
+    for work in (thread, child):
+        argv = [sys.executable, "-uc", f"{work}print(); input()"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            process.stdout.readline()
+            used.append(servers.Server("", process.pid).cpu())
+            process.communicate(b"\n")
+    assert used[0] > 2 * used[1]

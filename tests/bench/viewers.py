@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.bench import servers, story
@@ -42,11 +43,15 @@ def tables(directory: Path, calm: Calm, effort: Effort) -> list[Table]:
         " the old design takes at least as long.",
         ("old design, s", "grid-exporter, ms", "times quicker"),
     )
-    box = story.slow(directory / "old", FACTOR)
-    with servers.exporter(story.slow(directory / "new", FACTOR)) as ours:
+    box, own = story.at_work(directory / "old"), story.at_work(directory / "new")
+    with servers.exporter(own) as ours:
+        for each in (box, own):
+            each.slow(1 / FACTOR)
         for design in DESIGNS:
             for clients in effort.clients:
-                pairs = [_pair(design, box, ours, clients, calm) for _ in range(effort.rounds)]
+                pairs = [
+                    calm.measured(partial(_pair, design, box, ours, clients)) for _ in range(effort.rounds)
+                ]
                 old, new = (statistics.median(side) for side in zip(*pairs, strict=True))
                 quicker = statistics.median(theirs / own for theirs, own in pairs)
                 case = f"{design.name}, {clients} {'client' if clients == 1 else 'clients'}"
@@ -54,10 +59,10 @@ def tables(directory: Path, calm: Calm, effort: Effort) -> list[Table]:
     return [found]
 
 
-def _pair(design: Design, box: FakeBox, ours: Server, clients: int, calm: Calm) -> tuple[float, float]:
+def _pair(design: Design, box: FakeBox, ours: Server, clients: int) -> tuple[float, float]:
     """The p50 of the design and of ours, in seconds. Each storm has a design of its own: it has a queue."""
     ours.get()
-    new = calm.measured(lambda: storm(ours.url, clients, 1, "identity"))
+    new = storm(ours.url, clients, 1, "identity")
     with servers.beside(design.module, box.directory, env=box.environment) as server:
         seconds = max(SECONDS, MARGIN * design.times * new.p50)
         old = stand_in_line(server.url, clients, seconds, "identity")
