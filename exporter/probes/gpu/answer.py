@@ -15,9 +15,12 @@ from exporter.probes.gpu.text import Table, parse_table
 NONE_FOUND = "No devices were found"
 # Said of a card that is off the bus, while the driver works and other cards answer.
 LOST = ("device handle for GPU", "GPU is lost")
+# Exit statuses that are nvml.h's errors of one card: its infoROM is corrupted, it is lost, it needs a reset.
+CARD_FAULTS = {14, 15, 16}
 MENDS = {
     **dict.fromkeys(LOST, "see `journalctl -k | grep Xid`; a power cycle brings most cards back to the bus"),
     NONE_FOUND: "see `lspci | grep -i nvidia` and `journalctl -k | grep NVRM` for what became of the card",
+    "infoROM is corrupted": "the card works on; a power cycle may mend it, else its warranty",
     "requires reset": "reset the card when nothing uses it (`nvidia-smi --gpu-reset`), or reboot",
     "version mismatch": "reboot: the driver was upgraded while the one before it was in use",
     "communicate with the NVIDIA driver": "load the driver (`modprobe nvidia`); `dmesg` says why it is not",
@@ -55,11 +58,12 @@ class Answer:
     def trouble(self) -> str:
         """Why the answer is missing or not to be trusted as a whole; nothing where all is well.
 
-        A card off the bus fails a query that lists all the others: that is a fact about the card, no trouble.
+        A card that is lost or broken fails a query that lists all the others, sometimes by the exit status
+        alone: that is a fact about the card, no trouble.
         """
         if self.table.torn:
             return "a line of its answer is cut off"
-        if self.table.columns and (not self.output.code or _about(self.words, *LOST)):
+        if self.table.columns and (self.output.code in {0, *CARD_FAULTS} or _about(self.words, *LOST)):
             return ""
         said = next(iter(self.words), "")
         if self.output.code:
@@ -107,8 +111,8 @@ def find(answer: Answer) -> Found:
 
 
 def notes(remarks: Iterable[str]) -> tuple[Note, ...]:
-    """Remarks for a person, each with what to do about it where that is known."""
-    return tuple(Note(f"nvidia-smi says: {remark}", mend(remark)) for remark in remarks)
+    """Remarks for a person, each once, with what to do about it where that is known."""
+    return tuple(Note(f"nvidia-smi says: {remark}", mend(remark)) for remark in dict.fromkeys(remarks))
 
 
 def mend(said: str) -> str:

@@ -138,28 +138,28 @@ def _result(box: Box, output: Output, fields: Mapping[str, str], running: Output
     found = find(Answer(output, fields, cards.NAME, end))
     samples.add(cards.GPUS, found.count)
     cards.add_cards(samples, found.cards)
-    trouble = ""
+    trouble, said = "", list[str]()
     if found.cards:
-        trouble = _add_processes(samples, box, found.cards, running, "" if found.trouble else end)
+        trouble, said = _add_processes(samples, box, found.cards, running, "" if found.trouble else end)
     if found.trouble or trouble:
         raise _error(found.trouble or trouble, samples)
-    return Result(samples.families(), notes(found.remarks))
+    return Result(samples.families(), notes([*found.remarks, *said]))
 
 
 def _add_processes(
     samples: Samples, box: Box, there: Sequence[Card], answered: Output | ProbeError, end: str
-) -> str:
-    """Adds the cards' processes; says what is the trouble where that can't be done, or not wholly.
+) -> tuple[str, list[str]]:
+    """Adds the cards' processes: the trouble where that can't be done, or not wholly, and what was said.
 
     end: what is missing at the end of the tool's answers.
     """
     if isinstance(answered, ProbeError):
-        return f"processes: {answered.reason}"
+        return f"processes: {answered.reason}", []
     answer = Answer(answered, {name: name for name in processes.FIELDS}, processes.NAME, end)
     if answer.table.columns and not answer.table.torn:
         found = processes.parse_processes(answer.table)
         processes.add_processes(samples, found, there, lambda pid: container_of(pid, box))
-    return answer.trouble and f"processes: {answer.trouble}"
+    return answer.trouble and f"processes: {answer.trouble}", answer.words
 
 
 def _error(reason: str, samples: Samples | None = None) -> ProbeError:

@@ -7,6 +7,7 @@ from exporter.probes.gpu.answer import LINES, Answer, find, mend, notes
 
 FIELDS = {"index": "index", "uuid": "uuid", "temperature.gpu": "temperature.gpu"}
 HEADER = "index, uuid, temperature.gpu\n"
+INFOROM = "WARNING: infoROM is corrupted at gpu 0000:01:00.0"
 LOST = "Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost."
 
 
@@ -26,6 +27,12 @@ def answer(out: str, code: int = 0, err: str = "") -> Answer:
         (HEADER + f"0, GPU-a, 40\n{LOST}\n", 15, "", ""),
         (HEADER + "0, GPU-a, 40\nUnable to detect the device handle for GPU0000:02:00.0: Unknown Error\n", 15,
          "", ""),
+        (HEADER + f"0, GPU-a, 40\n{INFOROM}\n", 14, "", ""),
+        (HEADER + "0, GPU-a, 40\n1, GPU-b, [GPU is lost]\n", 15, "", ""),
+        (HEADER + "0, GPU-a, 40\n1, GPU-b, [GPU requires reset]\n", 16, "", ""),
+        (HEADER + "0, GPU-a, 40\n1, GPU-b\n", 15, "", "a line of its answer is cut off"),
+        (INFOROM, 14, "", INFOROM),
+        ("", 6, "", "exit status 6"),
         (HEADER + "0, GPU-a\n", 0, "", "a line of its answer is cut off"),
         (HEADER + "0, GPU-a, 4", 0, "", "a line of its answer is cut off"),
         ("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535\n", 18, "",
@@ -36,7 +43,7 @@ def answer(out: str, code: int = 0, err: str = "") -> Answer:
     ],
 )  # fmt: skip
 def test_trouble(out: str, code: int, err: str, trouble: str) -> None:
-    """What is wrong with an answer is one line for a person; a warning and a lost card are no trouble."""
+    """What is wrong with an answer is one line for a person; a warning and a faulty card are no trouble."""
     assert answer(out, code, err).trouble == trouble
 
 

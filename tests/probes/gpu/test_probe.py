@@ -408,6 +408,45 @@ async def test_card_listed_but_lost(smi: FakeSmi, box: Box) -> None:
     assert result.notes[0].text == "nvidia-smi says: GPU 1: GPU is lost"
 
 
+@pytest.mark.parametrize("faulty", [{"gpu"}, {"apps"}, {"gpu", "apps"}])
+async def test_corrupted_card(smi: FakeSmi, box: Box, faulty: set[str]) -> None:
+    """A warning about a card that sets the exit status is a note, once; all figures come, at no more cost."""
+    smi.replay("rtx-4090-loaded")
+    (probe,) = build(Settings(), box)
+    expected = (await probe.run()).families
+    _, gpu_text, apps = answers("rtx-4090-loaded")
+    warning = "WARNING: infoROM is corrupted at gpu 0000:01:00.0\n"
+    for what, text in (("gpu", gpu_text), ("apps", apps)):
+        if what in faulty:
+            smi.set(what, text + warning, 14)
+    smi.asked()
+    for _ in range(2):
+        result = await probe.run()
+        assert series(result.families) == series(expected)
+        (note,) = result.notes
+        assert note.text == f"nvidia-smi says: {warning.strip()}"
+        assert "warranty" in note.mend
+        assert smi.asked() == QUERIES
+
+
+@pytest.mark.parametrize(
+    ("code", "condition", "count"), [(15, "GPU is lost", 1), (16, "GPU requires reset", 2)]
+)
+async def test_card_that_sets_the_exit_status(
+    smi: FakeSmi, box: Box, code: int, condition: str, count: int
+) -> None:
+    """A faulty card among its rows, told by them and the exit status alone, is a note and no failure."""
+    help_, gpu_text, apps = answers("a100-pair")
+    header, first, second = gpu_text.splitlines()
+    cells = second.split(", ")
+    faulty = ", ".join([*cells[:8], *[f"[{condition}]"] * (len(cells) - 8)])
+    smi.set("help", help_).set("apps", apps, code).set("gpu", f"{header}\n{first}\n{faulty}\n", code)
+    result = await look(box)
+    assert short(series(result.families))["grid_gpus"] == count
+    assert [note.text for note in result.notes] == [f"nvidia-smi says: GPU 1: {condition}"]
+    assert result.notes[0].mend
+
+
 async def test_warnings(smi: FakeSmi, box: Box) -> None:
     """Warnings before and after the table and on standard error change no figure and become notes."""
     _, gpu_text, apps = answers("rtx-4090-loaded")
