@@ -12,21 +12,24 @@ from exporter.probe import Note
 from exporter.probes.gpu.cards import Card, parse_card
 from exporter.probes.gpu.text import Table, parse_table
 
-NONE_FOUND = "No devices were found"
+# Phrases of the tool's, in lower case: it writes both "GPU" and "gpu".
+NONE_FOUND = "no devices were found"
 # Said of a card that is off the bus, while the driver works and other cards answer.
-LOST = ("device handle for GPU", "GPU is lost")
+LOST = ("device handle for gpu", "gpu is lost")
 # Exit statuses that are nvml.h's errors of one card: its infoROM is corrupted, it is lost, it needs a reset.
 CARD_FAULTS = {14, 15, 16}
+# By phrase; where several are said in one line the first counts, so causes stand before what they lead to.
 MENDS = {
+    "insufficiently powered": "attach the card's power cables, and see that they sit well",
+    "insufficient permissions": "let the user that the exporter runs as open /dev/nvidia*",
+    "requires reset": "reset the card when nothing uses it (`nvidia-smi --gpu-reset`), or reboot",
+    "inforom is corrupted": "the card works on; a power cycle may mend it, else its warranty",
     **dict.fromkeys(LOST, "see `journalctl -k | grep Xid`; a power cycle brings most cards back to the bus"),
     NONE_FOUND: "see `lspci | grep -i nvidia` and `journalctl -k | grep NVRM` for what became of the card",
-    "infoROM is corrupted": "the card works on; a power cycle may mend it, else its warranty",
-    "requires reset": "reset the card when nothing uses it (`nvidia-smi --gpu-reset`), or reboot",
     "version mismatch": "reboot: the driver was upgraded while the one before it was in use",
-    "communicate with the NVIDIA driver": "load the driver (`modprobe nvidia`); `dmesg` says why it is not",
-    "Insufficient Permissions": "let the user that the exporter runs as open /dev/nvidia*",
+    "communicate with the nvidia driver": "load the driver (`modprobe nvidia`); `dmesg` says why it is not",
 }
-LINES = 20  # of what is said; a broken driver may say the same a thousand times
+LINES = 20  # that become notes; a broken driver may never stop complaining
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,10 @@ class Answer:
 
     @cached_property
     def words(self) -> list[str]:
-        """What was said beside the table: nvidia-smi complains on standard output and on standard error."""
+        """What was said beside the table, each line once: on standard output and on standard error."""
         complaints = self.output.stderr.decode("utf-8", "surrogateescape").split("\n")
-        said = [line.strip() for line in (*self.table.said, *complaints) if line.strip()]
-        return [clean(line) for line in dict.fromkeys(said[:LINES])]
+        said = (line.strip().removeprefix("nvidia-smi: ") for line in (*self.table.said, *complaints))
+        return list(dict.fromkeys(clean(line) for line in said if line))
 
     @property
     def trouble(self) -> str:
@@ -65,7 +68,7 @@ class Answer:
             return "a line of its answer is cut off"
         if self.table.columns and (self.output.code in {0, *CARD_FAULTS} or _about(self.words, *LOST)):
             return ""
-        said = next(iter(self.words), "")
+        said = reason(self.words)
         if self.output.code:
             return said if said and self.output.code > 0 else clean(self.output.complaint)
         return f"no table came, but: {said}" if said else "no table came"
@@ -93,7 +96,8 @@ def find(answer: Answer) -> Found:
     """
     listed = [parse_card(row) for row in answer.table.rows]
     present = [card for card in listed if not card.lost]
-    remarks = [f"GPU {card.index}: {card.condition}" for card in listed if card.condition] + answer.words
+    remarks = [f"GPU {card.index or '?'}: {card.condition}" for card in listed if card.condition]
+    remarks += answer.words
     if not listed and _about(remarks, NONE_FOUND):
         return Found([], 0, remarks, "")
     unique: dict[tuple[str, str], Card] = {}
@@ -102,7 +106,7 @@ def find(answer: Answer) -> Found:
     cards = list(unique.values())
     trouble = answer.trouble
     if not cards:
-        trouble = trouble or next(iter(remarks), "it lists no card")
+        trouble = trouble or reason(remarks) or "it lists no card"
     elif len(cards) < len(present):
         trouble = trouble or "it lists two cards with the same index and UUID"
     whole = len(cards) == len(present) and not answer.table.torn
@@ -112,13 +116,19 @@ def find(answer: Answer) -> Found:
 
 def notes(remarks: Iterable[str]) -> tuple[Note, ...]:
     """Remarks for a person, each once, with what to do about it where that is known."""
-    return tuple(Note(f"nvidia-smi says: {remark}", mend(remark)) for remark in dict.fromkeys(remarks))
+    said = list(dict.fromkeys(remarks))[:LINES]
+    return tuple(Note(f"nvidia-smi says: {remark}", mend(remark)) for remark in said)
+
+
+def reason(said: Sequence[str]) -> str:
+    """The line that explains most: the first that there is something to do about, else the first."""
+    return next(filter(mend, said), next(iter(said), ""))
 
 
 def mend(said: str) -> str:
     """What to do about it; nothing where that isn't known."""
-    return next((step for phrase, step in MENDS.items() if phrase in said), "")
+    return next((step for phrase, step in MENDS.items() if phrase in said.lower()), "")
 
 
 def _about(said: Iterable[str], *phrases: str) -> bool:
-    return any(phrase in line for line in said for phrase in phrases)
+    return any(phrase in line.lower() for line in said for phrase in phrases)

@@ -31,6 +31,10 @@ def answer(out: str, code: int = 0, err: str = "") -> Answer:
         (HEADER + "0, GPU-a, 40\n1, GPU-b, [GPU is lost]\n", 15, "", ""),
         (HEADER + "0, GPU-a, 40\n1, GPU-b, [GPU requires reset]\n", 16, "", ""),
         (HEADER + "0, GPU-a, 40\n1, GPU-b\n", 15, "", "a line of its answer is cut off"),
+        (HEADER + f"0, GPU-a, 40\n{LOST.lower()}\n", 255, "", ""),
+        ("", 9, "WARNING: foo\nFailed to initialize NVML: Driver/library version mismatch\n",
+         "Failed to initialize NVML: Driver/library version mismatch"),
+        ("", 9, "nvidia-smi: foo\nbar\n", "foo"),
         (INFOROM, 14, "", INFOROM),
         ("", 6, "", "exit status 6"),
         (HEADER + "0, GPU-a\n", 0, "", "a line of its answer is cut off"),
@@ -74,15 +78,42 @@ def test_first_of_two_same_cards() -> None:
 
 
 def test_much_said() -> None:
-    """Of a driver that never stops complaining some lines are kept, each once."""
-    said = answer(HEADER, 0, "".join(f"line {n // 2}\n" for n in range(1000))).words
-    assert said == [f"line {n}" for n in range(LINES // 2)]
+    """Of a driver that never stops complaining some lines become notes, each once."""
+    said = answer(HEADER, 0, "".join(f"line {n // 30}\n" for n in range(1000))).words
+    assert [note.text for note in notes(said)] == [f"nvidia-smi says: line {n}" for n in range(LINES)]
 
 
-def test_mends() -> None:
-    """A known complaint comes with what to do; an unknown one without."""
-    lost, other = notes([LOST, "oops"])
-    assert "power cycle" in lost.mend
-    assert other.text == "nvidia-smi says: oops"
-    assert other.mend == ""
-    assert "reboot" in mend("Failed to initialize NVML: Driver/library version mismatch")
+def test_dead_card_without_an_index() -> None:
+    """A card that is lost with its index is still told of."""
+    assert find(answer(HEADER + "[GPU is lost], GPU-a, [GPU is lost]\n")).remarks == ["GPU ?: GPU is lost"]
+
+
+HANDLE = "Unable to determine the device handle for GPU 0000:02:00.0: "
+
+
+@pytest.mark.parametrize(
+    ("said", "step"),
+    [
+        (LOST, "power cycle"),
+        (HANDLE + "Unknown Error", "power cycle"),
+        (HANDLE.lower() + "Unknown Error", "power cycle"),
+        (HANDLE + "Insufficient Permissions", "/dev/nvidia"),
+        (HANDLE + "Unable to communicate with GPU because it is insufficiently powered.", "power cables"),
+        (HANDLE + "GPU requires reset", "--gpu-reset"),
+        (INFOROM, "warranty"),
+        ("Failed to initialize NVML: Driver/library version mismatch", "reboot"),
+        ("Failed to initialize NVML: Insufficient Permissions", "/dev/nvidia"),
+        ("No devices were found", "lspci"),
+        ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", "modprobe"),
+    ],
+)
+def test_mends(said: str, step: str) -> None:
+    """A known complaint comes with what to do about its cause."""
+    (note,) = notes([said])
+    assert note.text == f"nvidia-smi says: {said}"
+    assert step in note.mend
+
+
+def test_no_mend() -> None:
+    """An unknown complaint comes without something to do."""
+    assert mend("oops") == ""

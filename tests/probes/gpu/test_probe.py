@@ -472,7 +472,7 @@ async def test_fails_with_good_output(smi: FakeSmi, box: Box) -> None:
         smi.set(what, text, 1, "nvidia-smi: internal error\n")
     error = await failure(box)
     assert short(series(error.families)) == expected
-    assert error.reason == "nvidia-smi: nvidia-smi: internal error"
+    assert error.reason == "nvidia-smi: internal error"
 
 
 async def test_processes_unknown(smi: FakeSmi, box: Box) -> None:
