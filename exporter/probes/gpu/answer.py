@@ -91,8 +91,8 @@ class Found:
 def find(answer: Answer) -> Found:
     """The cards in an answer to ``--query-gpu``.
 
-    A card off the bus is a fact that the count tells, and no trouble while others answer. So is a box whose
-    driver works and finds no card.
+    A card off the bus is a fact that the count tells, and no trouble while others answer; without a table
+    nothing tells whether others would. A box whose driver works and finds no card is a fact too.
     """
     listed = [parse_card(row) for row in answer.table.rows]
     present = [card for card in listed if not card.lost]
@@ -110,7 +110,7 @@ def find(answer: Answer) -> Found:
     elif len(cards) < len(present):
         trouble = trouble or "it lists two cards with the same index and UUID"
     whole = len(cards) == len(present) and not answer.table.torn
-    told = bool(cards) or _about(remarks, *LOST)
+    told = bool(cards) or (bool(answer.table.columns) and _about(remarks, *LOST))
     return Found(cards, len(cards) if whole and told else None, remarks, trouble)
 
 
