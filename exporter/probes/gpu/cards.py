@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.families import Family, Samples, counter, gauge, number
@@ -116,9 +116,12 @@ class Card:
     @property
     def lost(self) -> bool:
         """Whether it is off the bus though still listed: the driver says so, or has errors for figures."""
-        words = self.cells.values()
-        silent = all(_value(self, figure) is None for figure in FIGURES)
-        return "[GPU is lost]" in words or (silent and "[Unknown Error]" in words)
+        if "[GPU is lost]" in self.cells.values():
+            return True
+        errors = any(
+            self.cells.get(field) == "[Unknown Error]" for figure in FIGURES for field in figure.fields
+        )
+        return errors and all(value is None for _, value, _ in _told(self))
 
     @property
     def condition(self) -> str:
@@ -143,12 +146,18 @@ def add_cards(samples: Samples, cards: Iterable[Card]) -> None:
         driver = _first(one, "driver_version", "kmd_version")
         name, vbios = _first(one, NAME), _first(one, "vbios_version")
         samples.add(INFO, 1, *labels, name, driver, vbios, _first(one, "pci.bus_id"))
-        for figure in FIGURES:
-            samples.add(figure.family, _value(one, figure), *labels, *figure.labels)
-        samples.add(STATE, _state(one.cells.get("pstate", "")), *labels)
-        for reason in REASONS:
-            said = _first(one, f"clocks_event_reasons.{reason}", f"clocks_throttle_reasons.{reason}")
-            samples.add(THROTTLE, {"Active": 1.0, "Not Active": 0.0}.get(said), *labels, reason)
+        for family, value, more in _told(one):
+            samples.add(family, value, *labels, *more)
+
+
+def _told(one: Card) -> Iterator[tuple[Family, float | None, tuple[str, ...]]]:
+    """Every figure that a card may tell, None where it doesn't, with its labels beyond the card's."""
+    for figure in FIGURES:
+        yield figure.family, _value(one, figure), figure.labels
+    yield STATE, _state(one.cells.get("pstate", "")), ()
+    for reason in REASONS:
+        said = _first(one, f"clocks_event_reasons.{reason}", f"clocks_throttle_reasons.{reason}")
+        yield THROTTLE, {"Active": 1.0, "Not Active": 0.0}.get(said), (reason,)
 
 
 def _value(one: Card, figure: Figure) -> float | None:

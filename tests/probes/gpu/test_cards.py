@@ -108,10 +108,17 @@ def test_throttle(word: str) -> None:
         ({"temperature.gpu": "40", "fan.speed": "[GPU is lost]"}, True),
         ({"temperature.gpu": "[N/A]", "fan.speed": "[N/A]"}, False),
         ({"temperature.gpu": "[GPU requires reset]"}, False),
+        ({"temperature.gpu": "[N/A]", "fan.speed": "[Unknown Error]", "pstate": "P0"}, False),
+        ({"fan.speed": "[Unknown Error]", "clocks_event_reasons.gpu_idle": "Not Active"}, False),
+        ({"fan.speed": "[Unknown Error]", "pstate": "[Unknown Error]"}, True),
+        ({"temperature.gpu": "[N/A]", "vbios_version": "[Unknown Error]"}, False),
     ],
 )
 def test_lost(cells: dict[str, str], *, lost: bool) -> None:
-    """A card is lost when the driver says so or has nothing but errors for it; a broken sensor isn't that."""
+    """A card is lost when the driver says so or has nothing but errors for it.
+
+    A broken sensor isn't that, nor is a card that has few figures while it tells its state.
+    """
     assert parse_card(cells).lost is lost
 
 
