@@ -73,12 +73,15 @@ def owners(uuid: str, cards: Sequence[Card]) -> list[Card]:
     """The cards that a process with this UUID may run on: one where that is known.
 
     With MIG a driver may tell the card's UUID or the part's, which holds the card's on old drivers and is one
-    of its own on newer ones: then it is any card that is divided. Cards may share a UUID, or have none.
+    of its own on newer ones: then it is any card that is divided. Cards may share a UUID, or have none. One
+    that no card has is that of a card that isn't listed, or of one that doesn't tell its own.
     """
     same = [card for card in cards if card.uuid == uuid or f"-{card.uuid}/" in uuid]
-    if same or not uuid.startswith("MIG-"):
-        return same or ([] if uuid else list(cards))
-    return [card for card in cards if card.divided] or list(cards)
+    if same or not uuid:
+        return same or list(cards)
+    if uuid.startswith("MIG-"):
+        return [card for card in cards if card.divided] or list(cards)
+    return [Card("", uuid, {}), *(card for card in cards if not card.uuid)]
 
 
 def add_processes(
@@ -95,7 +98,7 @@ def add_processes(
         candidates = [(card.index, card.uuid) for card in owners(process.uuid, cards)]
         on = candidates[0] if len(candidates) == 1 else ("", process.uuid)
         for candidate in candidates:
-            pids[candidate].add(process.pid if candidate == on else None)
+            pids.setdefault(candidate, set()).add(process.pid if candidate == on else None)
         pids.setdefault(on, set()).add(process.pid)
         if process.pid is not None:
             key: tuple[str, ...] = (*on, process.name, container(process.pid))

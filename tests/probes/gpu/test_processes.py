@@ -157,3 +157,13 @@ def test_card_that_is_not_listed() -> None:
         'processes{gpu="",uuid="GPU-gone"}': 1,
         'process_memory_bytes{container="",gpu="",process="python3",uuid="GPU-gone"}': 5 * MIB,
     }
+
+
+@pytest.mark.parametrize("uuid", ["[N/A]", "[Unknown Error]"])
+def test_card_that_may_be_the_one(uuid: str) -> None:
+    """A process with a UUID that no card tells may run on a card without one: its number is unknown."""
+    assert processes("GPU-x, 1, python3, 5\n", cards(uuid, "GPU-b")) == {
+        'processes{gpu="1",uuid="GPU-b"}': 0,
+        'processes{gpu="",uuid="GPU-x"}': 1,
+        'process_memory_bytes{container="",gpu="",process="python3",uuid="GPU-x"}': 5 * MIB,
+    }
