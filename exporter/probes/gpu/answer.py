@@ -16,8 +16,9 @@ from exporter.probes.gpu.text import Table, parse_table
 NONE_FOUND = "no devices were found"
 # Said of a card that is off the bus, while the driver works and other cards answer.
 LOST = ("device handle for gpu", "gpu is lost")
-# Exit statuses that are nvml.h's errors of one card: its infoROM is corrupted, it is lost, it needs a reset.
-CARD_FAULTS = {14, 15, 16}
+# Exit statuses that are nvml.h's errors of a card: it is lost or needs a reset, or its infoROM is corrupted.
+ABSENT = {15, 16}
+CARD_FAULTS = {14, *ABSENT}
 # By phrase; where several are said in one line the first counts, so causes stand before what they lead to.
 MENDS = {
     "insufficiently powered": "attach the card's power cables, and see that they sit well",
@@ -58,6 +59,11 @@ class Answer:
         return list(dict.fromkeys(clean(line) for line in said if line))
 
     @property
+    def lost(self) -> int:
+        """How many cards it says don't answer."""
+        return _lost(self.words, self.output.code)
+
+    @property
     def trouble(self) -> str:
         """Why the answer is missing or not to be trusted as a whole; nothing where all is well.
 
@@ -79,11 +85,13 @@ class Found:
     """What an answer tells of the cards.
 
     cards: those that answer, each once. count: how many they are, None where that can't be told.
-    remarks: what a person should know. trouble: why this is not all; nothing where it is.
+    lost: how many are said not to. remarks: what a person should know. trouble: why this is not all; nothing
+    where it is.
     """
 
     cards: Sequence[Card]
     count: int | None
+    lost: int
     remarks: Sequence[str]
     trouble: str
 
@@ -99,7 +107,7 @@ def find(answer: Answer) -> Found:
     remarks = [f"GPU {card.index or '?'}: {card.condition}" for card in listed if card.condition]
     remarks += answer.words
     if not listed and _about(remarks, NONE_FOUND):
-        return Found([], 0, remarks, "")
+        return Found([], 0, 0, remarks, "")
     unique: dict[tuple[str, str], Card] = {}
     for card in present:
         unique.setdefault((card.index, card.uuid), card)
@@ -111,7 +119,8 @@ def find(answer: Answer) -> Found:
         trouble = trouble or "it lists two cards with the same index and UUID"
     whole = len(cards) == len(present) and not answer.table.torn
     told = bool(cards) or (bool(answer.table.columns) and _about(remarks, *LOST))
-    return Found(cards, len(cards) if whole and told else None, remarks, trouble)
+    lost = _lost(remarks, answer.output.code)
+    return Found(cards, len(cards) if whole and told else None, lost, remarks, trouble)
 
 
 def notes(remarks: Iterable[str]) -> tuple[Note, ...]:
@@ -132,3 +141,8 @@ def mend(said: str) -> str:
 
 def _about(said: Iterable[str], *phrases: str) -> bool:
     return any(phrase in line.lower() for line in said for phrase in phrases)
+
+
+def _lost(said: Iterable[str], code: int) -> int:
+    """Of how many cards it is said that they don't answer; the exit status alone may tell of one."""
+    return sum(_about([line], *LOST) for line in said) or int(code in ABSENT)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,8 +15,7 @@ from exporter.command import Output, run
 from exporter.families import Samples
 from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.gpu import cards, processes
-from exporter.probes.gpu.answer import Answer, find, mend, notes
-from exporter.probes.gpu.cards import Card
+from exporter.probes.gpu.answer import Answer, Found, find, mend, notes
 from exporter.probes.gpu.text import missing_end, parse_fields
 from exporter.thread import in_thread
 
@@ -140,14 +139,14 @@ def _result(box: Box, output: Output, fields: Mapping[str, str], running: Output
     cards.add_cards(samples, found.cards)
     trouble, said = "", list[str]()
     if found.cards:
-        trouble, said = _add_processes(samples, box, found.cards, running, "" if found.trouble else end)
+        trouble, said = _add_processes(samples, box, found, running, "" if found.trouble else end)
     if found.trouble or trouble:
         raise _error(found.trouble or trouble, samples)
     return Result(samples.families(), notes([*found.remarks, *said]))
 
 
 def _add_processes(
-    samples: Samples, box: Box, there: Sequence[Card], answered: Output | ProbeError, end: str
+    samples: Samples, box: Box, there: Found, answered: Output | ProbeError, end: str
 ) -> tuple[str, list[str]]:
     """Adds the cards' processes: the trouble where that can't be done, or not wholly, and what was said.
 
@@ -157,8 +156,10 @@ def _add_processes(
         return f"processes: {answered.reason}", []
     answer = Answer(answered, {name: name for name in processes.FIELDS}, processes.NAME, end)
     if answer.table.columns and not answer.table.torn:
-        found = processes.parse_processes(answer.table)
-        processes.add_processes(samples, found, there, lambda pid: container_of(pid, box))
+        running = processes.parse_processes(answer.table)
+        missed = bool(answer.trouble) or answer.lost > there.lost  # one was lost since
+        container = partial(container_of, box=box)
+        processes.add_processes(samples, running, there.cards, container, missed=missed)
     return answer.trouble and f"processes: {answer.trouble}", answer.words
 
 

@@ -85,12 +85,18 @@ def owners(uuid: str, cards: Sequence[Card]) -> list[Card]:
 
 
 def add_processes(
-    samples: Samples, found: Iterable[Process], cards: Sequence[Card], container: Callable[[int], str]
+    samples: Samples,
+    found: Iterable[Process],
+    cards: Sequence[Card],
+    container: Callable[[int], str],
+    *,
+    missed: bool,
 ) -> None:
     """Adds how many processes each card has and what they use, summed by card, program and container.
 
     ``container`` tells a pid's container. A process whose card can't be known goes under no index and the
     UUID that was told. A count or a sum that lacks a part is left out, not smaller: None and NaN see to it.
+    missed: whether a card may have gone unasked, so that one without a process needn't have none.
     """
     pids: dict[tuple[str, str], set[int | None]] = {(card.index, card.uuid): set() for card in cards}
     memory: dict[tuple[str, ...], float] = {}
@@ -104,6 +110,6 @@ def add_processes(
             key: tuple[str, ...] = (*on, process.name, container(process.pid))
             memory[key] = memory.get(key, 0.0) + process.memory
     for on, those in pids.items():
-        samples.add(PROCESSES, None if None in those else len(those), *on)
+        samples.add(PROCESSES, None if None in those or (missed and not those) else len(those), *on)
     for key, used in memory.items():
         samples.add(MEMORY, used, *key)

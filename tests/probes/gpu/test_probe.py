@@ -394,6 +394,26 @@ async def test_only_card_off_the_bus(smi: FakeSmi, box: Box) -> None:
     assert series(caught.value.families) == {}
 
 
+@pytest.mark.parametrize(("said", "code"), [(OFF_BUS, 0), (OFF_BUS, 15), ("", 15)])
+async def test_card_lost_between_the_queries(smi: FakeSmi, box: Box, said: str, code: int) -> None:
+    """A card that was listed and then lost has no processes, and that is no 0; the other's are counted."""
+    help_, gpu_text, apps = answers("a100-pair")
+    apps = "".join(line for line in apps.splitlines(keepends=True) if "e90f3a68" not in line)
+    smi.set("help", help_).set("gpu", gpu_text).set("apps", said + apps, code)
+    result = await look(box)
+    found = {name: value for name, value in short(series(result.families)).items() if "processes" in name}
+    assert found == {'processes{gpu="0"}': 2}
+
+
+async def test_card_lost_for_long(smi: FakeSmi, box: Box) -> None:
+    """A card that neither query lists takes nothing from the others: one without a process has 0."""
+    help_, gpu_text, apps = answers("a100-pair")
+    header, first, _ = gpu_text.splitlines(keepends=True)
+    smi.set("help", help_).set("gpu", OFF_BUS + header + first, 15)
+    smi.set("apps", OFF_BUS + apps.splitlines(keepends=True)[0], 15)
+    assert (await found(box))['processes{gpu="0"}'] == 0
+
+
 async def test_card_listed_but_lost(smi: FakeSmi, box: Box) -> None:
     """A card that a driver lists as lost counts no more, and nothing it says is taken for a figure."""
     help_, gpu_text, apps = answers("a100-pair")
@@ -482,6 +502,14 @@ async def test_processes_unknown(smi: FakeSmi, box: Box) -> None:
     cards = short(series(error.families))
     assert error.reason == "nvidia-smi: processes: Unknown Error"
     assert cards['temperature_celsius{gpu="0"}'] == 71
+    assert not [name for name in cards if name.startswith("process")]
+
+
+async def test_processes_fail_with_a_table(smi: FakeSmi, box: Box) -> None:
+    """Where the list of processes is not all a card that has none in it is not said to have none."""
+    _, _, apps = answers("rtx-4090-loaded")
+    smi.replay("rtx-4090-loaded").set("apps", apps.splitlines(keepends=True)[0], 1, "Unknown Error\n")
+    cards = short(series((await failure(box)).families))
     assert not [name for name in cards if name.startswith("process")]
 
 

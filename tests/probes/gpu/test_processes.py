@@ -27,12 +27,12 @@ def cards(*uuids: str, divided: str = "") -> list[Card]:
     ]
 
 
-def processes(rows: str, on: list[Card]) -> dict[str, float]:
+def processes(rows: str, on: list[Card], *, missed: bool = False) -> dict[str, float]:
     """The series of these rows; a process with an even pid runs in a container of that number."""
     samples = Samples()
     table = parse_table(HEADER + rows, {name: name for name in FIELDS}, NAME)
     assert table.torn == ()
-    add_processes(samples, parse_processes(table), on, lambda pid: "" if pid % 2 else str(pid))
+    add_processes(samples, parse_processes(table), on, lambda pid: "" if pid % 2 else str(pid), missed=missed)
     return {name.removeprefix("grid_gpu_"): value for name, value in series(samples.families()).items()}
 
 
@@ -166,4 +166,11 @@ def test_card_that_may_be_the_one(uuid: str) -> None:
         'processes{gpu="1",uuid="GPU-b"}': 0,
         'processes{gpu="",uuid="GPU-x"}': 1,
         'process_memory_bytes{container="",gpu="",process="python3",uuid="GPU-x"}': 5 * MIB,
+    }
+
+
+def test_card_that_was_missed() -> None:
+    """Where a card didn't answer those without a process may be it: their number is unknown, not 0."""
+    assert processes("GPU-a, 1, python3, [N/A]\n", cards("GPU-a", "GPU-b"), missed=True) == {
+        'processes{gpu="0",uuid="GPU-a"}': 1
     }
