@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 # A line of the help that names a field, and its other names: "clocks.current.sm" or "clocks.sm"
 ENTRY = re.compile(r'^"[\w.-]+"(?: or "[\w.-]+")*\s*$', re.MULTILINE | re.ASCII)
 # What a row begins with, a card's index or a card's UUID: tells a row that was cut off from a message. A card
-# that is part of a system on chip has a UUID without a prefix, or none.
-START = re.compile(r"\d+|(GPU|MIG)-\S*|[0-9a-f]{8}-\S*|\[.*\]|N/A", re.ASCII)
+# that is part of a system on chip has a UUID without a prefix, or none; a message may stand in brackets.
+START = re.compile(
+    r"(\d+|(GPU|MIG)-[^\s,]*|[0-9a-f]{8}-[^\s,]*)\s*(,|$)|(\[[^],]*\]|N/A)\s*,", re.ASCII | re.MULTILINE
+)
 # A last cell that can't be the beginning of a longer one.
 WHOLE = re.compile(r"\[.*\]|N/A|(Not )?Active", re.ASCII)
+END = re.compile(rf"\d+( MiB)?|{WHOLE.pattern}", re.ASCII)  # what a row ends with, in contrast to a message
 NOTHING = {"", "n/a", "not supported", "not found", "unknown error", "insufficient permissions", "err!"}
 
 
@@ -49,8 +52,9 @@ def parse_fields(text: str, wanted: Iterable[str]) -> dict[str, str]:
 def parse_table(text: str, fields: Mapping[str, str], free: str) -> Table:
     """Reads a table printed with ``--format=csv`` for these fields, and gives its columns our names.
 
-    Nothing in it is quoted: a comma in a cell looks like any other. Only the column ``free`` holds free text,
-    so what a row has too much belongs there. Every line ends with a newline: a last one without was cut off.
+    Nothing in it is quoted: a comma or a newline in a cell looks like any other. Only the column ``free``
+    holds free text, so what a row has too much belongs there. Every line ends with a newline: a last one
+    without was cut off.
     """
     *lines, rest = text.split("\n")
     first = next(iter(fields), None)
@@ -61,8 +65,8 @@ def parse_table(text: str, fields: Mapping[str, str], free: str) -> Table:
     names = (cell.strip().partition(" [")[0] for cell in lines[start].split(comma))
     columns = tuple(fields.get(name, name) for name in names)
     rows, said, torn = [], lines[:start], []
-    for line in lines[start + 1 :]:
-        if not START.fullmatch(_first(line)):
+    for line in _joined(lines[start + 1 :], columns, comma, free):
+        if not START.match(line.strip()):
             said.append(line)
         elif row := _row(columns, line, comma, free):
             rows.append(row)
@@ -85,15 +89,38 @@ def _first(line: str) -> str:
     return line.partition(",")[0].strip()
 
 
+def _joined(lines: Sequence[str], columns: Sequence[str], comma: str, free: str) -> list[str]:
+    """The lines, each row in one: its free text may hold newlines.
+
+    A line that begins no row but ends one belongs to the row before it, with all that lies between. A free
+    text that holds a whole row can't be told from two rows.
+    """
+    if free not in columns:
+        return list(lines)
+    after = len(columns) - columns.index(free)
+    joined: list[str] = []
+    rest: list[str] = []  # of the row whose beginning is yet to come: the last line comes first
+    for line in reversed(lines):
+        cells = line.split(comma)
+        if START.match(line.strip()):
+            joined.append("\n".join([line, *reversed(rest)]))
+            rest = []
+        elif rest or (len(cells) >= after and END.fullmatch(cells[-1].strip())):
+            rest.append(line)
+        else:
+            joined.append(line)
+    return [*reversed(rest), *reversed(joined)]
+
+
 def _row(columns: tuple[str, ...], line: str, comma: str, free: str) -> dict[str, str] | None:
     cells = line.split(comma)
     extra = len(cells) - len(columns)
     if extra > 0 and free in columns:
         at = columns.index(free)
         cells[at : at + extra + 1] = [comma.join(cells[at : at + extra + 1])]
-    if len(cells) != len(columns):
-        return None
-    return {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+    row = dict(zip(columns, map(str.strip, cells), strict=False))
+    broken = any("\n" in cell for name, cell in row.items() if name != free)
+    return None if broken or len(cells) != len(columns) else row
 
 
 def known(cell: str) -> str:

@@ -79,6 +79,13 @@ def test_sums() -> None:
     }
 
 
+def test_newline_in_a_name() -> None:
+    """A name that ends like a row before a newline doesn't give its process another figure."""
+    found = processes("GPU-a, 1, /opt/foo, 3\nbar, 100\nGPU-a, 3, ollama, 6\n", cards("GPU-a"))
+    assert [value for name, value in found.items() if "foo" in name] == [100 * MIB]
+    assert found['processes{gpu="0",uuid="GPU-a"}'] == 2
+
+
 @pytest.mark.parametrize("used", ["[N/A]", "N/A", "[Not Supported]", "-1", "nan", "1e400", ""])
 def test_unknown_memory(used: str) -> None:
     """A process whose memory is unknown is counted, and the sum that lacks it is left out, not smaller."""

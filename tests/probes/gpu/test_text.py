@@ -1,6 +1,8 @@
 """Reading nvidia-smi's help and tables."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.probes.gpu.text import known, missing_end, parse_fields, parse_table
 
@@ -69,6 +71,51 @@ def test_commas_nowhere_to_belong() -> None:
     """A row with more cells than columns is broken where no column holds free text."""
     table = parse_table("index, memory.used [MiB]\n0, 12, 13\n", FIELDS, "name")
     assert (table.rows, table.torn) == ((), ("0, 12, 13",))
+
+
+APPS = {name: name for name in ("gpu_uuid", "pid", "process_name", "used_gpu_memory")}
+A, B = "GPU-a, 7, foo, 3", "GPU-b, 8, ollama, 5"
+
+
+@pytest.mark.parametrize(
+    ("lines", "found", "said", "torn"),
+    [
+        (f"{A}\n{B}", [("foo", "3"), ("ollama", "5")], [], []),
+        (f"GPU-a, 7, foo\nbar, 100\n{B}", [("foo\nbar", "100"), ("ollama", "5")], [], []),
+        (f"{A}\nbar, 100\n{B}", [("foo, 3\nbar", "100"), ("ollama", "5")], [], []),
+        (f"{A}\n\nx\nbar, [N/A]\n{B}", [("foo, 3\n\nx\nbar", "[N/A]"), ("ollama", "5")], [], []),
+        (f"GPU-a, 7, \n, 100 MiB\n{B}", [("", "100 MiB"), ("ollama", "5")], [], []),
+        (f"{A}\nWARNING: a, b\n{B}", [("foo", "3"), ("ollama", "5")], ["WARNING: a, b"], []),
+        (f"x, 5\n{A}", [("foo", "3")], ["x, 5"], []),
+        (f"{A}\n[2026-01-01 12:00:00 WARN foo]", [("foo", "3")], ["[2026-01-01 12:00:00 WARN foo]"], []),
+        (f"{A}\n[WARN a, b]", [("foo", "3")], ["[WARN a, b]"], []),
+        (f"{A}\n[N/A], 9", [("foo", "3")], [], ["[N/A], 9"]),
+        (f"{A}\nGPU-c, 9", [("foo", "3")], [], ["GPU-c, 9"]),
+        (f"{A}\n9, 100", [("foo", "3")], [], ["9, 100"]),
+        (f"GPU-a, 7, foo\n{B}", [("ollama", "5")], [], ["GPU-a, 7, foo"]),
+        (f"GPU-a\nfoo, 5\n{B}", [("ollama", "5")], [], ["GPU-a\nfoo, 5"]),
+        (f"GPU-a, 7\nfoo, bar, 5\n{B}", [("ollama", "5")], [], ["GPU-a, 7\nfoo, bar, 5"]),
+    ],
+)
+def test_newlines_in_a_name(
+    lines: str, found: list[tuple[str, str]], said: list[str], torn: list[str]
+) -> None:
+    """A name with newlines gets its own figure, what is said stays apart, and what can't be told is torn."""
+    table = parse_table(f"{', '.join(APPS)} [MiB]\n{lines}\n", APPS, "process_name")
+    assert [(row["process_name"], row["used_gpu_memory"]) for row in table.rows] == found
+    assert (list(table.said), list(table.torn)) == (said, torn)
+
+
+@given(pieces=st.lists(st.sampled_from(["foo", "bar", ", 3", "\n", ", ", " "])))
+def test_any_newlines_in_a_name(pieces: list[str]) -> None:
+    """However many commas and newlines a name holds, it and the row behind it stay whole."""
+    name = "".join(pieces)
+    text = f"{', '.join(APPS)} [MiB]\nGPU-a, 7, {name}, 100\n{B}\n"
+    rows = parse_table(text, APPS, "process_name").rows
+    assert [(row["process_name"], row["used_gpu_memory"]) for row in rows] == [
+        (name.strip(), "100"),
+        ("ollama", "5"),
+    ]
 
 
 def test_messages() -> None:
