@@ -34,10 +34,11 @@ class Settings(Schedule, frozen=True):
 class Memory:
     """The fields that the last good query asked for: the driver's name of each, and ours.
 
-    whole: whether the list that they were learnt from had an end.
+    listed: the list that they were learnt from. whole: whether it had an end, or came twice the same.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
+    listed: str = ""
     whole: bool = True
 
 
@@ -101,7 +102,8 @@ async def _query_cards(memory: Memory) -> tuple[Output, dict[str, str]]:
     They are learnt once, and again after an answer that was no good: one field that the driver doesn't know
     fails the whole query, and by now it may be another driver. A field that it lists and refuses is left out.
     Where it lists none, what it said instead is the answer: a driver that fails says so whatever it is asked.
-    A list without an end may lack some, and is asked for again the next time.
+    A list without an end may lack some, and is asked for again the next time: one that is the same then lost
+    no more than its end, to a script around the tool.
 
     Raises:
         ProbeError: nvidia-smi could not be run, or its list of fields is cut off.
@@ -115,9 +117,11 @@ async def _query_cards(memory: Memory) -> tuple[Output, dict[str, str]]:
             fields = {name: ours for name, ours in known.items() if name not in refused}
             if not fields:
                 return listed, {}
-            memory.whole = listed.text.endswith("\n")
-            if listed.code and not memory.whole:
+            ends = listed.text.endswith("\n")
+            if listed.code and not ends:
                 raise _error("the list of its fields is cut off")
+            memory.whole = ends or listed.text == memory.listed
+            memory.listed = listed.text
         output = await _smi(f"--query-gpu={','.join(fields)}", FORMAT)
         refusal = REFUSAL.search(output.text)
         if refusal is None or refusal[1] not in fields:

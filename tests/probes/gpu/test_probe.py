@@ -299,11 +299,24 @@ async def test_cut_off_help(smi: FakeSmi, box: Box) -> None:
     assert before.items() < after.items()
 
 
+async def test_help_without_its_end(smi: FakeSmi, box: Box) -> None:
+    """A list of fields without its last newline is learnt for good when it came twice the same."""
+    smi.replay("rtx-4090-idle").set("help", answers("rtx-4090-idle")[0].rstrip("\n"))
+    (probe,) = build(Settings(), box)
+    for asked in (["--help-query-gpu", *QUERIES], ["--help-query-gpu", *QUERIES], QUERIES, QUERIES):
+        await probe.run()
+        assert smi.asked() == asked
+
+
 async def test_help_that_died(smi: FakeSmi, box: Box) -> None:
     """Where the tool fails in the middle of its list of fields the run fails: what it lacks isn't known."""
     help_, gpu_text, apps = answers("rtx-4090-idle")
     smi.set("help", help_[: len(help_) // 2], 1).set("gpu", gpu_text).set("apps", apps)
-    assert (await failure(box)).reason == "nvidia-smi: the list of its fields is cut off"
+    (probe,) = build(Settings(), box)
+    for _ in range(2):
+        with pytest.raises(ProbeError) as caught:
+            await probe.run()
+        assert caught.value.reason == "nvidia-smi: the list of its fields is cut off"
 
 
 @pytest.mark.parametrize("session", SESSIONS)
