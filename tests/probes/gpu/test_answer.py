@@ -37,6 +37,7 @@ def answer(out: str, code: int = 0, err: str = "") -> Answer:
         ("", 9, "nvidia-smi: foo\nbar\n", "foo"),
         (INFOROM, 14, "", INFOROM),
         ("", 6, "", "exit status 6"),
+        ("INDEX, UUID\n0, GPU-a\n", 0, "", "no table came, but: INDEX, UUID"),
         (HEADER + "0, GPU-a\n", 0, "", "a line of its answer is cut off"),
         (HEADER + "0, GPU-a, 4", 0, "", "a line of its answer is cut off"),
         ("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535\n", 18, "",
