@@ -7,7 +7,6 @@ import shlex
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench import servers, story
@@ -75,7 +74,7 @@ def _tools(box: FakeBox, calls: Calls, rounds: int) -> Table:
     return found
 
 
-def _child_cpu(argv: Sequence[str]) -> float:
+def _child_cpu(argv: list[str]) -> float:
     """Processor time of one process, in seconds."""
     with Path(os.devnull).open("wb") as nowhere:
         child = os.posix_spawn(

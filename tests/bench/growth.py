@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import statistics
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -49,20 +51,22 @@ class Cost:
     """What one run, and the scrapes after it, took of the exporter's own processor time, in seconds.
 
     body, packed: making the body after a run, plain and gzipped. kept: a scrape that finds it made.
-    processes: that the run started. blocked: the longest time that the event loop stood still.
+    tools: what the processes that the run started took. processes: how many they are. blocked: the longest
+    time that the event loop stood still in the run and while both bodies were made.
     """
 
     run: float
     body: float
     packed: float
     kept: float
+    tools: float
     processes: float
     blocked: float
 
     def figures(self, number: int) -> Sequence[Figure]:
         """As the table's columns show them, for so many things."""
         times = (1e3 * self.run, 1e6 * self.run / number, 1e3 * self.body, 1e3 * self.packed, 1e6 * self.kept)
-        return (*times, 1e3 * self.blocked, f"{self.processes:g}")
+        return (*times, 1e3 * self.blocked, 1e3 * self.tools, f"{self.processes:g}")
 
     def steepest(self, before: Cost) -> float:
         """How many times as much as before a run costs, or a new body, whichever grew more."""
@@ -73,12 +77,13 @@ def tables(directory: Path, calm: Calm, effort: Effort, growths: Sequence[Growth
     """All growths, step by step."""
     found = Table(
         "Growth",
-        f"The exporter's own processor time for a run and for the scrape after it (a new body); medians of"
+        f"The exporter's own processor time for a run and for the scrape after it (a new body), and that of"
+        f" the run's processes (a scan is the real one, the others are fake); medians of"
         f" {effort.rounds}. The last column: how much the steepest of them grew since the row above, for each"
         " time that the number did: 1 is linear.",
         (
             *("series", "a run, ms", "for each, µs", "a new body, ms", "gzipped, ms", "a kept one, µs"),
-            *("event loop blocked, ms", "processes", "growth"),
+            *("event loop blocked, ms", "its processes, ms", "processes", "growth"),
         ),
     )
     for growth in growths:
@@ -86,12 +91,16 @@ def tables(directory: Path, calm: Calm, effort: Effort, growths: Sequence[Growth
         for number in growth.steps:
             box = fake.make(directory / f"{growth.what}-{number}", **{growth.size: number})
             with mock.patch.dict(os.environ, box.environment):
-                series, cost = asyncio.run(_grown(box, growth.probe, effort.rounds))
+                series, cost = calm.measured(partial(_measure, box, growth.probe, effort.rounds))
             step = cost.steepest(before[1]) / (number / before[0]) if before else "-"
             target = Target("≤", 1) if before else None
             found.add(f"{number:,} {growth.what}", f"{series:,}", *cost.figures(number), step, target=target)
             before = number, cost
     return [found]
+
+
+def _measure(box: FakeBox, kind: str, rounds: int) -> tuple[int, Cost]:
+    return asyncio.run(_grown(box, kind, rounds))
 
 
 async def _grown(box: FakeBox, kind: str, rounds: int) -> tuple[int, Cost]:
@@ -110,17 +119,17 @@ async def _grown(box: FakeBox, kind: str, rounds: int) -> tuple[int, Cost]:
 
 
 async def _cost(box: FakeBox, scraper: Scraper, runner: Runner) -> Cost:
-    blocked = await _longest_block(runner)
-    before = _processes(box)
+    blocked = await _longest_block(runner, scraper)
+    before, others = _processes(box), _children()
     run = await _cpu(_run(runner))
-    processes = _processes(box) - before
+    processes, tools = _processes(box) - before, _children() - others
     body = await _cpu(scraper.scrape("plain", [], 60, compress=False))
     packed = await _cpu(scraper.scrape("packed", [], 60, compress=True))
     start = time.process_time()
     for _ in range(LOOKS):
         scraper.kept("plain")
     kept = (time.process_time() - start) / LOOKS
-    return Cost(run, body, packed, kept, processes, blocked)
+    return Cost(run, body, packed, kept, tools, processes, blocked)
 
 
 async def _run(runner: Runner) -> None:
@@ -137,8 +146,8 @@ async def _cpu(work: Awaitable[object]) -> float:
     return time.process_time() - start
 
 
-async def _longest_block(runner: Runner) -> float:
-    """For how long the loop came to nothing else during a run, at most, in seconds."""
+async def _longest_block(runner: Runner, scraper: Scraper) -> float:
+    """For how long the loop came to nothing else during a run and two scrapes, at most, in seconds."""
     longest = 0.0
 
     async def beat() -> None:
@@ -150,8 +159,17 @@ async def _longest_block(runner: Runner) -> float:
 
     beating = asyncio.create_task(beat())
     await _run(runner)
+    for compress in (False, True):
+        await scraper.scrape(compress, [], 60, compress=compress)
+        await asyncio.sleep(2 * BEAT)
     beating.cancel()
     return longest
+
+
+def _children() -> float:
+    """Processor time of all processes that were started here and have ended, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _processes(box: FakeBox) -> int:

@@ -23,8 +23,8 @@ def tables(directory: Path, _: Calm, effort: Effort) -> list[Table]:
     """A row for each size of a box."""
     found = Table(
         "Memory",
-        f"Resident, in MB, after storms of {CLIENTS} clients, plain and gzip, while every ttl is 1 s; medians of"
-        f" {effort.rounds} processes. The bare handler has the same bytes to give.",
+        f"Resident, in MB, after storms of {CLIENTS} clients, plain and gzip, while every ttl is 1 s; medians"
+        f" of {effort.rounds} processes. The bare handler has the same bytes to give.",
         ("series", "grid-exporter", "bare handler", "difference"),
     )
     for thousands, size, limit in ((1, story.USUAL, 15), (10, story.LARGE, 40)):

@@ -29,12 +29,12 @@ PROBES = {
 }
 
 
-def tables(directory: Path, calm: Calm, effort: Effort, seconds: int = SECONDS) -> list[Table]:
+def tables(directory: Path, _: Calm, __: Effort, seconds: int = SECONDS) -> list[Table]:
     """The runs of every tool on a box where all are well, one where all fail and one where all hang."""
     found = Table(
         "Runs of the tools under a storm",
         f"How often a tool is called in the same way in {seconds} s of {CLIENTS} clients, who ask without a"
-        f" pause; every ttl as it is by default.",
+        f" pause; every ttl as it is by default; the three boxes at once.",
         ("ttl, s", "answers a second", "runs"),
     )
     boxes = {state: _box(directory / state, fault) for state, fault in FAULTS.items()}

@@ -31,7 +31,8 @@ def tables(directory: Path, calm: Calm, effort: Effort) -> list[Table]:
     found = Table(
         "Start",
         f"From the start of the process to the end of its first scrape, which has every quick probe in it"
-        f" ({', '.join(story.QUICK)}; their tools being Python's too); medians of {effort.rounds}, interleaved.",
+        f" ({', '.join(story.QUICK)}; their tools being Python's too); medians of"
+        f" {effort.rounds}, interleaved.",
         ("grid-exporter, s", f'python -c "{IMPORTS}", s', "ratio"),
     )
     ratio = statistics.median(own / other for own, other in pairs)

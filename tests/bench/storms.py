@@ -60,8 +60,9 @@ def _rates(running: Servers, effort: Effort) -> Table:
 def _tails(effort: Effort) -> Table:
     return Table(
         "The slowest of a hundred",
-        f"p99 in ms, of the same storms: nothing due, every tool slow, nvidia-smi hung besides; medians of"
-        f" {effort.rounds}, and of the ratios of storms that followed each other.",
+        f"p99 in ms, of the same storms: nothing due, every tool slow, nvidia-smi hung besides. For a late"
+        " answer wrk counts those that it would have asked for meanwhile, so what p99 leaves out is a hundredth"
+        f" of the time. Medians of {effort.rounds}, and of the ratios of storms that followed each other.",
         ("p50, nothing due", "nothing due", "slow", "hung", "hung / nothing due", "slow / nothing due"),
     )
 
@@ -124,7 +125,7 @@ def _interleaved(running: Servers, clients: int, encoding: str, calm: Calm, effo
     """Storms on each server in turn, there and back: a noisy moment of the machine hits them all."""
     loads: dict[str, list[Load]] = {name: [] for name in running}
     for number in range(effort.rounds):
-        for name in reversed(running) if number % 2 else running:
+        for name in sorted(running, reverse=number % 2 > 0):
             seconds = effort.seconds * (1 if name in STEADY else 2)
             rest = SETTLE if name in AT_WORK else 0
             loads[name].append(
