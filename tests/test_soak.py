@@ -16,16 +16,12 @@ from pathlib import Path
 import pytest
 
 from tests.box.box import TOOLS
-from tests.faults.boxed import Boxed, boxed
+from tests.faults.boxed import FAULTS, Boxed, boxed
 from tests.faults.vitals import Vitals, vitals
 from tests.strict import parsed
 
 MIB = 1024 * 1024
 CLIENTS = 4
-FAULTS = (
-    *("hang", "deaf", "slow 0.2", "exit 3", "complain 1 out of order", "warn beware", "empty", "truncate"),
-    *("garbage", "flood", "fork", "missing", "denied"),
-)
 QUESTIONS = ("/metrics", "/metrics", "/metrics?collect[]=host", "/metrics?collect[]=gpu&collect[]=tor", "/")
 SENSELESS = (
     b"",
@@ -67,8 +63,8 @@ class Soak:
             self.troubles.append(repr(error))
 
     def _scrape(self, number: int) -> Iterator[None]:
-        """A scraper that keeps its connection; one in a hundred answers is read as strictly as can be."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.there.exporter.port, timeout=30)
+        """A scraper that keeps its connection; some of its answers are read as strictly as can be."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.there.exporter.port, timeout=10)
         headers = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
         with contextlib.closing(connection) as client:
             while True:
@@ -89,7 +85,7 @@ class Soak:
             if self.rng.random() < 0.4:
                 self.there.box.mend(tool)
             else:
-                self.there.box.fault(tool, self.rng.choice(FAULTS))
+                self.there.fault(tool, self.rng.choice(FAULTS))
             time.sleep(0.2)
             yield
 
@@ -133,6 +129,8 @@ def soak(directory: Path, seconds: float) -> str:
     assert most.descriptors < 200, told
     assert most.threads < 40, told
     assert after.descriptors <= before.descriptors + 12, told
+    assert after.threads <= before.threads + 2, told
+    assert after.children <= before.children + len(TOOLS), told
     return told
 
 

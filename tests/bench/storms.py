@@ -61,8 +61,8 @@ def _tails(effort: Effort) -> Table:
     return Table(
         "The slowest of a hundred",
         f"p99 in ms, of the same storms: nothing due, every tool slow, nvidia-smi hung besides. For a late"
-        " answer wrk counts those that it would have asked for meanwhile, so what p99 leaves out is a hundredth"
-        f" of the time. Medians of {effort.rounds}, and of the ratios of storms that followed each other.",
+        " answer wrk counts those that it would have asked for meanwhile: p99 leaves out a hundredth of the"
+        f" time. Medians of {effort.rounds}, and of the ratios of storms that followed each other.",
         ("p50, nothing due", "nothing due", "slow", "hung", "hung / nothing due", "slow / nothing due"),
     )
 

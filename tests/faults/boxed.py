@@ -19,6 +19,21 @@ from tests.faults.vitals import scraped
 PATIENCE = 40.0  # seconds that anything may take on a busy machine
 IN_TIME = 5.0  # seconds, a scrape's timeout; a run is waited for no longer than 1
 OWN = ("grid_probe_", "grid_exporter_", "process_")
+TOOLLESS = ("grid_memory_", "grid_cpu", "grid_load", "grid_aide_")  # what is read without a tool
+# A fault is as the box's faults.py describes it, or "lie".
+FAULTS = (
+    *("hang", "deaf", "slow 0.3", "exit 3", "complain 1 out of order", "warn beware", "empty", "truncate"),
+    *("garbage", "flood", "fork", "missing", "denied", "lie"),
+)
+# A tool that lies: something that its probe could take for an answer, and must not.
+LIES = {
+    "nvidia-smi": "say 0 index, uuid\n0\n1e999, GPU-1, 7",
+    "docker": f"say 0 {'f' * 64}",
+    "systemctl": "say 0 Id=a.service\nLoadState=loaded\nActiveState=active\nSystemState=",
+    "curl": 'say 0 {"IsTor": "yes", "IP": "no"}\n200 1e999',
+    "ionice": 'say 0 {"rooms":[{"mount":1,"size":-5,"free":"x","avail":1}],"size":1}',
+    "ups": "say 0 # TYPE up gauge\nup 0\ngrid_memory_total_bytes 1",
+}
 MOVING = ("grid_filesystem_free_bytes", "grid_filesystem_avail_bytes", "grid_pressure_")
 
 
@@ -51,6 +66,10 @@ class Boxed:
             assert time.monotonic() < end, self.exporter.log.read_text()
             time.sleep(0.1)
         return series
+
+    def fault(self, tool: str, fault: str) -> None:
+        """Switches one of the FAULTS on."""
+        self.box.fault(tool, LIES[tool] if fault == "lie" else fault)
 
     def mend(self, healthy: dict[str, float]) -> None:
         """Mends every tool and waits until the figures are what they were."""

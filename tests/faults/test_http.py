@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -162,7 +162,7 @@ def test_endless_bodies(exporter: Daemon, before: Vitals) -> None:
 
 
 def test_endless_different_questions(exporter: Daemon, before: Vitals) -> None:
-    """A thousand questions that differ leave a few answers in memory, and wrong ones none."""
+    """A thousand questions that differ take no scrape's turn; how few are kept is shown in test_scrape."""
     client = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=PATIENCE)
     for number in range(1000):
         known = number % 2
@@ -170,6 +170,8 @@ def test_endless_different_questions(exporter: Daemon, before: Vitals) -> None:
         answer = client.getresponse()
         assert answer.read()
         assert answer.status == (200 if known else 400)
+        if number % 100 == 99:
+            assert scraped(exporter, seconds=5)
     client.close()
 
 
@@ -185,7 +187,7 @@ def test_requests_abandoned_half_way(exporter: Daemon, before: Vitals) -> None:
 
 @pytest.mark.parametrize("begun", [b"", b"GET /metr", asks(POST, b"Content-Length: 9")])
 def test_a_thousand_connections(exporter: Daemon, before: Vitals, begun: bytes) -> None:
-    """Idle, half-open or waiting with a body: scrapes on new connections and on a kept one are answered."""
+    """Idle, half-open or waiting with a body: scrapes on new connections are answered."""
     with contextlib.ExitStack() as stack:
         for number in range(1000):
             client = stack.enter_context(connect(exporter))
@@ -197,22 +199,25 @@ def test_a_thousand_connections(exporter: Daemon, before: Vitals, begun: bytes) 
 
 
 def test_a_thousand_slow_senders(exporter: Daemon, before: Vitals) -> None:
-    """One byte at a time from each of two hundred, all at once."""
+    """One byte at a time from each, all at once; those for whom there is no room are dropped."""
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connect(exporter)) for _ in range(200)]
+        clients = [stack.enter_context(connect(exporter)) for _ in range(1000)]
         for byte in METRICS + b" HTTP/1.1":
             for client in clients:
-                client.sendall(bytes([byte]))
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(bytes([byte]))
             assert scraped(exporter, seconds=5)
+        assert vitals(exporter).descriptors < before.descriptors + 300
 
 
 def test_random_bytes(exporter: Daemon, before: Vitals) -> None:
     """A request with some of its bytes changed gets an answer or an end, never a trace."""
     good = asks(b"GET /metrics?collect[]=host", b"Accept-Encoding: gzip", b"Connection: close")
+    rng = random.Random(1)  # noqa: S311 - not for secrets
     for _ in range(300):
         request = bytearray(good)
-        for place in os.urandom(4):
-            request[place % len(good)] = os.urandom(1)[0]
+        for _change in range(4):
+            request[rng.randrange(len(good))] = rng.randrange(256)
         with connect(exporter) as client, contextlib.suppress(ConnectionError):
             client.sendall(request)
             client.shutdown(socket.SHUT_WR)

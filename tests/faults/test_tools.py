@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.box.box import TOOLS
-from tests.faults.boxed import PATIENCE, Boxed, boxed
+from tests.faults.boxed import FAULTS, PATIENCE, TOOLLESS, Boxed, boxed
 from tests.faults.vitals import vitals
 
 MIB = 1024 * 1024
 
-# A tool that lies: something that its probe could take for an answer, and must not.
-LIES = {
-    "nvidia-smi": "say 0 index, uuid\n0\n1e999, GPU-1, 7",
-    "docker": f"say 0 {'f' * 64}",
-    "systemctl": "say 0 Id=a.service\nLoadState=loaded\nActiveState=active\nSystemState=",
-    "curl": 'say 0 {"IsTor": "yes", "IP": "no"}\n200 1e999',
-    "ionice": 'say 0 {"rooms":[{"mount":1,"size":-5,"free":"x","avail":1}],"size":1}',
-    "ups": "say 0 # TYPE up gauge\nup 0\ngrid_memory_total_bytes 1",
-}
 # Those that succeed all the same. What starts a scan becomes the scan, so that some faults never show in it;
 # and who prints nothing where the containers' ids are expected has none.
 UNHARMED = {
@@ -29,10 +22,15 @@ UNHARMED = {
     **dict.fromkeys(("exit", "truncate", "missing", "denied"), ("ionice",)),
     "empty": ("docker",),
 }
-FAULTS = [
-    *("hang", "deaf", "slow 0.3", "exit 3", "complain 1 out of order", "warn beware", "empty", "truncate"),
-    *("garbage", "flood", "fork", "missing", "denied", "lie"),
-]
+# What may lie where AIDE's checks leave their summary.
+SUMMARIES: dict[str, Callable[[Path], object]] = {
+    "nothing that ends": lambda path: path.symlink_to("/dev/zero"),
+    "a pipe": os.mkfifo,
+    "a directory": Path.mkdir,
+    "half a file": lambda path: path.write_bytes(path.with_suffix(".whole").read_bytes()[:100]),
+    "garbage": lambda path: path.write_bytes(os.urandom(4096)),
+    "a lie": lambda path: path.write_text('{"success": true, "started": 1e999, "ended": -1, "added": -5}'),
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +49,31 @@ def healthy(there: Boxed) -> dict[str, float]:
 def test_all_tools_at_once(there: Boxed, healthy: dict[str, float], fault: str) -> None:
     """Each probe that can't find out says so; no figure is wrong; mended, everything is as it was."""
     for tool in TOOLS:
-        there.box.fault(tool, LIES[tool] if fault == "lie" else fault)
+        there.fault(tool, fault)
     unharmed = UNHARMED.get(fault.partition(" ")[0], ())
     wanted = {probe: tool in unharmed for tool, probe in there.probes.items()}
     there.until_run(time.time(), wanted)
-    for name, value in there.figures().items():
-        assert healthy[name] == value
+    shown = there.figures()
+    assert shown.items() <= healthy.items()
+    assert shown.keys() >= {name for name in healthy if name.startswith(TOOLLESS)}
+    if unharmed == TOOLS:
+        assert shown == healthy
+    there.mend(healthy)
+
+
+@pytest.mark.parametrize("instead", SUMMARIES)
+def test_what_aide_left_is_spoilt(there: Boxed, healthy: dict[str, float], instead: str) -> None:
+    """Whatever lies in the summary's place, its probe says so and the others go on; put back, all is well."""
+    path = there.box.directory / "aide/summary.json"
+    path.rename(path.with_suffix(".whole"))
+    SUMMARIES[instead](path)
+    try:
+        there.until_run(time.time(), {"aide": False, **dict.fromkeys(there.probes.values(), True)})
+        assert there.figures().items() <= healthy.items()
+    finally:
+        (Path.rmdir if path.is_dir() else Path.unlink)(path)
+        path.with_suffix(".whole").rename(path)
+    there.until_run(time.time(), {"aide": True})
     there.mend(healthy)
 
 
@@ -86,21 +103,19 @@ def test_a_failing_tools_figures_vanish_in_the_end(there: Boxed, healthy: dict[s
     there.mend(healthy)
 
 
-def test_a_flapping_tool_is_logged_when_it_changes(there: Boxed) -> None:
-    """Not at every run: two bad ones and two good ones are two lines."""
+def test_flapping_tools_are_logged_when_they_change(there: Boxed, healthy: dict[str, float]) -> None:
+    """Not at every run: of each, two bad ones and two good ones, twice over, are four lines."""
     said = there.exporter.log.read_text()
-    for fault in ("complain 1 out of order", ""):
+    for fault in ("complain 1 out of order", "") * 2:
         for _ in range(2):
-            if fault:
-                there.box.fault("ups", fault)
-            else:
-                there.box.mend("ups")
-            there.until_run(time.time(), {"command:ups": not fault})
+            for tool in TOOLS:
+                there.box.fault(tool, fault) if fault else there.box.mend(tool)
+            there.until_run(time.time(), dict.fromkeys(there.probes.values(), not fault))
     lines = there.exporter.log.read_text().removeprefix(said).splitlines()
-    assert [line.partition("msg=")[2] for line in lines] == [
-        f'"command:ups: {there.box.directory}/bin/ups failed: exit status 1"',
-        '"command:ups: works again"',
-    ]
+    for probe in there.probes.values():
+        said_of_it = [line for line in lines if f'msg="{probe}: ' in line]
+        assert ["works again" in line for line in said_of_it] == [False, True] * 2
+    there.mend(healthy)
 
 
 def test_nothing_is_left_of_all_that(there: Boxed) -> None:

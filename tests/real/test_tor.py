@@ -18,6 +18,8 @@ from exporter.exposition import join, render
 from exporter.probe import Box, Duration, Note, Probe, ProbeError
 from exporter.probes.tor import control as tor_control
 from exporter.probes.tor import probe as tor
+from tests.daemon import PATIENCE, Daemon, daemon
+from tests.faults.vitals import scraped
 from tests.real.tor_network import EXITS, TorNetwork, exit_address
 from tests.real.tor_pages import serve_pages
 
@@ -228,6 +230,32 @@ async def test_the_exits_go_and_come_back(world: World) -> None:
         world.network.wait_until_open()
     found, _ = await look(probe)
     assert found["grid_tor_up"] == 1
+
+
+def test_scrapes_while_there_is_no_exit(world: World, tmp_path: Path) -> None:
+    """They are in time and say that Tor is down; what was known of it is gone until one is back."""
+    url = f"http://page.test:{world.page_port}/api/ip"
+    tor_part = f"{{socks: {world.network.socks!r}, url: {url!r}, ttl: 1s, timeout: 5s}}"
+
+    def until(exporter: Daemon, up: float) -> dict[str, float]:
+        end = time.monotonic() + PATIENCE
+        while (series := scraped(exporter, seconds=5)).get("grid_tor_up") != up:
+            assert time.monotonic() < end, exporter.log.read_text()
+            time.sleep(0.1)
+        return series
+
+    with daemon(tmp_path, f"probes: {{host: {{}}, tor: {tor_part}}}\n") as exporter:
+        assert exit_of(until(exporter, 1))
+        for number in range(EXITS):
+            world.network.stop_exit(number)
+        try:
+            series = until(exporter, 0)
+            assert not [name for name in series if name.startswith(("grid_tor_exit_info", "grid_tor_is_tor"))]
+            assert series['grid_probe_success{probe="tor"}'] == 1
+        finally:
+            world.network.start_exits()
+            world.network.wait_until_open()
+        assert exit_of(until(exporter, 1))
 
 
 async def test_tor_stops_and_starts(world: World) -> None:
