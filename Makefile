@@ -24,8 +24,11 @@ test: $(VENV)/dev parts lint ## check everything that can be checked here (on De
 
 pytest = $(BIN)/python -m pytest -m "not long"
 
-test-long: $(VENV)/dev parts ## the long fuzz and the soak
-	$(BIN)/python -m pytest -m long --timeout=3600
+fuzz: $(VENV)/dev parts ## a hundred thousand hostile inputs for everything that reads, in half an hour
+	$(BIN)/python -m pytest -m long --timeout=7200 tests/fuzz
+
+soak: $(VENV)/dev parts ## ten minutes of scrapes without end, while every tool suffers every fault
+	$(BIN)/python -m pytest -m long --timeout=3600 tests/test_soak.py
 
 bench: $(VENV)/dev parts ## measure it beside what people use instead, in some ten minutes
 	$(BIN)/python -m tests.bench
@@ -81,4 +84,4 @@ python:
 		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 
-.PHONY: help run stack demo test test-long bench lint format generate parts install uninstall lock clean python
+.PHONY: help run stack demo test fuzz soak bench lint format generate parts install uninstall lock clean python

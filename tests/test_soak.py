@@ -17,7 +17,8 @@ import pytest
 
 from tests.box.box import TOOLS
 from tests.faults.boxed import FAULTS, Boxed, boxed
-from tests.faults.vitals import Vitals, vitals
+from tests.faults.vitals import Vitals, at_rest, vitals
+from tests.record import record
 from tests.strict import parsed
 
 MIB = 1024 * 1024
@@ -104,11 +105,11 @@ class Soak:
 def soak(directory: Path, seconds: float) -> str:
     """Soaks for so long; returns what came of it."""
     with boxed(directory) as there:
-        healthy, before = there.figures(), vitals(there.exporter)
+        healthy, before = there.figures(), at_rest(there.exporter)
         soaking = Soak(there, seconds)
         soaking.run()
         there.mend(healthy)
-        after, series = vitals(there.exporter), there.scrape()
+        series, after = there.scrape(), at_rest(there.exporter)
         log = there.exporter.log.read_text()
     assert not soaking.troubles
     assert "Traceback" not in log
@@ -117,7 +118,7 @@ def soak(directory: Path, seconds: float) -> str:
     most = Vitals(*(max(getattr(it, name) for it in soaking.seen) for name in Vitals.__slots__))
     told = ", ".join((
         f"{sum(soaking.scrapes):,} scrapes in {seconds:g} s",
-        f"runs: {runs}",
+        f"runs: {', '.join(f'{count:,} {outcome}' for outcome, count in runs.items())}",
         f"resident memory: {early:.1f} MiB early, {late:.1f} late, {most.memory / MIB:.1f} at most",
         f"descriptors: {before.descriptors} before, {most.descriptors} at most, {after.descriptors} after",
         f"threads: {before.threads}, {most.threads}, {after.threads}",
@@ -128,9 +129,8 @@ def soak(directory: Path, seconds: float) -> str:
     assert late - early < 8, told
     assert most.descriptors < 200, told
     assert most.threads < 40, told
-    assert after.descriptors <= before.descriptors + 12, told
+    assert after.descriptors <= before.descriptors + 2, told
     assert after.threads <= before.threads + 2, told
-    assert after.children <= before.children + len(TOOLS), told
     return told
 
 
@@ -158,7 +158,8 @@ def test_a_short_soak(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_long_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Minutes of it: tens of thousands of scrapes, thousands of runs; the result is printed."""
+    """Minutes of it: tens of thousands of scrapes, thousands of runs; what it came to is kept and printed."""
     told = soak(tmp_path, 600)
+    record("soak", told)
     with capsys.disabled():
         print(f"\n{told}")

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.daemon import Daemon
+from tests.daemon import PATIENCE, Daemon
 from tests.strict import parsed
 
 
@@ -31,6 +31,15 @@ def vitals(exporter: Daemon) -> Vitals:
         children=len(exporter.children()),
         memory=_figure(status, "VmRSS") * 1024,
     )
+
+
+def at_rest(exporter: Daemon) -> Vitals:
+    """How it is once no tool runs: who isn't asked rests."""
+    end = time.monotonic() + PATIENCE
+    while (now := vitals(exporter)).children:
+        assert time.monotonic() < end, now
+        time.sleep(0.02)
+    return now
 
 
 def _figure(status: str, name: str) -> int:

@@ -6,6 +6,7 @@ error is as good as an answer; anything else is raised.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import pkgutil
@@ -20,12 +21,15 @@ from prometheus_client.core import Metric
 from exporter import cgroup, command, config, models, probes, thread
 from exporter.access import webconfig
 from exporter.aide import report
+from exporter.aide.database import count_entries
 from exporter.command import Output
 from exporter.probe import Box, ProbeError
 from exporter.probes import KINDS
+from exporter.probes.containers.cgroups import parse_groups
 from exporter.probes.disk.mounts import parse_mounts
 from exporter.probes.tor import control, cookie
 from exporter.strictyaml import ConfigError
+from exporter.web import takes_gzip
 from tests.box import nvidia_smi
 from tests.box.files import CAPTURES
 from tests.fuzz import texts
@@ -127,6 +131,9 @@ def parser(parse: Callable[[bytes], object], *good: bytes, errors: type[Exceptio
     """A function that reads a text, of which these are good ones; nothing comes of it but an honest error."""
 
     def make(workshop: Workshop) -> Target:
+        for text in good:
+            parse(text)
+
         async def look(change: Change) -> Iterable[Metric]:
             try:
                 parse(change(workshop.rng.choice(good)))
@@ -199,6 +206,14 @@ def curls() -> list[Session]:
     return [always(it["code"], it["stdout"].encode(), it["stderr"].encode()) for it in said]
 
 
+def _with_any_status(data: bytes) -> object:
+    """AIDE's report, beside whichever exit status fits it."""
+    for status in range(7):
+        with contextlib.suppress(ValueError):
+            return report.parse(data, status)
+    return report.parse(data, 7)
+
+
 PROC = ("meminfo", "stat", "loadavg", "pressure/cpu", "pressure/memory", "pressure/io")
 REPORTS = [capture(f"aide/{name}.json") for name in ("changed", "clean", "names", "unhashed", "unreadable")]
 
@@ -222,14 +237,17 @@ TARGETS: dict[str, Make] = {
     ),
     "aide": probe("aide", {"state": "/aide"}, files=texts.AIDE),
     "host": probe("host", {}, files={f"proc/{name}": capture(f"proc/{name}") for name in PROC}),
-    "aide report": parser(
-        lambda data: report.parse(data, data[-1] & 7 if data else 0), *REPORTS, errors=ValueError
-    ),
+    "aide report": parser(_with_any_status, *REPORTS, errors=ValueError),
     "aide warnings": parser(surrogates(report.judge), capture("aide/busy.stderr")),
     "tor control": parser(latin(control.parse), capture("tor/getinfo.txt")),
     "tor cookie": parser(latin(cookie.parse), capture("tor/protocolinfo.txt")),
     "mountinfo": parser(surrogates(parse_mounts), capture("mountinfo/mountinfo")),
     "cgroup": parser(surrogates(cgroup.parse_containers), texts.MEMBERSHIP),
+    "cgroup's files": parser(surrogates(lambda text: parse_groups(text, "ab" * 32)), texts.MEMBERSHIP),
+    "aide database": parser(
+        lambda data: count_entries(iter(data.splitlines(keepends=True))), texts.DATABASE, errors=ValueError
+    ),
+    "accept-encoding": parser(latin(takes_gzip), b"gzip, deflate;q=0.5, *;q=0"),
     "manifest": parser(models.manifest_size, texts.MANIFEST, errors=ValueError),
     "configuration": parser(valid(config.parse), texts.CONFIGURATION, errors=ConfigError),
     "web configuration": parser(valid(webconfig.parse), texts.WEB_CONFIGURATION, errors=ConfigError),

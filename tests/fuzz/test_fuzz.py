@@ -11,8 +11,10 @@ import pytest
 from prometheus_client.core import Metric
 
 from exporter.exposition import join, render
+from exporter.probes import KINDS
 from tests.fuzz.mutation import mutated
 from tests.fuzz.targets import TARGETS, Change, Target, Workshop
+from tests.record import record
 from tests.strict import parsed
 
 FEW, MANY = 200, 100_000
@@ -20,6 +22,7 @@ LONG, LONGER = 30_000, 1_000_000  # bytes
 SECONDS = 5.0  # of processor time that a text may take
 YAML = [name for name in TARGETS if "configuration" in name]  # its library takes 10 s for any megabyte
 OTHERS = [name for name in TARGETS if name not in YAML]
+PROBES = [kind.name for kind in KINDS]
 PATTERNS = [
     *(b"{", b"[", b'"', b"\\", b"\n", b" ", b",", b"=", b"0", b"a", b"#", b"\0", b"\xff", b'{"a":', b"- "),
     *(b'a{b="', b'a{b="c",', b"&a [", b"a: b\n", b"250-a=b\n", b"\\u0000", b"Id=a\n\n", b"[N/A], "),
@@ -50,8 +53,10 @@ def check(families: Iterable[Metric]) -> None:
         parsed(join([render(families)]).decode())
 
 
-async def fuzz(target: Target, rng: random.Random, count: int) -> None:
+async def fuzz(target: Target, rng: random.Random, count: int) -> int:
+    """Has it read so many inputs; returns how many gave figures."""
     good: dict[bytes, None] = {}
+    told = 0
     for _ in range(count):
         read: list[bytes] = []
 
@@ -61,24 +66,32 @@ async def fuzz(target: Target, rng: random.Random, count: int) -> None:
             return read[-1]
 
         try:
-            check(await target(change))
+            families = list(await target(change))
+            check(families)
         except BaseException:
             print("after reading", read)
             raise
+        told += bool(families)
+    return told
 
 
 @pytest.mark.parametrize("target", TARGETS, indirect=True)
-async def test_mutations(target: Target, rng: random.Random) -> None:
-    """Real answers, damaged in every way, the same each time."""
-    await fuzz(target, rng, FEW)
+async def test_mutations(target: Target, rng: random.Random, request: pytest.FixtureRequest) -> None:
+    """Real answers, damaged in every way, the same each time; a probe makes something of some of them."""
+    told = await fuzz(target, rng, FEW)
+    assert bool(told) == (request.node.callspec.params["target"] in PROBES)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("target", TARGETS, indirect=True)
-async def test_many_mutations(target: Target) -> None:
+async def test_many_mutations(target: Target, request: pytest.FixtureRequest) -> None:
     """A hundred thousand, others each time; where one fails it is printed."""
-    await fuzz(target, random.Random(), MANY)  # noqa: S311 - not for secrets
+    started = time.monotonic()
+    told = await fuzz(target, random.Random(), MANY)  # noqa: S311 - not for secrets
+    figures = f", {told:,} of which gave figures" if told else ""
+    took = time.monotonic() - started
+    record(f"fuzz: {request.node.callspec.params['target']}", f"{MANY:,} inputs{figures}, in {took:.0f} s")
 
 
 def long_texts(pattern: bytes, length: int) -> list[Change]:
