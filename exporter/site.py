@@ -113,11 +113,21 @@ class Site:
             log.warning("everybody who reaches this address may read everything: see --web.config.file")
 
     async def watch(self) -> None:
-        """Takes a changed web-config into force; connections made from then on get its TLS."""
+        """Takes a changed web-config into force; connections made from then on get its TLS.
+
+        Whatever goes wrong in a look, the next one comes: a bug must not end the reloading unseen.
+        """
+        said = ""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            with contextlib.suppress(ProbeError):  # no thread can be had just now
+            try:
                 await in_thread(self._guard.refresh)
+            except ProbeError:
+                continue  # no thread can be had just now
+            except Exception as error:
+                if repr(error) != said:
+                    log.exception("this is a bug in grid-exporter: the web configuration was not looked at")
+                said = repr(error)
 
     async def stop(self) -> None:
         """Stops listening and ends the connections."""

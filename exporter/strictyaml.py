@@ -66,8 +66,6 @@ def decode(text: str, kind: type | UnionType, hook: Callable[[type, Any], Any] |
         raise ConfigError(_explain_yaml(error)) from error
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error))) from error
-    except ValueError as error:  # a date that is none, say
-        raise ConfigError(str(error)) from error
     except RecursionError as error:
         raise ConfigError(
             "it is nested too deeply, or contains itself (an alias in its own anchor)"
@@ -77,9 +75,16 @@ def decode(text: str, kind: type | UnionType, hook: Callable[[type, Any], Any] |
 class _StrictLoader(yaml.SafeLoader):
     """PyYAML's safe loader, without what it lets through: equal keys, and text that no system call takes."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - its signature
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:  # as PyYAML has them: !!int ""
+            kind = node.tag.rpartition(":")[2]
+            raise _mistake(f"what stands here is no {kind}", node) from error
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - its signature
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key.value, str):
                 if key.value in seen:
                     raise _mistake(f"{key.value!r} is given twice", key)

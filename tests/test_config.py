@@ -48,7 +48,12 @@ BAD = {
     r'probes: {disk: {directories: ["/a\ud800"]}}': r"line 1: text can't hold the character '\ud800'",
     "[" * 5000: "it is nested too deeply, or contains itself (an alias in its own anchor)",
     "probes: &a [*a]": "probes: expected a mapping, got a list",
-    "probes: 2001-99-99": "month must be in 1..12",
+    "probes: 2001-99-99": "line 1: what stands here is no timestamp",
+    'probes: {gpu: !!int ""}': "line 1: what stands here is no int",
+    "probes:\n  gpu: !!bool x": "line 2: what stands here is no bool",
+    "probes: {gpu: !!timestamp x}": "line 1: what stands here is no timestamp",
+    "probes: {gpu: !!float x}": "line 1: what stands here is no float",
+    "probes: {gpu: !!set x}": "line 1: expected a mapping node, but found scalar",
 }
 
 

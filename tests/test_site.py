@@ -205,3 +205,23 @@ async def test_a_broken_new_certificate_keeps_the_old(
 def test_without_a_web_config_nothing_is_watched() -> None:
     """There is no file to look at."""
     assert Guard(None).refresh() is False
+
+
+async def test_a_bug_ends_no_watching(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that nobody thought of is logged once, and the looks go on."""
+    looks = 0
+
+    def broken(_: Guard) -> bool:
+        nonlocal looks
+        looks += 1
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(Guard, "refresh", broken)
+    async with crowd(Script(), web_config=web_config(tmp_path, "")) as there, asyncio.timeout(20):
+        watching = await watched(there, monkeypatch)
+        while looks < 3:
+            await asyncio.sleep(0.02)
+        watching.cancel()
+    assert [record.getMessage()[:9] for record in caplog.records] == ["this is a"]

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 import bcrypt
 
+from exporter.access.files import read
 from exporter.access.webconfig import BCRYPT
 from exporter.strictyaml import ConfigError
 
@@ -111,8 +112,7 @@ def read_token(path: Path) -> bytes:
         ConfigError: it can't be read, is empty, or is no token.
     """
     try:
-        with path.open("rb") as file:
-            token = file.read(TOKEN_LIMIT + 1).strip()
+        token = read(path).strip()
     except OSError as error:
         raise ConfigError(f"the token file {path} can't be read: {error.strerror}") from error
     if not token:

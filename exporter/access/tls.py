@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from exporter.access.files import read
 from exporter.access.webconfig import TlsConfig
 from exporter.strictyaml import ConfigError
 
@@ -41,18 +42,29 @@ def server_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
     context.maximum_version = _version("max_version", tls.max_version)
     if context.minimum_version > context.maximum_version:
         raise ConfigError("tls_server_config: min_version is above max_version")
-    context.set_ciphers(":".join(_suites(tls.cipher_suites)))
-    _set_curve(context, tls.curve_preferences)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    _load(context, tls, directory)
+    try:
+        context.set_ciphers(":".join(_suites(tls.cipher_suites)))
+        _set_curve(context, tls.curve_preferences)
+    except ssl.SSLError as error:
+        raise _refused("the suites or the curve can't be had here", error) from error
+    try:
+        _load(context, tls, directory)
+    except ssl.SSLError as error:
+        raise _refused("the certificates can't be used", error) from error
     return context
 
 
 def files(tls: TlsConfig, directory: Path) -> list[Path]:
     """The files whose change makes another context."""
     return [directory / name for name in (tls.cert_file, tls.key_file, tls.client_ca_file) if name]
+
+
+def _refused(what: str, error: ssl.SSLError) -> ConfigError:
+    reason = getattr(error, "reason", None)  # one of Python's own making has none
+    return ConfigError(f"tls_server_config: {what}: {reason or error}")
 
 
 def _version(key: str, name: str) -> ssl.TLSVersion:
@@ -81,39 +93,31 @@ def _set_curve(context: ssl.SSLContext, names: list[str]) -> None:
 
 
 def _load(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
-    try:
-        with (
-            _path(tls.cert, tls.cert_file, directory) as cert,
-            _path(tls.key, tls.key_file, directory) as key,
-        ):
-            context.load_cert_chain(cert, key, password="")  # an encrypted key fails; nobody is asked
-        if tls.client_auth_type == "RequireAndVerifyClientCert":
-            with _path(tls.client_ca, tls.client_ca_file, directory) as ca:
-                context.load_verify_locations(ca)
-            context.verify_flags |= (
-                ssl.VERIFY_X509_PARTIAL_CHAIN
-            )  # a CA under another one is trusted by itself
-            context.verify_mode = ssl.CERT_REQUIRED
-    except ssl.SSLError as error:
-        raise ConfigError(
-            f"tls_server_config: the certificates can't be used: {error.reason or error}"
-        ) from error
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        raise ConfigError(f"tls_server_config: {place}{error.strerror}") from error
+    with _path(tls.cert, tls.cert_file, directory) as cert, _path(tls.key, tls.key_file, directory) as key:
+        context.load_cert_chain(cert, key, password="")  # an encrypted key fails; nobody is asked
+    if tls.client_auth_type == "RequireAndVerifyClientCert":
+        with _path(tls.client_ca, tls.client_ca_file, directory) as ca:
+            context.load_verify_locations(ca)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a CA under another one is trusted by itself
+        context.verify_mode = ssl.CERT_REQUIRED
 
 
 @contextmanager
 def _path(text: str, name: str, directory: Path) -> Iterator[Path]:
-    """The path of a file with this text, which OpenSSL wants; never on a disk, since a key may be in it."""
-    if not text:
-        path = directory / name
-        path.open("rb").close()  # for an error that names the file
-        yield path
-        return
+    """The path of a file with this text, or that file's, since OpenSSL wants one and would wait for a FIFO.
+
+    It is never on a disk: a key may be in it.
+    """
     descriptor = os.memfd_create("grid-exporter", os.MFD_CLOEXEC)
     try:
-        os.write(descriptor, text.encode())
+        os.write(descriptor, text.encode() if text else _content(directory / name))
         yield Path(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read(path)
+    except OSError as error:
+        raise ConfigError(f"tls_server_config: {path}: {error.strerror}") from error

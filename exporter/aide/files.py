@@ -80,19 +80,20 @@ class Paths:
 
 
 @contextlib.contextmanager
-def plain(name: str | Path, *, within: int | None = None) -> Iterator[BufferedReader]:
-    """Opens a regular file for reading: no link is followed, no FIFO waited for.
+def plain(name: str | Path, *, within: int | None = None, links: bool = False) -> Iterator[BufferedReader]:
+    """Opens a regular file for reading: no link is followed unless told to, no FIFO waited for.
 
     Args:
         name: the file, relative to the directory ``within`` where that descriptor is given.
         within: a directory's descriptor.
+        links: whether the file may be a link to one.
 
     Raises:
         OSError: it cannot be opened, or is a link.
         ValueError: it is not a regular file.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    fd = os.open(name, flags, dir_fd=within)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    fd = os.open(name, flags if links else flags | os.O_NOFOLLOW, dir_fd=within)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise ValueError(f"{Path(name).name} is not a regular file")

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import os
 from pathlib import Path
 
 import bcrypt
@@ -160,3 +161,13 @@ def test_blanks_around_a_token_do_not_count(tmp_path: Path) -> None:
     """Editors end a file with a newline."""
     (tmp_path / "token").write_text(" secret-token\n")
     assert read_token(tmp_path / "token") == b"secret-token"
+
+
+def test_a_fifo_holds_no_token(tmp_path: Path) -> None:
+    """Nobody waits for somebody to write into it; a link to a token is as good as the token."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ConfigError, match="it is no regular file"):
+        read_token(tmp_path / "fifo")
+    (tmp_path / "token").write_text("secret-token")
+    (tmp_path / "link").symlink_to("token")
+    assert read_token(tmp_path / "link") == b"secret-token"

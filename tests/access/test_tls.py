@@ -1,3 +1,4 @@
+import os
 import ssl
 import warnings
 from pathlib import Path
@@ -182,3 +183,21 @@ def test_a_key_that_does_not_fit_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "server.key").write_text("rubbish")
     with pytest.raises(ConfigError, match="certificates can't be used"):
         server_context(config(certificates), tmp_path)
+
+
+def test_what_openssl_lacks_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite that this OpenSSL does not have, as under FIPS rules, is a mistake like any other."""
+    suite = "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"
+    monkeypatch.setitem(SUITES, suite, "NOT-BUILT-IN")
+    with pytest.raises(ConfigError, match="tls_server_config: the suites or the curve can't be had here"):
+        server_context(config(Certificates(tmp_path), f", cipher_suites: [{suite}]"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["server.crt", "server.key", "ca.crt"])
+def test_a_fifo_is_no_certificate(tmp_path: Path, name: str) -> None:
+    """Nobody waits for somebody to write into it."""
+    tls = config(Certificates(tmp_path), clients=True)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigError, match=f"tls_server_config: .*{name}: it is no regular file"):
+        server_context(tls, tmp_path)
