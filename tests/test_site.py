@@ -158,19 +158,23 @@ def _directory(path: Path) -> Path:
     return path
 
 
-async def test_tls_can_be_switched_on_and_off_without_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_tls_can_be_switched_on_without_a_restart_but_not_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The file alone says whether new connections speak TLS."""
+    """An emptied file is a good one: it must not have passwords sent in the clear."""
     certificates = Certificates(tmp_path)
     path, tls = web_config(tmp_path, ""), certificates.client_context()
     async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
         watching = await watched(there, monkeypatch)
         assert await there.scrape() == 200
-        for text, wanted in ((certificates.server(), tls), ("", None)):
-            touch_later(path, text)
-            while not await _answers(there, wanted):
-                await asyncio.sleep(0.02)
+        touch_later(path, certificates.server())
+        while not await _answers(there, tls):
+            await asyncio.sleep(0.02)
+        touch_later(path, "")
+        while "only a restart takes away" not in caplog.text:
+            await asyncio.sleep(0.02)
+        assert await _answers(there, tls)
+        assert not await _answers(there, None)
         watching.cancel()
 
 

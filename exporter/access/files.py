@@ -1,4 +1,4 @@
-"""Reading what a web-config names: certificates, keys, tokens."""
+"""Reading a web-config and what it names: certificates, keys, tokens."""
 
 from __future__ import annotations
 

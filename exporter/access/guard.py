@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 OPEN_PATHS = ("/-/healthy", "/-/ready")  # they say nothing but that
 OWN_DOOR = "/-/aide/"  # what lies below has a token of its own, and a request carries one Authorization
 
+TLS, CERTIFICATES, CREDENTIALS = "TLS", "client certificates", "passwords or tokens"
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Marks = tuple[tuple[Path, object], ...]
 
@@ -36,6 +38,14 @@ class Rules:
     context: ssl.SSLContext | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     marks: Marks = ()
+
+    @property
+    def layers(self) -> set[str]:
+        """What stands between the figures and a stranger."""
+        context = self.context
+        verifies = context is not None and context.verify_mode == ssl.CERT_REQUIRED
+        layers = {TLS: context is not None, CERTIFICATES: verifies, CREDENTIALS: self.credentials.needed}
+        return {name for name, there in layers.items() if there}
 
 
 def read_rules(path: Path) -> Rules:
@@ -63,7 +73,8 @@ class Guard:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self.rules = read_rules(path) if path else Rules(Credentials({}, []))
-        self._seen = self.rules.marks
+        self._seen: Marks | str = ()  # what came of the last look at changed files
+        self._said = ""  # why they were not taken
 
     @property
     def configured(self) -> bool:
@@ -73,28 +84,41 @@ class Guard:
     @property
     def protects(self) -> bool:
         """Whether anything keeps strangers out."""
-        context = self.rules.context
-        return self.rules.credentials.needed or (
-            context is not None and context.verify_mode == ssl.CERT_REQUIRED
-        )
+        return bool(self.rules.layers - {TLS})
 
     def refresh(self) -> bool:
-        """Takes changed files into force; faulty ones are logged once and leave everything as it was.
+        """Takes changed files into force once two looks in a row find the same: a file may be half written.
 
-        Returns whether other rules are in force now.
+        Faulty ones leave everything as it was, are logged once, and are tried again at every look: what was
+        wrong may be a file that they name. Returns whether other rules are in force now.
         """
-        marks = _marks(path for path, _ in self._seen)
-        if self._path is None or marks == self._seen:
+        if self._path is None or _marks(path for path, _ in self.rules.marks) == self.rules.marks:
+            self._seen, self._said = (), ""
             return False
-        self._seen = marks
-        try:
-            self.rules = read_rules(self._path)
-        except ConfigError as error:
-            log.error("the web configuration was not taken, the one before stays in force: %s", error)  # noqa: TRY400
+        found = self._changed(self._path)
+        before, self._seen = self._seen, found if isinstance(found, str) else found.marks
+        if self._seen != before:
             return False
-        self._seen = self.rules.marks
+        if isinstance(found, str):
+            if found != self._said:
+                log.error("the web configuration was not taken, the one before stays in force: %s", found)
+            self._said = found
+            return False
+        self.rules, self._said = found, ""
         log.info("the web configuration was read again")
         return True
+
+    def _changed(self, path: Path) -> Rules | str:
+        """The new rules, or why there are none.
+
+        They may not leave out a layer: half a file, or an emptied one, is a good one that does.
+        """
+        try:
+            rules = read_rules(path)
+        except ConfigError as error:
+            return str(error)
+        lost = sorted(self.rules.layers - rules.layers)
+        return f"it is without {' and '.join(lost)}, which only a restart takes away" if lost else rules
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -124,7 +148,7 @@ def _given(request: web.Request) -> str:
 
 
 def _marks(paths: Iterable[Path]) -> Marks:
-    """What changes when a file is replaced or written anew, or when a link leads elsewhere."""
+    """What changes when a file is replaced, written anew or made readable, or when a link leads elsewhere."""
     return tuple((path, _mark(path)) for path in paths)
 
 
@@ -133,4 +157,4 @@ def _mark(path: Path) -> object:
         status = path.stat()
     except OSError as error:
         return error.errno
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from exporter import strictyaml
+from exporter.access.files import read
 from exporter.strictyaml import ConfigError
 
 # Costs that there are; and the salt's last character holds but two bits.
@@ -74,7 +75,12 @@ def load(path: Path) -> WebConfig:
     Raises:
         ConfigError: it can't be read, or holds what is wrong or can't be had here.
     """
-    text, _ = strictyaml.read(path)
+    try:
+        text = read(path).decode()
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text") from error
     return parse(text)
 
 

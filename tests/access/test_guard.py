@@ -30,6 +30,11 @@ def touch_later(path: Path, text: str) -> None:
     os.utime(path, ns=(before + 10**9, before + 10**9))
 
 
+def settled(guard: Guard) -> bool:
+    """Whether other rules are in force once the guard has seen the same files twice."""
+    return guard.refresh() or guard.refresh()
+
+
 async def test_metrics_and_page_are_behind_the_door(tmp_path: Path, aiohttp_client: Connect) -> None:
     """Whatever is asked for, but for /-/healthy and /-/ready, stays closed without credentials."""
     guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
@@ -156,7 +161,7 @@ async def test_tokens_are_rotated_without_a_restart(tmp_path: Path, aiohttp_clie
     client = await aiohttp_client(make_app(exporter_of(Script()), guard))
     assert (await client.get("/metrics", headers={"Authorization": "Bearer first"})).status == 200
     touch_later(token, "second\n")
-    assert guard.refresh()
+    assert settled(guard)
     assert (await client.get("/metrics", headers={"Authorization": "Bearer first"})).status == 401
     assert (await client.get("/metrics", headers={"Authorization": "Bearer second"})).status == 200
 
@@ -167,16 +172,132 @@ def test_a_broken_new_file_keeps_the_old_rules(tmp_path: Path, caplog: pytest.Lo
     guard = Guard(path)
     before = guard.rules
     touch_later(path, "basic_auth_users: {alice: secret}")
-    assert not guard.refresh()
-    assert not guard.refresh()
+    for _ in range(4):
+        assert not guard.refresh()
     assert guard.rules is before
     assert len(caplog.records) == 1
     assert "secret" not in caplog.text
     touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
-    assert guard.refresh()
+    assert settled(guard)
     path.unlink()
-    assert not guard.refresh()
+    assert not settled(guard)
     assert guard.protects
+
+
+def test_a_file_that_is_still_being_written_is_not_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only what two looks in a row have found counts: half a file is neither used nor complained of."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    guard = Guard(path)
+    for text in ("basic_auth_users: {al", f"basic_auth_users: {{al: '{HASH}'}}", "", "basic_auth_users: {"):
+        touch_later(path, text)
+        assert not guard.refresh()
+    assert not caplog.records
+    touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
+    assert settled(guard)
+
+
+LAYERS = {
+    "passwords": (False, f"basic_auth_users: {{alice: '{HASH}'}}\n"),
+    "tokens": (False, "bearer_token_files: [token]\n"),
+    "TLS": (False, ""),
+    "certificates": (True, ""),
+}
+
+
+@pytest.mark.parametrize("layer", ["passwords", "tokens", "certificates"])
+@pytest.mark.parametrize("text", ["", "# nothing\n", "http_server_config: {http2: false}\n"])
+def test_an_emptied_file_opens_no_door(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, layer: str, text: str
+) -> None:
+    """`> web.yml` and a full disk leave a good file that protects nothing: only a restart believes it."""
+    clients, more = LAYERS[layer]
+    (tmp_path / "token").write_text("t" * 32)
+    path = web_config(tmp_path, (Certificates(tmp_path).server(clients=True) if clients else "") + more)
+    guard = Guard(path)
+    touch_later(path, text)
+    assert not settled(guard)
+    assert guard.protects
+    assert "only a restart takes away" in caplog.text
+
+
+def test_no_layer_goes_without_a_restart(tmp_path: Path) -> None:
+    """A file cut anywhere is often a good one: less than all of its layers never comes into force."""
+    Certificates(tmp_path)
+    (tmp_path / "token").write_text("t" * 32)
+    lines = [
+        "basic_auth_users:",
+        f"  alice: '{HASH}'",
+        "bearer_token_files: [token]",
+        "tls_server_config:",
+        "  cert_file: server.crt",
+        "  key_file: server.key",
+        "  client_auth_type: RequireAndVerifyClientCert",
+        "  client_ca_file: ca.crt",
+    ]
+    whole = "\n".join(lines)
+    path = web_config(tmp_path, whole)
+    guard = Guard(path)
+    before = guard.rules
+    for end in range(len(whole)):
+        touch_later(path, whole[:end])
+        assert not settled(guard) or guard.rules.layers == before.layers
+    touch_later(path, whole)
+    guard.refresh()
+    assert guard.rules.layers == before.layers == {"TLS", "client certificates", "passwords or tokens"}
+
+
+def test_a_layer_may_come_and_change_without_a_restart(tmp_path: Path) -> None:
+    """From nothing to passwords, on to tokens, on to TLS with client certificates."""
+    (tmp_path / "token").write_text("t" * 32)
+    path = web_config(tmp_path, "")
+    guard = Guard(path)
+    for text in (
+        f"basic_auth_users: {{alice: '{HASH}'}}\n",
+        "bearer_token_files: [token]\n",
+        f"bearer_token_files: [token]\n{Certificates(tmp_path).server(clients=True)}",
+    ):
+        touch_later(path, text)
+        assert settled(guard)
+        assert guard.protects
+
+
+def test_what_was_refused_for_a_file_that_it_names_is_taken_once_that_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file itself has not changed since; and one mistake is logged once, however often it is met."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    guard = Guard(path)
+    touch_later(path, "bearer_token_files: [later]")
+    for _ in range(5):
+        assert not guard.refresh()
+    assert [record.getMessage()[-43:] for record in caplog.records] == [
+        "later can't be read: No such file or directory"[-43:]
+    ]
+    (tmp_path / "later").write_text("t" * 32)
+    assert settled(guard)
+    assert guard.rules.credentials.challenge == "Bearer"
+
+
+def test_a_file_that_is_made_readable_is_seen(tmp_path: Path) -> None:
+    """Neither its content nor the time of that changes with its mode."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    guard = Guard(path)
+    path.chmod(0o600 if path.stat().st_mode & 0o077 else 0o640)
+    assert settled(guard)
+
+
+def test_a_fifo_in_the_files_place_is_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever looks would never come back."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    guard = Guard(path)
+    path.unlink()
+    os.mkfifo(path)
+    assert not settled(guard)
+    assert "web.yml can't be read: it is no regular file" in caplog.text
 
 
 def test_a_broken_file_at_the_start_is_an_error(tmp_path: Path) -> None:
