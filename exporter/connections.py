@@ -49,6 +49,23 @@ class Connections:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
             self._listeners.append(listener)
 
+    def renew(self) -> None:
+        """Ends every connection of another TLS context than new ones get: it would outlive what let it in.
+
+        One that is being answered goes once it has its answer. A scraper that comes back on an idle one
+        finds it closed and asks again on a new one, as Go's client does by itself.
+        """
+        context = self._context()
+        for handler, connecting in self._there.items():
+            if not connecting.done():
+                connecting.cancel()
+            elif handler.transport is None or handler.ssl_context is context:
+                continue
+            elif handler in self._answering:
+                handler.close()
+            else:
+                handler.force_close()
+
     def stop(self) -> None:
         """Lets nobody in any more and ends what is not agreed on yet; the server ends the others."""
         for listener in self._listeners:

@@ -113,7 +113,7 @@ class Site:
             log.warning("everybody who reaches this address may read everything: see --web.config.file")
 
     async def watch(self) -> None:
-        """Takes a changed web-config into force; connections made from then on get its TLS.
+        """Takes a changed web-config into force; where its TLS is another, every connection is made anew.
 
         Whatever goes wrong in a look, the next one comes: a bug must not end the reloading unseen.
         """
@@ -121,7 +121,10 @@ class Site:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             try:
+                context = self._guard.rules.context
                 await in_thread(self._guard.refresh)
+                if self._connections is not None and self._guard.rules.context is not context:
+                    self._connections.renew()
             except ProbeError:
                 continue  # no thread can be had just now
             except Exception as error:

@@ -57,6 +57,19 @@ class Script:
         return Probe(self.name, schedule, settings, self.run)
 
 
+def held(release: asyncio.Event) -> Script:
+    """A script each of whose runs waits until it is released."""
+    script = Script()
+    run = script.run
+
+    async def waiting() -> Result:
+        await release.wait()
+        return await run()
+
+    script.run = waiting  # type: ignore[method-assign]
+    return script
+
+
 def failing(reason: str = "the tool is broken") -> ProbeError:
     """What a probe raises that could not find out."""
     return ProbeError(reason, "mend it")

@@ -7,7 +7,7 @@ import pytest
 from exporter import connections, site
 from tests.access.certificates import Certificates
 from tests.crowd import GET, Client, crowd
-from tests.scripted import Script
+from tests.scripted import Script, held
 
 MOST = 8
 
@@ -49,15 +49,7 @@ async def test_the_newest_keep_their_places() -> None:
 async def test_who_is_being_answered_is_not_dropped() -> None:
     """A scrape that waits for a run is older than the crowd that comes meanwhile, and is answered."""
     release = asyncio.Event()
-    script = Script()
-    real = script.run
-
-    async def slow() -> object:
-        await release.wait()
-        return await real()
-
-    script.run = slow  # type: ignore[assignment, method-assign]
-    async with crowd(script) as there, asyncio.timeout(20):
+    async with crowd(held(release)) as there, asyncio.timeout(20):
         waiting = await there.connect(GET)
         while not there.site._connections._answering:  # type: ignore[union-attr]
             await asyncio.sleep(0)

@@ -12,10 +12,11 @@ from exporter import site
 from exporter.access.guard import Guard
 from exporter.site import ListenError, listen
 from tests.access.certificates import Certificates
+from tests.access.test_credentials import HASH
 from tests.access.test_guard import touch_later, web_config
 from tests.crowd import GET, Crowd, crowd
 from tests.daemon import free_port
-from tests.scripted import Script
+from tests.scripted import Script, held
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ async def watched(there: Crowd, monkeypatch: pytest.MonkeyPatch) -> asyncio.Task
 async def test_a_renewed_certificate_is_served_without_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New connections get the new one; one that there is goes on."""
+    """New connections get the new one; one that rests is closed, so that its client makes a new one."""
     certificates = Certificates(tmp_path)
     path, tls = web_config(tmp_path, certificates.server()), certificates.client_context()
     async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
@@ -132,8 +133,7 @@ async def test_a_renewed_certificate_is_served_without_a_restart(
         certificates.issue("server", certificates.ca)
         while await serial(there, tls) == before:
             await asyncio.sleep(0.02)
-        old.send(GET)
-        assert await old.status() == 200
+        await old.closed()
         watching.cancel()
 
 
@@ -150,6 +150,51 @@ async def test_another_ca_is_taken_without_a_restart(tmp_path: Path, monkeypatch
         shutil.copy(other.directory / "ca.crt", tmp_path / "ca.crt")
         await until_refused(there, mine)
         assert await there.scrape(tls=theirs) == 200
+        watching.cancel()
+
+
+@pytest.mark.parametrize("before", ["TLS", "plain HTTP", "client certificates"])
+async def test_no_connection_outlives_the_tls_that_it_was_made_under(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """When TLS changes, one that rests ends, one half agreed on too, one being answered then."""
+    certificates = Certificates(tmp_path)
+    clients = before == "client certificates"
+    path = web_config(tmp_path, "" if before == "plain HTTP" else certificates.server(clients=clients))
+    tls = None if before == "plain HTTP" else certificates.client_context("client")
+    release = asyncio.Event()
+    async with crowd(held(release), web_config=path) as there, asyncio.timeout(20):
+        resting = await there.connect(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", tls=tls)
+        assert await resting.status() == 200
+        asking = await there.connect(GET, tls=tls)
+        while not there.site._connections._answering:  # type: ignore[union-attr]
+            await asyncio.sleep(0)
+        mute = await there.connect()
+        watching = await watched(there, monkeypatch)
+        (tmp_path / "ca.crt").write_text((tmp_path / "stranger.crt").read_text())
+        touch_later(path, certificates.server(clients=True))
+        await resting.closed()
+        await mute.closed()
+        release.set()
+        assert await asking.status() == 200
+        asking.send(GET)
+        assert await asking.status() == 0
+        watching.cancel()
+
+
+async def test_another_password_ends_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for with every request."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+        client = await there.connect(GET)
+        assert await client.status() == 401
+        watching = await watched(there, monkeypatch)
+        rules = there.site._guard.rules
+        touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
+        while there.site._guard.rules is rules:
+            await asyncio.sleep(0.02)
+        client.send(GET)
+        assert await client.status() == 401
         watching.cancel()
 
 
