@@ -125,6 +125,8 @@ class Guard:
         """Lets a request through when it may come in, and puts the configured headers on every answer."""
         rules, path = self.rules, request.path
         try:
+            if tls.resumed(request.get_extra_info("ssl_object")):
+                raise web.HTTPForbidden(text="begin a new TLS session: none is resumed here\n")
             if (
                 path in OPEN_PATHS
                 or path.startswith(OWN_DOOR)

@@ -28,7 +28,12 @@ SUITES = {
 }
 SUITES_13 = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
 DEFAULT_SUITES = [name for go, name in SUITES.items() if "_CBC_" not in go]
-CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1"}
+CURVES = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
 
 
 def server_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
@@ -38,10 +43,7 @@ def server_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
         ConfigError: a name that can't be had here, or a certificate, key or CA that can't be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _version("min_version", tls.min_version)
-    context.maximum_version = _version("max_version", tls.max_version)
-    if context.minimum_version > context.maximum_version:
-        raise ConfigError("tls_server_config: min_version is above max_version")
+    context.minimum_version, context.maximum_version = _versions(tls)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -62,9 +64,31 @@ def files(tls: TlsConfig, directory: Path) -> list[Path]:
     return [directory / name for name in (tls.cert_file, tls.key_file, tls.client_ca_file) if name]
 
 
+def resumed(connection: ssl.SSLObject | None) -> bool:
+    """Whether a client took up an earlier session where a certificate is required, which is not checked anew.
+
+    Tickets are switched off; for the session IDs of TLS 1.2 Python's ssl has no switch.
+    """
+    if connection is None or connection.context.verify_mode != ssl.CERT_REQUIRED:
+        return False
+    return bool(connection.session_reused)
+
+
 def _refused(what: str, error: ssl.SSLError) -> ConfigError:
     reason = getattr(error, "reason", None)  # one of Python's own making has none
     return ConfigError(f"tls_server_config: {what}: {reason or error}")
+
+
+def _versions(tls: TlsConfig) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
+    """The oldest and the newest; with suites of TLS 1.3 alone nothing older, as there is none left for it."""
+    oldest, newest = _version("min_version", tls.min_version), _version("max_version", tls.max_version)
+    if oldest > newest:
+        raise ConfigError("tls_server_config: min_version is above max_version")
+    if tls.cipher_suites and SUITES_13.issuperset(tls.cipher_suites):
+        oldest = ssl.TLSVersion.TLSv1_3
+    if oldest > newest:
+        raise ConfigError("tls_server_config.cipher_suites: TLS 1.2, which is max_version, has none of these")
+    return oldest, newest
 
 
 def _version(key: str, name: str) -> ssl.TLSVersion:
@@ -100,6 +124,8 @@ def _load(context: ssl.SSLContext, tls: TlsConfig, directory: Path) -> None:
             context.load_verify_locations(ca)
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a CA under another one is trusted by itself
         context.verify_mode = ssl.CERT_REQUIRED
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
 
 
 @contextmanager

@@ -19,9 +19,9 @@ class Certificates:
         self.issue("client", self.ca)
         self.issue("stranger", trustme.CA())
 
-    def issue(self, name: str, ca: trustme.CA) -> None:
+    def issue(self, name: str, ca: trustme.CA, kind: trustme.KeyType = trustme.KeyType.ECDSA) -> None:
         """Writes NAME.crt and NAME.key for 127.0.0.1."""
-        leaf = ca.issue_cert("127.0.0.1", "localhost")
+        leaf = ca.issue_cert("127.0.0.1", "localhost", key_type=kind)
         leaf.private_key_pem.write_to_path(str(self.directory / f"{name}.key"))
         (self.directory / f"{name}.crt").write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
 

@@ -1,14 +1,20 @@
+import asyncio
+import contextlib
 import os
+import socket
 import ssl
 import warnings
 from pathlib import Path
 
 import pytest
+import trustme
 
-from exporter.access.tls import CURVES, SUITES, server_context
+from exporter.access.tls import CURVES, SUITES, SUITES_13, server_context
 from exporter.access.webconfig import TlsConfig, parse
 from exporter.strictyaml import ConfigError
 from tests.access.certificates import Certificates
+from tests.crowd import GET, crowd
+from tests.scripted import Script
 
 
 def config(certificates: Certificates, more: str = "", *, clients: bool = False) -> TlsConfig:
@@ -17,11 +23,13 @@ def config(certificates: Certificates, more: str = "", *, clients: bool = False)
     return tls
 
 
-def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
-    """A whole handshake in memory; returns the client's side."""
+def shake_hands(
+    server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> ssl.SSLObject:
+    """A whole handshake in memory, that takes up a session if need be; returns the client's side."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = server.wrap_bio(to_server, to_client, server_side=True)
-    theirs = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    theirs = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1", session=session)
     for side in (theirs, ours, theirs, ours, theirs):
         try:
             side.do_handshake()
@@ -65,6 +73,92 @@ def test_every_curve_that_is_promised_can_be_had(tmp_path: Path, curve: str) -> 
     server_context(config(Certificates(tmp_path), f", curve_preferences: [{curve}]"), tmp_path)
 
 
+@pytest.mark.parametrize("curve", CURVES)
+def test_the_one_curve_is_the_one_agreed_on(tmp_path: Path, curve: str) -> None:
+    """A client that knows no other one comes in, and one that knows only another one does not."""
+    certificates = Certificates(tmp_path)
+    server = server_context(config(certificates, f", curve_preferences: [{curve}]"), tmp_path)
+    for name, openssl in CURVES.items():
+        client = certificates.client_context()
+        client.set_ecdh_curve(openssl)
+        if name == curve:
+            assert shake_hands(server, client)
+        else:
+            with pytest.raises(ssl.SSLError):
+                shake_hands(server, client)
+
+
+def test_all_suites_may_be_named_at_once(tmp_path: Path) -> None:
+    """As a file has them that was written for Go; each of TLS 1.2 that fits the key is then had."""
+    certificates = Certificates(tmp_path)
+    more = f", cipher_suites: [{', '.join([*SUITES, *sorted(SUITES_13)])}]"
+    server = server_context(config(certificates, more), tmp_path)
+    assert shake_hands(server, certificates.client_context()).version() == "TLSv1.3"
+    assert agreed(server, certificates, SUITES) == {suite for go, suite in SUITES.items() if "ECDSA" in go}
+
+
+def test_an_rsa_key_has_rsa_suites(tmp_path: Path) -> None:
+    """Most certificates that people have are RSA's."""
+    certificates = Certificates(tmp_path)
+    certificates.issue("server", certificates.ca, trustme.KeyType.RSA)
+    more = f", cipher_suites: [{', '.join(SUITES)}]"
+    server = server_context(config(certificates, more), tmp_path)
+    assert agreed(server, certificates, SUITES) == {suite for go, suite in SUITES.items() if "_RSA_" in go}
+    assert shake_hands(server_context(config(certificates), tmp_path), certificates.client_context())
+
+
+def agreed(server: ssl.SSLContext, certificates: Certificates, suites: dict[str, str]) -> set[str]:
+    """The suites that a client of TLS 1.2 gets which knows but this one."""
+    found = set()
+    for suite in suites.values():
+        client = certificates.client_context()
+        client.maximum_version = ssl.TLSVersion.TLSv1_2
+        client.set_ciphers(suite)
+        with contextlib.suppress(ssl.SSLError):
+            found.add((shake_hands(server, client).cipher() or [""])[0])
+    return found
+
+
+def test_a_client_certificate_is_checked_at_every_connection(tmp_path: Path) -> None:
+    """TLS 1.3 resumes no session where one is required; of TLS 1.2 the guard refuses what is resumed."""
+    certificates = Certificates(tmp_path)
+    server = server_context(config(certificates, clients=True), tmp_path)
+    client = certificates.client_context("client")
+    first = shake_hands(server, client)
+    assert first.session is None or not first.session.has_ticket
+    assert not shake_hands(server, client, first.session).session_reused
+
+
+@pytest.mark.parametrize("clients", [True, False])
+async def test_a_resumed_session_of_tls_1_2_shows_no_certificate(
+    tmp_path: Path,
+    clients: bool,  # noqa: FBT001
+) -> None:
+    """Its certificate, which may have expired since, is not seen again: only a new session will do."""
+    certificates = Certificates(tmp_path)
+    (tmp_path / "web.yml").write_text(certificates.server(clients=clients))
+    context = certificates.client_context("client")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as there:
+        statuses, taken_up = await asyncio.to_thread(twice, context, there.address)
+        assert statuses == ([200, 403] if clients else [200, 200])
+        assert await there.scrape(tls=context) == 200
+    assert taken_up
+
+
+def twice(context: ssl.SSLContext, address: tuple[str, int]) -> tuple[list[int], bool]:
+    """Two scrapes' statuses, the second of which takes up the first one's session; and whether it did."""
+    statuses, session, reused = [], None, None
+    with contextlib.ExitStack() as block:  # a session whose connection ends without a word is forgotten
+        for _ in range(2):
+            plain = block.enter_context(socket.create_connection(address, 20))
+            wrapped = context.wrap_socket(plain, server_hostname="127.0.0.1", session=session)
+            block.enter_context(wrapped).sendall(GET)
+            statuses.append(int(wrapped.recv(100).split()[1]))
+            session, reused = wrapped.session, wrapped.session_reused
+    return statuses, bool(reused)
+
+
 def test_client_certificates_are_verified(tmp_path: Path) -> None:
     """Only one of the configured CA comes in: none at all and a stranger's are refused."""
     certificates = Certificates(tmp_path)
@@ -93,6 +187,12 @@ def test_a_ca_under_another_one_is_enough(tmp_path: Path) -> None:
 NOTHING_IN_COMMON = {
     "version": (", min_version: TLS13", "", ssl.TLSVersion.TLSv1_2, ""),
     "old version": ("", "", ssl.TLSVersion.TLSv1_1, ""),
+    "TLS 1.2, with suites of TLS 1.3 alone": (
+        ", cipher_suites: [TLS_AES_256_GCM_SHA384]",
+        "",
+        ssl.TLSVersion.TLSv1_2,
+        "",
+    ),
     "suite": (
         ", cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]",
         "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -154,9 +254,14 @@ def test_certificates_may_stand_in_the_file_itself(tmp_path: Path) -> None:
 
 
 WHERE = "tls_server_config"
-ONE_CURVE = "expected one of CurveP256, CurveP384, CurveP521"
+ONE_CURVE = "expected one of CurveP256, CurveP384, CurveP521, X25519"
 BAD = {
     "min_version: TLS10": f"{WHERE}.min_version: expected TLS12 or TLS13, got 'TLS10'",
+    "min_version: TLS1.2": f"{WHERE}.min_version: expected TLS12 or TLS13, got 'TLS1.2'",
+    "max_version: TLS111": f"{WHERE}.max_version: expected TLS12 or TLS13, got 'TLS111'",
+    "max_version: TLS12, cipher_suites: [TLS_AES_128_GCM_SHA256]": (
+        f"{WHERE}.cipher_suites: TLS 1.2, which is max_version, has none of these"
+    ),
     "min_version: TLS13, max_version: TLS12": f"{WHERE}: min_version is above max_version",
     "cipher_suites: [RC4]": f"{WHERE}.cipher_suites: 'RC4' is not supported here",
     "curve_preferences: [P256]": f"{WHERE}.curve_preferences: {ONE_CURVE}, got P256",
