@@ -48,13 +48,20 @@ def read(path: Path) -> tuple[str, int]:
         raise ConfigError(f"{path} is not UTF-8 text") from error
 
 
-def decode(text: str, kind: type | UnionType, hook: Callable[[type, Any], Any] | None = None) -> Any:
+def decode(
+    text: str,
+    kind: type | UnionType,
+    hook: Callable[[type, Any], Any] | None = None,
+    *,
+    secret: bool = False,
+) -> Any:
     """The text as a value of this type; unknown keys, keys given twice and wrong types are refused.
 
     Args:
         text: YAML.
         kind: what to make of it.
         hook: makes values of types that msgspec doesn't know; raises ValueError.
+        secret: whether it may hold secrets, so that what is no YAML must not be quoted.
 
     Raises:
         ConfigError: with the path of the mistake, such as ``probes.disk.ttl``.
@@ -63,7 +70,7 @@ def decode(text: str, kind: type | UnionType, hook: Callable[[type, Any], Any] |
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
         return msgspec.convert(document, kind, dec_hook=hook)
     except yaml.YAMLError as error:
-        raise ConfigError(_explain_yaml(error)) from error
+        raise ConfigError(_explain_yaml(error, secret)) from error
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error))) from error
     except RecursionError as error:
@@ -99,13 +106,19 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_scalar(node)
 
 
+class _Mistake(yaml.MarkedYAMLError):
+    """One of ours, which quotes no value."""
+
+
 def _mistake(problem: str, node: yaml.Node) -> yaml.YAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    return _Mistake(problem=problem, problem_mark=node.start_mark)
 
 
-def _explain_yaml(error: yaml.YAMLError) -> str:
+def _explain_yaml(error: yaml.YAMLError, secret: bool) -> str:  # noqa: FBT001
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).replace("\n", " ")
+    if secret and not isinstance(error, _Mistake):
+        problem = "this is no YAML; a value with special characters belongs in quotes"
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 

@@ -60,9 +60,9 @@ def read_rules(path: Path) -> Rules:
     tls_config = config.tls_server_config
     marks = own_mark + _marks([*tokens, *(tls.files(tls_config, directory) if tls_config else ())])
     return Rules(
-        Credentials(config.basic_auth_users, [read_token(token) for token in tokens]),
+        Credentials(config.users, [read_token(token) for token in tokens]),
         tls.server_context(tls_config, directory) if tls_config else None,
-        {name: str(value) for name, value in config.http_server_config.headers.items() if value != ""},
+        {name: value for name, value in config.headers.items() if value},
         marks,
     )
 

@@ -41,7 +41,7 @@ class TlsConfig(Strict, frozen=True):
     client_auth_type: str = ""
     client_ca_file: str = ""
     client_ca: str = ""
-    client_allowed_sans: list[str] = []
+    client_allowed_sans: list[str] | None = None
     cipher_suites: list[str] = []
     curve_preferences: list[str] = []
     min_version: str = "TLS12"
@@ -56,17 +56,35 @@ class HttpConfig(Strict, frozen=True):
     """
 
     http2: bool = True
-    headers: dict[str, str | int] = {}
+    headers: dict[str, str | int] | None = None
+
+
+class RateLimit(Strict, frozen=True):
+    """``rate_limit``, which is off without an interval."""
+
+    interval: str | int = 0
+    burst: int = 0
 
 
 class WebConfig(Strict, frozen=True):
-    """The whole file."""
+    """The whole file. A key of the toolkit's with nothing after it is as good as none."""
 
     tls_server_config: TlsConfig | None = None
-    http_server_config: HttpConfig = HttpConfig()
-    basic_auth_users: dict[str, str] = {}
+    http_server_config: HttpConfig | None = None
+    basic_auth_users: dict[str, str] | None = None
     bearer_token_files: list[str] = []
-    rate_limit: dict[str, object] | None = None
+    rate_limit: RateLimit | None = None
+
+    @property
+    def users(self) -> dict[str, str]:
+        """Each one's bcrypt hash."""
+        return self.basic_auth_users or {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every answer carries."""
+        headers = (self.http_server_config and self.http_server_config.headers) or {}
+        return {name: str(value) for name, value in headers.items()}
 
 
 def load(path: Path) -> WebConfig:
@@ -90,12 +108,12 @@ def parse(text: str) -> WebConfig:
     Raises:
         ConfigError: with the path of the mistake.
     """
-    config: WebConfig = strictyaml.decode(text, WebConfig | None) or WebConfig()
-    if config.rate_limit is not None:
+    config: WebConfig = strictyaml.decode(text, WebConfig | None, secret=True) or WebConfig()
+    if config.rate_limit is not None and config.rate_limit.interval not in {0, "0", "0s"}:
         raise ConfigError("rate_limit: not supported here (connections are limited; a storm costs little)")
-    for name, value in config.http_server_config.headers.items():
-        _check_header(name, str(value))
-    for user, password in config.basic_auth_users.items():
+    for name, value in config.headers.items():
+        _check_header(name, value)
+    for user, password in config.users.items():
         _check_user(user, password)
     if config.tls_server_config is not None:
         _check_tls(config.tls_server_config)
@@ -138,7 +156,7 @@ def _check_tls(tls: TlsConfig) -> None:
         raise ConfigError(
             f"{where}: there is a client_ca_file, but client_auth_type does not require certificates"
         )
-    if tls.client_allowed_sans:
+    if tls.client_allowed_sans is not None:  # an empty list lets nobody in
         raise ConfigError(
             f"{where}.client_allowed_sans: not supported here; have a CA of its own for scrapers"
         )

@@ -10,6 +10,7 @@ from exporter.strictyaml import ConfigError
 HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 TLS = "cert_file: a.crt, key_file: a.key"
 
+NO_YAML = "this is no YAML; a value with special characters belongs in quotes"
 POLICIES = "expected NoClientCert or RequireAndVerifyClientCert"
 
 BAD: dict[str, tuple[str, str]] = {
@@ -71,6 +72,17 @@ BAD: dict[str, tuple[str, str]] = {
         ),
         "tls_server_config.client_allowed_sans: not supported here; have a CA of its own for scrapers",
     ),
+    "allowed names, of which there are none": (
+        (
+            f"tls_server_config: {{{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: c, "
+            "client_allowed_sans: []}"
+        ),
+        "tls_server_config.client_allowed_sans: not supported here; have a CA of its own for scrapers",
+    ),
+    "a certificate that is asked for alone": (
+        f"tls_server_config: {{{TLS}, client_auth_type: RequestClientCert}}",
+        f"tls_server_config.client_auth_type: {POLICIES}, got 'RequestClientCert'",
+    ),
     "a password in the clear": (
         "basic_auth_users: {alice: secret}",
         "basic_auth_users.alice: expected a bcrypt hash (htpasswd -nBC 10 alice)",
@@ -116,9 +128,34 @@ BAD: dict[str, tuple[str, str]] = {
         f"basic_auth_users: {{'': '{HASH}'}}",
         "basic_auth_users: '' can't be a user's name: it is empty or holds a colon",
     ),
-    "users that are nobody": (
-        "basic_auth_users:",
-        "basic_auth_users: expected a mapping, got nothing (write {} for its defaults)",
+    "lines of junk": (
+        "tls_server_config:\n  cert_file: a\nhunter2\nhunter3\n",
+        f"line 4: {NO_YAML}",
+    ),
+    "text and no mapping": ("hunter2\nhunter3\n", "the file: expected a mapping or nothing, got text"),
+    "a password that is an alias to YAML": ("basic_auth_users: {alice: *hunter2}", f"line 1: {NO_YAML}"),
+    "a password that is a tag to YAML": ("basic_auth_users: {alice: !hunter2 x}", f"line 1: {NO_YAML}"),
+    "a password that is a tag's handle": ("basic_auth_users: {alice: !hunter2!x y}", f"line 1: {NO_YAML}"),
+    "a password that can't begin so": ("basic_auth_users: {alice: @hunter2}", f"line 1: {NO_YAML}"),
+    "a password of the wrong kind": (
+        "basic_auth_users: {alice: !!int hunter2}",
+        "line 1: what stands here is no int",
+    ),
+    "a control character": ("basic_auth_users: {alice: hunter2\x07}", NO_YAML),
+    "a certificate in the file that is empty, beside a file": (
+        "tls_server_config: {cert: '', cert_file: '', key_file: a.key}",
+        "tls_server_config: cert or cert_file is missing",
+    ),
+    "a key in the file beside a file": (
+        "tls_server_config: {cert_file: a.crt, key: x, key_file: a.key}",
+        "tls_server_config: key and key_file exclude each other",
+    ),
+    "a CA in the file beside a file": (
+        (
+            f"tls_server_config: {{{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca: x, "
+            "client_ca_file: ca}"
+        ),
+        "tls_server_config: client_ca and client_ca_file exclude each other",
     ),
     "tokens that are none": (
         "bearer_token_files:",
@@ -136,6 +173,11 @@ BAD: dict[str, tuple[str, str]] = {
         "http_server_config: {http2: maybe}",
         "http_server_config.http2: expected true or false, got text",
     ),
+    "a rate limit with a burst": (
+        "rate_limit: {interval: 5s, burst: 2}",
+        "rate_limit: not supported here (connections are limited; a storm costs little)",
+    ),
+    "a rate limit's unknown key": ("rate_limit: {intervall: 0}", "rate_limit.intervall: unknown key"),
     "a rate limit": (
         "rate_limit: {interval: 1s}",
         "rate_limit: not supported here (connections are limited; a storm costs little)",
@@ -145,6 +187,16 @@ BAD: dict[str, tuple[str, str]] = {
 GOOD = {
     "empty": "",
     "only comments": "# nothing yet\n",
+    "keys with nothing after them": (
+        "tls_server_config:\nhttp_server_config:\nbasic_auth_users:\nrate_limit:\n"
+    ),
+    "no header after the key": "http_server_config: {headers: }",
+    "no allowed names after the key": f"tls_server_config: {{{TLS}, client_allowed_sans: }}",
+    "an empty certificate in the file beside a file": f"tls_server_config: {{{TLS}, cert: '', key: ''}}",
+    "a rate limit that is off": "rate_limit: {interval: 0}",
+    "a rate limit that is off, in seconds": "rate_limit: {interval: 0s, burst: 5}",
+    "no HTTP/2": "http_server_config: {http2: false}",
+    "a hash as htpasswd writes it": f"basic_auth_users: {{alice: {HASH}}}",
     "TLS": f"tls_server_config: {{{TLS}}}",
     "no client certificates": f"tls_server_config: {{{TLS}, client_auth_type: NoClientCert}}",
     "client certificates": (
