@@ -19,11 +19,11 @@ import bcrypt
 
 from exporter.access.files import read
 from exporter.access.webconfig import BCRYPT
+from exporter.bearer import WANTED, token_in
 from exporter.strictyaml import ConfigError
 
 REMEMBERED = 64  # passwords that were right lately
 LONGEST = 72  # bytes that bcrypt looks at; a longer password would be cut, so it is wrong
-TOKEN_LIMIT = 4096  # bytes of a token file
 
 
 class Credentials:
@@ -109,14 +109,12 @@ def read_token(path: Path) -> bytes:
     """The token in the file, without the blanks around it.
 
     Raises:
-        ConfigError: it can't be read, is empty, or is no token.
+        ConfigError: it can't be read, or holds none.
     """
     try:
-        token = read(path).strip()
+        token = token_in(read(path))
     except OSError as error:
         raise ConfigError(f"the token file {path} can't be read: {error.strerror}") from error
-    if not token:
-        raise ConfigError(f"the token file {path} is empty")
-    if len(token) > TOKEN_LIMIT or not token.isascii() or any(byte <= 0x20 for byte in token):  # noqa: PLR2004 - blanks
-        raise ConfigError(f"the token file {path} does not hold one token: a word of printable ASCII")
+    if token is None:
+        raise ConfigError(f"the token file {path} does not hold one token: {WANTED}")
     return token

@@ -14,6 +14,7 @@ from exporter.access import tls
 from exporter.access.credentials import Credentials, read_token
 from exporter.access.webconfig import load
 from exporter.aide.limit import neighbourhood
+from exporter.bearer import authorization
 from exporter.strictyaml import ConfigError
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ class Guard:
             if (
                 path in OPEN_PATHS
                 or path.startswith(OWN_DOOR)
-                or await rules.credentials.open_to(_given(request), neighbourhood(request.remote))
+                or await rules.credentials.open_to(authorization(request), neighbourhood(request.remote))
             ):
                 response = await handler(request)
             else:
@@ -141,12 +142,6 @@ class Guard:
             raise
         response.headers.update(rules.headers)
         return response
-
-
-def _given(request: web.Request) -> str:
-    """The request's Authorization; none where it brings several, which servers read differently."""
-    values = request.headers.getall("Authorization", [])
-    return values[0] if len(values) == 1 else ""
 
 
 def _marks(paths: Iterable[Path]) -> Marks:

@@ -21,6 +21,7 @@ from exporter.aide.files import Paths
 from exporter.aide.limit import Limiter, neighbourhood
 from exporter.aide.say import reason
 from exporter.aide.standing import Standing, standing
+from exporter.bearer import authorization
 from exporter.probe import ProbeError
 
 REPORT = "/-/aide/report"
@@ -74,7 +75,7 @@ class Action:
         except ProbeError as error:
             log.warning("the AIDE action is shut: %s (%s)", error.reason, error.mend)
             raise _Refusal(503, "the action's token file cannot be used; the log says why") from error
-        given = bearer(request.headers.get("Authorization", ""))
+        given = bearer(authorization(request))
         right = given is not None and same(given, token)
         if seconds := self._limits[right].wait(neighbourhood(request.remote)):
             raise _Refusal(429, "too many tries", {"Retry-After": str(seconds)})

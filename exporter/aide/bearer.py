@@ -9,10 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from exporter.aide import files
+from exporter.bearer import LEAST, MOST, token_in
 from exporter.probe import ProbeError
 
-_LEAST = 32  # characters; a token that can be guessed is none
-_MOST = 4096
 _FORBIDDEN = 0o027  # written by the group, or anything by everyone
 
 
@@ -27,15 +26,17 @@ def read_token(path: Path) -> str:
     try:
         with files.plain(path) as file:
             mode = os.fstat(file.fileno()).st_mode
-            token = file.read(_MOST + 1).decode("ascii").strip()
+            token = token_in(file.read(2 * MOST))
     except (OSError, ValueError) as error:
         text = error.strerror if isinstance(error, OSError) else "it is no plain text file"
         raise ProbeError(f"the token file {path} cannot be used: {text}", mend) from error
     if stat.S_IMODE(mode) & _FORBIDDEN:
         raise ProbeError(f"the token file {path} is open to others than its group", f"sudo chmod 640 {path}")
-    if not _LEAST <= len(token) <= _MOST or not token.isprintable() or " " in token:
-        raise ProbeError(f"the token file {path} has no token of at least {_LEAST} characters", mend)
-    return token
+    if token is None:
+        raise ProbeError(
+            f"the token file {path} cannot be used: it has no token of at least {LEAST} characters", mend
+        )
+    return token.decode("ascii")
 
 
 def bearer(header: str) -> str | None:

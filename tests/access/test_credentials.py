@@ -11,6 +11,7 @@ from exporter.access.credentials import Credentials, read_token
 from exporter.strictyaml import ConfigError
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+TOKEN = "0123456789abcdef" * 2
 USERS = {"alice": HASH, "bøb": HASH}
 
 
@@ -149,9 +150,12 @@ async def test_a_token_does_not_open_a_door_that_has_none() -> None:
     assert not await Credentials({"alice": HASH}, []).open_to("Bearer ")
 
 
-@pytest.mark.parametrize("content", [b"", b" \n", b"two words", b"\xff\xfe", b"x" * 5000, b"a\nb"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b" \n", b"two words" * 4, b"\xff\xfe" * 20, b"x" * 5000, b"a\nb" * 20, b"\x7f" * 40, b"x" * 31],
+)
 def test_a_file_that_holds_no_token_is_refused(tmp_path: Path, content: bytes) -> None:
-    """An empty token would open the door to everybody."""
+    """An empty token would open the door to everybody, and a short one to who has a day to guess."""
     (tmp_path / "token").write_bytes(content)
     with pytest.raises(ConfigError):
         read_token(tmp_path / "token")
@@ -159,8 +163,8 @@ def test_a_file_that_holds_no_token_is_refused(tmp_path: Path, content: bytes) -
 
 def test_blanks_around_a_token_do_not_count(tmp_path: Path) -> None:
     """Editors end a file with a newline."""
-    (tmp_path / "token").write_text(" secret-token\n")
-    assert read_token(tmp_path / "token") == b"secret-token"
+    (tmp_path / "token").write_text(f" {TOKEN}\n")
+    assert read_token(tmp_path / "token") == TOKEN.encode()
 
 
 def test_a_fifo_holds_no_token(tmp_path: Path) -> None:
@@ -168,6 +172,6 @@ def test_a_fifo_holds_no_token(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(ConfigError, match="it is no regular file"):
         read_token(tmp_path / "fifo")
-    (tmp_path / "token").write_text("secret-token")
+    (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "link").symlink_to("token")
-    assert read_token(tmp_path / "link") == b"secret-token"
+    assert read_token(tmp_path / "link") == TOKEN.encode()

@@ -156,14 +156,15 @@ async def test_configured_headers_are_on_every_answer(tmp_path: Path, aiohttp_cl
 async def test_tokens_are_rotated_without_a_restart(tmp_path: Path, aiohttp_client: Connect) -> None:
     """A changed token file is taken at the next look: the new token opens, the old one does not."""
     token = tmp_path / "token"
-    token.write_text("first\n")
+    first, second = "first" * 8, "second" * 8
+    token.write_text(f"{first}\n")
     guard = Guard(web_config(tmp_path, "bearer_token_files: [token]"))
     client = await aiohttp_client(make_app(exporter_of(Script()), guard))
-    assert (await client.get("/metrics", headers={"Authorization": "Bearer first"})).status == 200
-    touch_later(token, "second\n")
+    assert (await client.get("/metrics", headers={"Authorization": f"Bearer {first}"})).status == 200
+    touch_later(token, f"{second}\n")
     assert settled(guard)
-    assert (await client.get("/metrics", headers={"Authorization": "Bearer first"})).status == 401
-    assert (await client.get("/metrics", headers={"Authorization": "Bearer second"})).status == 200
+    assert (await client.get("/metrics", headers={"Authorization": f"Bearer {first}"})).status == 401
+    assert (await client.get("/metrics", headers={"Authorization": f"Bearer {second}"})).status == 200
 
 
 def test_a_broken_new_file_keeps_the_old_rules(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
+from multidict import CIMultiDict
 
 from exporter.aide.action import ACCEPT, REPORT, Action, mount
 from exporter.aide.lock import exclusive
@@ -140,6 +141,14 @@ async def test_no_token(
     for line, try_ in zip(said, (f"GET {REPORT}", f"POST {ACCEPT}"), strict=True):
         assert line.startswith(f"{try_} from 127.0.0.1: {status} ")
     assert not [record for record in logged.records if TOKEN in record.getMessage()]
+
+
+async def test_several_tokens_are_none(box: Box) -> None:
+    """A request that brings two Authorization headers, one of them right, brings none."""
+    for other in (f"Bearer {TOKEN}", "Bearer wrong", "Basic x"):
+        for values in ((f"Bearer {TOKEN}", other), (other, f"Bearer {TOKEN}")):
+            headers = CIMultiDict(("Authorization", value) for value in values)
+            assert (await box.client.get(REPORT, headers=headers)).status == 401
 
 
 async def test_every_try_is_logged(box: Box, logged: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.real("prometheus")
 
 PATIENCE = 60.0
 JOBS = ("tls", "certificate", "password", "token", "plain")
-SECRETS = ("first-password", "second-password", "first-token", "second-token", "grid-secret")
+OLD_TOKEN, NEW_TOKEN = "first-token" * 3, "second-token" * 3
+SECRETS = ("first-password", "second-password", OLD_TOKEN, NEW_TOKEN, "grid-secret")
 # Its tool tells what it was given: the figures' names are all that comes of it.
 TOOL = """\
 #!/bin/sh
@@ -136,9 +137,9 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     shutil.copy(folder / "ca.crt", folder / "ca.pem")
     for name, text in {
         "password": "first-password",
-        "token": "first-token",
-        "tokens/old": "first-token",
-        "tokens/new": "second-token",
+        "token": OLD_TOKEN,
+        "tokens/old": OLD_TOKEN,
+        "tokens/new": NEW_TOKEN,
     }.items():
         door.write(name, text)
     with contextlib.ExitStack() as block:
@@ -207,9 +208,9 @@ def test_the_scrapers_ca_is_replaced(door: Door) -> None:
 
 def test_a_token_and_a_password_are_replaced(door: Door) -> None:
     """Prometheus changes over while both tokens count; then the old one goes, as does the password's hash."""
-    door.write("token", "second-token")
+    door.write("token", NEW_TOKEN)
     door.goes_on("token")
-    door.write("tokens/old", "second-token")
+    door.write("tokens/old", NEW_TOKEN)
     door.exporters["token"].wait_logged("web configuration was read again")
     door.goes_on("token")
     old, new = hashed("first-password"), hashed("second-password")
@@ -233,7 +234,7 @@ def test_a_broken_file_shuts_nobody_out_and_lets_nobody_in(door: Door, job: str)
 
 def test_who_may_not_come_in_does_not(door: Door) -> None:
     """Neither with nothing nor with what used to be right."""
-    for authorization in ("", "Bearer first-token", "Bearer ", "Basic cHJvbWV0aGV1czo="):
+    for authorization in ("", f"Bearer {OLD_TOKEN}", "Bearer ", "Basic cHJvbWV0aGV1czo="):
         for job in ("password", "token"):
             status, said = door.exporters[job].get(headers={"Authorization": authorization})
             assert (status, said) == (401, "Unauthorized\n")
