@@ -27,6 +27,7 @@ from exporter.probe import ProbeError
 REPORT = "/-/aide/report"
 ACCEPT = "/-/aide/accept"
 
+_AWAY = "the client went away"
 _BODY_LIMIT = 1024
 _BODY_SECONDS = 10.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -56,33 +57,51 @@ class Action:
     async def _guarded(
         self, request: web.Request, handle: Callable[[web.Request], Awaitable[web.Response]]
     ) -> web.Response:
-        """Lets only the token through, and logs every try with its address."""
-        answer = "the client went away"
+        """Lets only the token through, and logs every try with its address.
+
+        What the limits turn away is logged once until they let somebody from there through again, and who
+        goes away before the token was looked at counts as wrong: nobody without it may fill the log.
+        """
+        answer = ""
         try:
             await self._admit(request)
+            answer = _AWAY
             response = await handle(request)
             answer = f"{response.status} {response.reason}"
         except _Refusal as refusal:
             response = refusal.response
-            answer = f"{response.status} {refusal}"
+            answer = "" if refusal.is_old else f"{response.status} {refusal}"
+        except asyncio.CancelledError:
+            if not answer and not self._limits[False].wait(neighbourhood(request.remote)):
+                answer = _AWAY
+            raise
         finally:
-            log.info("%s %s from %s: %s", request.method, request.path, request.remote, answer)
+            if answer:
+                log.info("%s %s from %s: %s", request.method, request.path, request.remote, answer)
         return response
 
     async def _admit(self, request: web.Request) -> None:
-        try:
-            token = await asyncio.to_thread(read_token, self._token_file)
-        except ProbeError as error:
-            log.warning("the AIDE action is shut: %s (%s)", error.reason, error.mend)
-            raise _Refusal(503, "the action's token file cannot be used; the log says why") from error
+        token = await self._token()
         given = bearer(authorization(request))
-        right = given is not None and same(given, token)
-        if seconds := self._limits[right].wait(neighbourhood(request.remote)):
-            raise _Refusal(429, "too many tries", {"Retry-After": str(seconds)})
+        right = isinstance(token, str) and given is not None and same(given, token)
+        limit, where = self._limits[right], neighbourhood(request.remote)
+        is_old = limit.refuses(where)
+        if seconds := limit.wait(where):
+            raise _Refusal(429, "too many tries", {"Retry-After": str(seconds)}, is_old=is_old)
+        if isinstance(token, ProbeError):
+            log.warning("the AIDE action is shut: %s (%s)", token.reason, token.mend)
+            raise _Refusal(503, "the action's token file cannot be used; the log says why")
         if given is None:
             raise _Refusal(401, "the action's token is needed", {"WWW-Authenticate": 'Bearer realm="aide"'})
         if not right:
             raise _Refusal(403, "that is not the action's token")
+
+    async def _token(self) -> str | ProbeError:
+        """The token, or why there is none: that shuts the action, and still counts as a try."""
+        try:
+            return await asyncio.to_thread(read_token, self._token_file)
+        except ProbeError as error:
+            return error
 
     async def _report(self, _: web.Request) -> web.Response:
         now, waiting = await self._standing()
@@ -119,8 +138,13 @@ _NAMES = {"check": "a check", "accept": "an accept"}
 
 
 class _Refusal(Exception):  # noqa: N818 - an answer, not a fault
-    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+    """is_old: it was said before, and need not be logged again."""
+
+    def __init__(
+        self, status: int, text: str, headers: dict[str, str] | None = None, *, is_old: bool = False
+    ) -> None:
         super().__init__(text)
+        self.is_old = is_old
         self.response = _json(status, json.dumps({"error": text}).encode(), headers)
 
 

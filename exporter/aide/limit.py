@@ -19,15 +19,19 @@ class Limiter:
 
     def __init__(self, burst: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._burst, self._seconds, self._clock = burst, seconds, clock
-        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, tuple[float, float, bool]] = OrderedDict()
+
+    def refuses(self, key: Hashable) -> bool:
+        """Whether the key's last try was one too many, so that the next such one is no news."""
+        return not self._buckets.get(key, (0, 0, True))[2]
 
     def wait(self, key: Hashable) -> int:
         """Counts a try: 0 where it is let through, otherwise the whole seconds until the next one will be."""
         now = self._clock()
-        left, since = self._buckets.pop(key, (float(self._burst), now))
+        left, since, _ = self._buckets.pop(key, (float(self._burst), now, True))
         left = min(float(self._burst), left + (now - since) / self._seconds)
         through = left >= 1
-        self._buckets[key] = (left - through, now)
+        self._buckets[key] = (left - through, now, through)
         if len(self._buckets) > _KNOWN:
             self._buckets.popitem(last=False)
         return 0 if through else math.ceil((1 - left) * self._seconds)

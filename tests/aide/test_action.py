@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse, web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from multidict import CIMultiDict
 
 from exporter.aide.action import ACCEPT, REPORT, Action, mount
@@ -20,6 +20,7 @@ from exporter.aide.lock import exclusive
 from exporter.aide.request import NAME, accept_request
 from exporter.aide.summary import Outcome, Summary, save
 from tests.aide.store import Store, make, summary
+from tests.aide.test_limit import Clock
 
 TOKEN = "0123456789abcdef" * 4
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
@@ -295,14 +296,53 @@ async def test_a_damaged_summary(box: Box, logged: pytest.LogCaptureFixture) -> 
 
 
 async def test_hammered(box: Box, logged: pytest.LogCaptureFixture) -> None:
-    """Who tries too often is told to wait, and the owner at the same address is not shut out by it."""
+    """Who tries too often is told to wait, fills no log, and does not shut out the owner next to him."""
+    assert box.action
+    clock = still(box.action)
     wrong = {"Authorization": "Bearer wrong"}
     statuses = [(await box.report(wrong)).status for _ in range(30)]
-    assert statuses[:10] == [403] * 10
-    assert statuses[12:] == [429] * 18
-    assert int((await box.report(wrong)).headers["Retry-After"]) >= 1
+    assert statuses == [403] * 10 + [429] * 20
+    assert int((await box.report(wrong)).headers["Retry-After"]) == 6
     assert (await box.report()).status == 200
-    assert len([record for record in logged.records if ": 429 too many" in record.getMessage()]) >= 18
+    said = [record.getMessage().rpartition(": ")[2][:3] for record in logged.records]
+    assert said == ["403"] * 10 + ["429", "200"]
+    clock.now += 6
+    for _ in range(5):
+        await box.report(wrong)
+    assert [record.getMessage().rpartition(": ")[2][:3] for record in logged.records[12:]] == ["403", "429"]
+
+
+async def test_hammered_while_shut(box: Box, logged: pytest.LogCaptureFixture) -> None:
+    """A token file that can't be used is no way to fill the log either."""
+    assert box.action
+    still(box.action)
+    box.token_file.unlink()
+    statuses = [(await box.report()).status for _ in range(30)]
+    assert statuses == [503] * 10 + [429] * 20
+    assert len(logged.records) == 2 * 10 + 1
+
+
+async def test_who_goes_away_at_once_fills_no_log(
+    box: Box, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that leaves before its token was looked at counts as one without it."""
+    assert box.action
+    still(box.action)
+    monkeypatch.setattr(box.action, "_token", asyncio.Event().wait)
+    tries = [asyncio.create_task(box.action.report(make_mocked_request("GET", REPORT))) for _ in range(30)]
+    await asyncio.sleep(0)
+    for going in tries:
+        going.cancel()
+    await asyncio.gather(*tries, return_exceptions=True)
+    assert len(logged.records) == 10
+
+
+def still(action: Action) -> Clock:
+    """Has the action's limits go by a clock that stands."""
+    clock = Clock()
+    for limit in action._limits.values():
+        limit._clock = clock
+    return clock
 
 
 async def test_the_owner_hammers(box: Box) -> None:

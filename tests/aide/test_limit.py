@@ -28,6 +28,18 @@ def test_a_bucket() -> None:
     assert [limiter.wait("a") for _ in range(4)] == [0, 0, 0, 6]
 
 
+def test_what_is_refused_again_is_known() -> None:
+    """The first refusal is news, those after it are not, until a try goes through."""
+    clock = Clock()
+    limiter = Limiter(burst=1, seconds=6, clock=clock)
+    news = []
+    for now in (0, 1, 2, 3, 7, 8, 9):
+        clock.now = now
+        known = limiter.refuses("a")
+        news.append(bool(limiter.wait("a")) and not known)
+    assert news == [False, True, False, False, False, True, False]
+
+
 def test_each_address_has_its_own() -> None:
     """One address that tries too often does not shut another out."""
     limiter = Limiter(burst=1, seconds=6, clock=Clock())
