@@ -10,8 +10,6 @@ import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -21,6 +19,7 @@ from exporter.access.files import read
 from exporter.access.webconfig import BCRYPT
 from exporter.bearer import WANTED, token_in
 from exporter.strictyaml import ConfigError
+from exporter.thread import in_thread
 
 REMEMBERED = 64  # passwords that were right lately
 LONGEST = 72  # bytes that bcrypt looks at; a longer password would be cut, so it is wrong
@@ -37,7 +36,7 @@ class Credentials:
         self._nobodies = _hashes_of_nobody(users.values())
         # One at a time, and each client's one after the other: who tries passwords by the thousand must take
         # neither the machine's cores nor the others' turns.
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
+        self._one = asyncio.Lock()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -52,7 +51,11 @@ class Credentials:
         return ", ".join([*offers, "Bearer"] if self._tokens else offers)
 
     async def open_to(self, authorization: str, client: str = "") -> bool:
-        """Whether this Authorization header's value is right. client: who sent it, in whatever words."""
+        """Whether this Authorization header's value is right. client: who sent it, in whatever words.
+
+        Raises:
+            ProbeError: the system lets the exporter have no thread to check a password in.
+        """
         if not self.needed:
             return True
         scheme, _, value = authorization.strip().partition(" ")
@@ -81,9 +84,8 @@ class Credentials:
             return True
         attempt = password if len(password) <= LONGEST and b"\0" not in password else b""
         turn = self._turns.setdefault(client, asyncio.Lock())
-        async with turn:
-            check = partial(bcrypt.checkpw, attempt, known or self._hash_of_nobody(user))
-            matches = await asyncio.get_running_loop().run_in_executor(self._worker, check)
+        async with turn, self._one:
+            matches = await in_thread(bcrypt.checkpw, attempt, known or self._hash_of_nobody(user))
         if not (matches and known and colon and attempt == password):
             return False
         self._right[digest] = None

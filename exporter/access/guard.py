@@ -15,6 +15,7 @@ from exporter.access.credentials import Credentials, read_token
 from exporter.access.webconfig import load
 from exporter.aide.limit import neighbourhood
 from exporter.bearer import authorization
+from exporter.probe import ProbeError
 from exporter.strictyaml import ConfigError
 
 log = logging.getLogger(__name__)
@@ -124,15 +125,11 @@ class Guard:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Lets a request through when it may come in, and puts the configured headers on every answer."""
-        rules, path = self.rules, request.path
+        rules = self.rules
         try:
             if tls.resumed(request.get_extra_info("ssl_object")):
                 raise web.HTTPForbidden(text="begin a new TLS session: none is resumed here\n")
-            if (
-                path in OPEN_PATHS
-                or path.startswith(OWN_DOOR)
-                or await rules.credentials.open_to(authorization(request), neighbourhood(request.remote))
-            ):
+            if await _may_come_in(request, rules.credentials):
                 response = await handler(request)
             else:
                 challenge = {"WWW-Authenticate": rules.credentials.challenge}
@@ -142,6 +139,15 @@ class Guard:
             raise
         response.headers.update(rules.headers)
         return response
+
+
+async def _may_come_in(request: web.Request, credentials: Credentials) -> bool:
+    if request.path in OPEN_PATHS or request.path.startswith(OWN_DOOR):
+        return True
+    try:
+        return await credentials.open_to(authorization(request), neighbourhood(request.remote))
+    except ProbeError as error:
+        raise web.HTTPServiceUnavailable(text=f"{error.reason}\n") from error
 
 
 def _marks(paths: Iterable[Path]) -> Marks:

@@ -1,16 +1,20 @@
 import asyncio
 import os
+import socket
+import time
 from pathlib import Path
 
 import bcrypt
 import pytest
 
+from exporter.access import credentials
 from exporter.access.guard import Guard
 from exporter.strictyaml import ConfigError
 from exporter.web import make_app
 from tests.access.certificates import Certificates
 from tests.access.test_credentials import HASH, basic
 from tests.crowd import crowd
+from tests.daemon import Daemon, daemon
 from tests.scripted import Script, failing
 from tests.test_web import Connect, exporter_of
 
@@ -141,6 +145,48 @@ async def test_two_authorizations_are_none(tmp_path: Path, aiohttp_client: Conne
     client = await aiohttp_client(make_app(exporter_of(Script()), guard))
     both = [("Authorization", RIGHT["Authorization"]), ("Authorization", basic("x", "y"))]
     assert (await client.get("/metrics", headers=both)).status == 401
+
+
+def test_the_end_waits_for_no_password(tmp_path: Path) -> None:
+    """A hash that takes hours to check, of which Python's own worker threads would hold up the end."""
+    costly = HASH.replace("$04$", "$31$")
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{costly}'}}")
+    request = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {RIGHT['Authorization']}\r\n\r\n"
+    with (
+        daemon(tmp_path, "probes: {}", "--web.config.file", path) as exporter,
+        socket.create_connection(("127.0.0.1", exporter.port)) as asking,
+    ):
+        before = cpu_seconds(exporter)
+        asking.sendall(request.encode())
+        while cpu_seconds(exporter) < before + 0.5:
+            time.sleep(0.02)
+        began = time.monotonic()
+        assert exporter.stop() == 0
+        assert time.monotonic() - began < 8
+
+
+def cpu_seconds(exporter: Daemon) -> float:
+    """How long it has computed."""
+    fields = Path(f"/proc/{exporter.process.pid}/stat").read_text().rpartition(") ")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
+
+
+async def test_where_no_thread_can_be_had_the_door_stays_shut(
+    tmp_path: Path, aiohttp_client: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, instead of a password being called wrong, and a token still opens."""
+    token = "t" * 32
+    (tmp_path / "token").write_text(token)
+    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}\nbearer_token_files: [token]"))
+
+    async def refused(*_: object) -> bool:
+        raise failing("can't start new thread")
+
+    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
+    monkeypatch.setattr(credentials, "in_thread", refused)
+    answer = await client.get("/metrics", headers=RIGHT)
+    assert (answer.status, await answer.text()) == (503, "can't start new thread\n")
+    assert (await client.get("/metrics", headers={"Authorization": f"Bearer {token}"})).status == 200
 
 
 async def test_configured_headers_are_on_every_answer(tmp_path: Path, aiohttp_client: Connect) -> None:
