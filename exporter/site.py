@@ -10,7 +10,7 @@ import re
 import resource
 import socket
 
-from aiohttp import web
+from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.access.guard import Guard
@@ -103,6 +103,8 @@ class Site:
         """Begins to answer."""
         raise_descriptor_limit()
         logging.getLogger("aiohttp.server").addFilter(_is_worth_a_line)
+        # aiohttp has no switch for this: it tells every stranger its version and Python's.
+        web_response.SERVER_SOFTWARE = "grid-exporter"  # type: ignore[attr-defined]
         await self._runner.setup()
         if self._runner.server is None:
             raise RuntimeError("the application is not set up")

@@ -25,9 +25,9 @@ PAGE_PATIENCE = 2.0  # seconds that a person waits for quick probes' figures
 def make_app(exporter: Exporter, guard: Guard | None = None) -> web.Application:
     """The application that serves this exporter to whom the guard lets in (to everybody, without one)."""
     handlers = _Handlers(exporter)
-    app = web.Application(
-        middlewares=[guard.middleware] if guard and guard.configured else [], client_max_size=BODY_LIMIT
-    )
+    app = web.Application(client_max_size=BODY_LIMIT)
+    if guard is not None:
+        guard.stand_before(app)
     app.router.add_get("/metrics", handlers.metrics)
     app.router.add_get("/", handlers.page)
     app.router.add_get("/-/healthy", handlers.healthy)

@@ -79,11 +79,6 @@ class Guard:
         self._said = ""  # why they were not taken
 
     @property
-    def configured(self) -> bool:
-        """Whether there is a web-config at all."""
-        return self._path is not None
-
-    @property
     def protects(self) -> bool:
         """Whether anything keeps strangers out."""
         return bool(self.rules.layers - {TLS})
@@ -122,23 +117,29 @@ class Guard:
         lost = sorted(self.rules.layers - rules.layers)
         return f"it is without {' and '.join(lost)}, which only a restart takes away" if lost else rules
 
+    def stand_before(self, app: web.Application) -> None:
+        """Lets requests through to this application when they may come in, and adds the configured headers.
+
+        What aiohttp's parser refuses (400) never comes to an application, so it has neither.
+        """
+        if self._path is not None:
+            app.middlewares.append(self._admit)
+            app.on_response_prepare.append(self._add_headers)
+
     @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Lets a request through when it may come in, and puts the configured headers on every answer."""
-        rules = self.rules
-        try:
-            if tls.resumed(request.get_extra_info("ssl_object")):
-                raise web.HTTPForbidden(text="begin a new TLS session: none is resumed here\n")
-            if await _may_come_in(request, rules.credentials):
-                response = await handler(request)
-            else:
-                challenge = {"WWW-Authenticate": rules.credentials.challenge}
-                response = web.Response(status=401, text="Unauthorized\n", headers=challenge)
-        except web.HTTPException as error:
-            error.headers.update(rules.headers)
-            raise
-        response.headers.update(rules.headers)
-        return response
+    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        credentials = self.rules.credentials
+        if tls.resumed(request.get_extra_info("ssl_object")):
+            raise web.HTTPForbidden(text="begin a new TLS session: none is resumed here\n")
+        if await _may_come_in(request, credentials):
+            return await handler(request)
+        challenge = {"WWW-Authenticate": credentials.challenge}
+        return web.Response(status=401, text="Unauthorized\n", headers=challenge)
+
+    async def _add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
+        """A page's own, which may be stricter, stay as they are."""
+        for name, value in self.rules.headers.items():
+            response.headers.setdefault(name, value)
 
 
 async def _may_come_in(request: web.Request, credentials: Credentials) -> bool:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import socket
 import time
@@ -7,8 +8,11 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from exporter import page
 from exporter.access import credentials
 from exporter.access.guard import Guard
+from exporter.access.webconfig import HEADERS
+from exporter.core import Exporter
 from exporter.strictyaml import ConfigError
 from exporter.web import make_app
 from tests.access.certificates import Certificates
@@ -197,6 +201,53 @@ async def test_configured_headers_are_on_every_answer(tmp_path: Path, aiohttp_cl
     client = await aiohttp_client(make_app(exporter_of(Script()), Guard(web_config(tmp_path, text))))
     for path, headers in (("/metrics", RIGHT), ("/metrics", {}), ("/nothing", RIGHT), ("/-/healthy", {})):
         assert (await client.get(path, headers=headers)).headers["X-Frame-Options"] == "deny"
+
+
+CONFIGURABLE = {
+    "Content-Security-Policy": "default-src 'none'",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "sameorigin",
+    "X-XSS-Protection": "1",
+}
+ANSWERS = {
+    "a scrape": (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    "no page": (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "no such method": (b"POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    "an expectation": (b"GET /metrics HTTP/1.1\r\nHost: x\r\nExpect: cake\r\n\r\n", 417),
+    "a bug": (b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n", 500),
+    "what the parser refuses": (b"GET / HTTP/1.1\r\nno header\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+async def test_no_answer_tells_a_version_and_each_has_every_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What aiohttp's own parser refuses comes to no application: there no header can be had."""
+    assert set(CONFIGURABLE) == set(HEADERS)
+    path = web_config(tmp_path, json.dumps({"http_server_config": {"headers": CONFIGURABLE}}))
+    monkeypatch.setattr(Exporter, "ready", lambda _: 1 // 0)
+    request, status = ANSWERS[name]
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+        head = (await (await there.connect(request)).reader.readuntil(b"\r\n\r\n")).decode()
+    said = dict(line.split(": ", 1) for line in head.split("\r\n")[1:-2])
+    assert int(head.split()[1]) == status
+    assert said["Server"] == "grid-exporter"
+    assert "Python" not in head
+    assert {key: said.get(key) for key in CONFIGURABLE} == (
+        dict.fromkeys(CONFIGURABLE) if status == 400 else CONFIGURABLE
+    )
+
+
+async def test_a_pages_own_header_stands(tmp_path: Path, aiohttp_client: Connect) -> None:
+    """The status page's policy is stricter than one for all could be; elsewhere the configured one counts."""
+    text = 'http_server_config: {headers: {Content-Security-Policy: "default-src *"}}'
+    client = await aiohttp_client(make_app(exporter_of(Script()), Guard(web_config(tmp_path, text))))
+    policies = [
+        (await client.get(path)).headers.getall("Content-Security-Policy") for path in ("/", "/metrics")
+    ]
+    assert policies == [[page.HEADERS["Content-Security-Policy"]], ["default-src *"]]
 
 
 async def test_tokens_are_rotated_without_a_restart(tmp_path: Path, aiohttp_client: Connect) -> None:
