@@ -67,6 +67,38 @@ async def test_a_remembered_password_opens_nothing_for_another_user() -> None:
     assert not await door.open_to(basic("alices", "ecret"))
 
 
+@pytest.mark.parametrize("version", ["2a", "2b", "2y"])
+async def test_a_hash_of_every_maker_is_opened_by_its_password(version: str) -> None:
+    """It begins with $2y$ from htpasswd, with $2a$ or $2b$ from others; they are the same thing."""
+    door = Credentials({"alice": HASH.replace("$2b$", f"${version}$")}, [])
+    assert await door.open_to(basic("alice", "secret"))
+    assert not await door.open_to(basic("alice", "Secret"))
+
+
+async def test_right_and_wrong_passwords_at_once_get_each_their_answer() -> None:
+    """However they are mixed, and with nothing remembered yet."""
+    door = Credentials(USERS, [])
+    tries = [basic("alice", "secret" if n % 2 else f"wrong{n % 10}") for n in range(300)]
+    answers = await asyncio.gather(*(door.open_to(tried, str(n % 7)) for n, tried in enumerate(tries)))
+    assert answers == [bool(n % 2) for n in range(300)]
+
+
+async def test_no_wrong_password_makes_a_later_one_right() -> None:
+    """Who knows a hash, as from a backup, can't have anything remembered that opens (CVE-2022-46146)."""
+    door = Credentials(USERS, [])
+    attempts = [
+        *(basic(f"alice{HASH}", "fakepassword"), basic("alice", f"{HASH}fakepassword")),
+        *(basic("", f"alice{HASH}secret"), basic(f"alice{HASH}secret", ""), basic(f"alice{HASH}", "secret")),
+        *(basic("alice", "fakepassword"), basic("alice\0", "secret"), basic("alice", HASH)),
+    ]
+    for _ in range(2):
+        for attempt in attempts:
+            assert not await door.open_to(attempt)
+    assert await door.open_to(basic("alice", "secret"))
+    for attempt in attempts:
+        assert not await door.open_to(attempt)
+
+
 async def test_an_unknown_user_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names can't be guessed from the time: an unknown one is checked against a hash of the same cost."""
     checked = []

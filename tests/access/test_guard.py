@@ -1,7 +1,10 @@
 import asyncio
+import contextlib
 import json
+import logging
 import os
 import socket
+import ssl
 import time
 from pathlib import Path
 
@@ -12,11 +15,15 @@ from exporter import page
 from exporter.access import credentials
 from exporter.access.guard import Guard
 from exporter.access.webconfig import HEADERS
+from exporter.aide.action import REPORT
+from exporter.config import Plan
 from exporter.core import Exporter
+from exporter.probes.aide import Settings as Aide
 from exporter.strictyaml import ConfigError
 from exporter.web import make_app
 from tests.access.certificates import Certificates
 from tests.access.test_credentials import HASH, basic
+from tests.box.files import link
 from tests.crowd import crowd
 from tests.daemon import Daemon, daemon
 from tests.scripted import Script, failing
@@ -396,6 +403,67 @@ def test_a_fifo_in_the_files_place_is_not_waited_for(
     os.mkfifo(path)
     assert not settled(guard)
     assert "web.yml can't be read: it is no regular file" in caplog.text
+
+
+def test_certificate_and_key_are_swapped_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As Kubernetes renews them: links into a directory whose own link changes in one go."""
+    for name in ("..1", "..2"):
+        (tmp_path / name).mkdir()
+    certificates = Certificates(tmp_path / "..1")
+    path = web_config(tmp_path, certificates.server())
+    Certificates(tmp_path / "..2")
+    link(tmp_path / "..data", Path("..1"))
+    for name in ("server.crt", "server.key"):
+        link(tmp_path / name, Path("..data") / name)
+    guard = Guard(path)
+    before = guard.rules.context
+    assert not settled(guard)
+    link(tmp_path / "..data", Path("..2"))
+    assert settled(guard)
+    assert guard.rules.context is not before
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+AIDE_TOKEN = "0123456789abcdef" * 4
+
+
+async def test_the_aide_action_has_a_door_of_its_own(tmp_path: Path, aiohttp_client: Connect) -> None:
+    """Its token opens it, where a scrape needs a password, and the password does not."""
+    exporter = with_action(tmp_path)
+    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
+    client = await aiohttp_client(make_app(exporter, guard))
+    token = {"Authorization": f"Bearer {AIDE_TOKEN}"}
+    assert (await client.get(REPORT, headers=token)).status == 200
+    assert (await client.get("/metrics", headers=token)).status == 401
+    for headers in ({}, RIGHT):
+        assert (await client.get(REPORT, headers=headers)).status == 401
+    assert (await client.get("/metrics", headers=RIGHT)).status == 200
+
+
+async def test_the_aide_action_is_behind_client_certificates_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its token alone gets nobody a connection."""
+    monkeypatch.setattr("tests.crowd.exporter_of", lambda *_: with_action(tmp_path))
+    certificates = Certificates(tmp_path)
+    path = web_config(tmp_path, certificates.server(clients=True))
+    asked = f"GET {REPORT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {AIDE_TOKEN}\r\n\r\n".encode()
+    async with crowd(web_config=path) as there, asyncio.timeout(20):
+        mine = await there.connect(asked, tls=certificates.client_context("client"))
+        assert await mine.status() == 200
+        for name in (None, "stranger"):
+            with contextlib.suppress(ssl.SSLError, ConnectionError):  # it is closed with an alert, or without
+                other = await there.connect(asked, tls=certificates.client_context(name))
+                assert await other.status() == 0
+
+
+def with_action(tmp_path: Path) -> Exporter:
+    """An exporter on whose box AIDE's action is on."""
+    token = tmp_path / "aide-token"
+    token.touch(mode=0o640)
+    token.write_text(AIDE_TOKEN)
+    settings = Aide(state=str(tmp_path / "aide"), action_token_file=str(token))
+    return Exporter(Plan({"aide": settings}, (Script().probe(),), {}, "a test"))
 
 
 def test_a_broken_file_at_the_start_is_an_error(tmp_path: Path) -> None:

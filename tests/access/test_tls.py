@@ -253,6 +253,37 @@ def test_certificates_may_stand_in_the_file_itself(tmp_path: Path) -> None:
     assert shake_hands(server, certificates.client_context())
 
 
+def test_a_key_in_the_file_may_belong_to_a_certificate_beside_it(tmp_path: Path) -> None:
+    """Each is one or the other by itself."""
+    certificates = Certificates(tmp_path)
+    key = (tmp_path / "server.key").read_text()
+    assert shake_hands(
+        server_context(TlsConfig(cert_file="server.crt", key=key), tmp_path), certificates.client_context()
+    )
+
+
+def test_a_ca_in_the_file_verifies(tmp_path: Path) -> None:
+    """client_ca in place of client_ca_file lets in and keeps out the same."""
+    certificates = Certificates(tmp_path)
+    ca = (tmp_path / "ca.crt").read_text()
+    policy = "RequireAndVerifyClientCert"
+    tls = TlsConfig(cert_file="server.crt", key_file="server.key", client_auth_type=policy, client_ca=ca)
+    server = server_context(tls, tmp_path)
+    assert shake_hands(server, certificates.client_context("client"))
+    for name in (None, "stranger"):
+        with pytest.raises(ssl.SSLError):
+            shake_hands(server, certificates.client_context(name))
+
+
+@pytest.mark.parametrize("name", ["server.crt", "server.key", "ca.crt"])
+def test_a_file_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
+    """Whichever of the three it is, with the others there."""
+    tls = config(Certificates(tmp_path), clients=True)
+    (tmp_path / name).unlink()
+    with pytest.raises(ConfigError, match=f"tls_server_config: .*{name}: No such file"):
+        server_context(tls, tmp_path)
+
+
 WHERE = "tls_server_config"
 ONE_CURVE = "expected one of CurveP256, CurveP384, CurveP521, X25519"
 BAD = {

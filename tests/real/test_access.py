@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -70,6 +71,13 @@ class Door:
     def write(self, name: str, text: str) -> None:
         """Replaces a file that somebody reads."""
         put(self.folder / name, text)
+
+    def changes(self, job: str, name: str, text: str) -> None:
+        """Replaces a file that an exporter reads, and waits until it has."""
+        log = self.exporters[job].log
+        said = len(log.read_text())
+        self.write(name, text)
+        until(lambda: "read again" in log.read_text()[said:])
 
 
 def until(happens: Callable[[], bool]) -> None:
@@ -166,42 +174,44 @@ def test_a_certificate_is_renewed(door: Door) -> None:
     """Another one of the same CA, then one of another CA that Prometheus trusts as well."""
     certificates, context = door.certificates, door.exporters["tls"].tls
     assert context
-    before = serial(door, context)
-    certificates.issue("server", certificates.ca)
-    until(lambda: serial(door, context) != before)
-    door.goes_on("tls")
+    renew(door, context, certificates.ca)
     other = trustme.CA()
     door.write("ca.pem", (certificates.ca.cert_pem.bytes() + other.cert_pem.bytes()).decode())
     context.load_verify_locations(cadata=other.cert_pem.bytes().decode())
-    before = serial(door, context)
-    certificates.issue("server", other)
-    until(lambda: serial(door, context) != before)
-    for job in ("tls", "certificate"):
-        door.goes_on(job)
+    renew(door, context, other)
     assert not door.failed()
 
 
-def serial(door: Door, context: Any) -> str:
+def renew(door: Door, context: ssl.SSLContext, ca: trustme.CA) -> None:
+    """Gives the exporters another certificate, and waits until they are scraped with it."""
+    jobs = ("tls", "certificate")
+    before = {serial(door, job, context) for job in jobs}
+    door.certificates.issue("server", ca)
+    until(lambda: not before & {serial(door, job, context) for job in jobs})
+    for job in jobs:
+        door.goes_on(job)
+
+
+def serial(door: Door, job: str, context: ssl.SSLContext) -> str:
     """The number of the certificate that a new connection is shown."""
     with (
-        socket.create_connection(("127.0.0.1", door.exporters["tls"].port), PATIENCE) as plain,
+        socket.create_connection(("127.0.0.1", door.exporters[job].port), PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as wrapped,
     ):
-        return str(wrapped.getpeercert()["serialNumber"])
+        certificate = wrapped.getpeercert()
+        assert certificate
+        return str(certificate["serialNumber"])
 
 
 def test_the_scrapers_ca_is_replaced(door: Door) -> None:
     """Both CAs for a while, then the new one alone, with Prometheus's certificate changed in between."""
     old, new = door.certificates.ca, trustme.CA()
-    door.write("ca.crt", (old.cert_pem.bytes() + new.cert_pem.bytes()).decode())
-    door.exporters["certificate"].wait_logged("web configuration was read again")
+    door.changes("certificate", "ca.crt", (old.cert_pem.bytes() + new.cert_pem.bytes()).decode())
     leaf = new.issue_cert("prometheus.test")
     door.write("mine.key", leaf.private_key_pem.bytes().decode())
     door.write("mine.crt", leaf.cert_chain_pems[0].bytes().decode())
     door.goes_on("certificate")
-    said = door.exporters["certificate"].log.read_text().count("read again")
-    door.write("ca.crt", new.cert_pem.bytes().decode())
-    until(lambda: door.exporters["certificate"].log.read_text().count("read again") > said)
+    door.changes("certificate", "ca.crt", new.cert_pem.bytes().decode())
     door.goes_on("certificate")
     assert not door.failed()
 
@@ -210,25 +220,37 @@ def test_a_token_and_a_password_are_replaced(door: Door) -> None:
     """Prometheus changes over while both tokens count; then the old one goes, as does the password's hash."""
     door.write("token", NEW_TOKEN)
     door.goes_on("token")
-    door.write("tokens/old", NEW_TOKEN)
-    door.exporters["token"].wait_logged("web configuration was read again")
+    door.changes("token", "tokens/old", NEW_TOKEN)
     door.goes_on("token")
     old, new = hashed("first-password"), hashed("second-password")
-    door.write("password.yml", f"basic_auth_users: {{prometheus: '{old}', scraper: '{new}'}}\n")
-    door.exporters["password"].wait_logged("web configuration was read again")
+    users = f"basic_auth_users: {{prometheus: '{old}', scraper: '{new}'}}\n"
+    door.changes("password", "password.yml", users)
     door.goes_on("password")
     assert not door.failed()
 
 
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        (lambda whole: whole[:25], "line 1: this is no YAML"),
+        (lambda whole: whole[: whole.index("\n") + 1], "it is without passwords or tokens"),
+        (lambda _: "", "it is without passwords or tokens"),
+    ],
+    ids=["half a line", "its first lines", "nothing"],
+)
 @pytest.mark.parametrize("job", ["password", "token"])
-def test_a_broken_file_shuts_nobody_out_and_lets_nobody_in(door: Door, job: str) -> None:
-    """Half a file leaves in force what was."""
-    good = (door.folder / f"{job}.yml").read_text()
-    door.write(f"{job}.yml", good[:25])
-    door.exporters[job].wait_logged("the one before stays in force")
+def test_a_broken_file_shuts_nobody_out_and_lets_nobody_in(
+    door: Door, job: str, broken: Callable[[str], str], complaint: str
+) -> None:
+    """Half a file, which may be a good one, and an emptied one leave in force what was."""
+    path, exporter = door.folder / f"{job}.yml", door.exporters[job]
+    good, said = path.read_text(), exporter.log.read_text()
+    whole = f"http_server_config: {{http2: false}}\n{good}"
+    path.write_text(broken(whole))
+    until(lambda: complaint in exporter.log.read_text()[len(said) :])
     door.goes_on(job)
-    assert door.exporters[job].get()[0] == 401
-    door.write(f"{job}.yml", good)
+    assert exporter.get()[0] == 401
+    door.changes(job, path.name, good)
     assert not door.failed()
 
 
