@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
@@ -33,17 +34,20 @@ def read(path: Path) -> tuple[str, int]:
     """The file's text and mode; it may be a pipe.
 
     Raises:
-        ConfigError: it can't be read, is absurdly large, or is not UTF-8.
+        ConfigError: it can't be read, is absurdly large, is just being written, or is not UTF-8.
     """
     try:
         with path.open("rb") as file:
-            mode, data = os.fstat(file.fileno()).st_mode, file.read(SIZE_LIMIT + 1)
+            data = file.read(SIZE_LIMIT + 1)
+            status = os.fstat(file.fileno())
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
     if len(data) > SIZE_LIMIT:
         raise ConfigError(f"{path} is larger than {SIZE_LIMIT // 1024} KiB: not a configuration")
+    if stat.S_ISREG(status.st_mode) and status.st_size != len(data):
+        raise ConfigError(f"{path} is being written just now: try again once it is whole")
     try:
-        return data.decode("utf-8"), mode
+        return data.decode("utf-8"), status.st_mode
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text") from error
 

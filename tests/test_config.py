@@ -125,6 +125,21 @@ def test_a_file_that_is_no_configuration_is_said_to_be_none(tmp_path: Path, cont
         load(path, Box())
 
 
+def test_half_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is longer than what was read of it is being written; its beginning could pass for all of it."""
+    path = tmp_path / "config.yml"
+    path.write_text("probes:\n  host: {}\n")
+    status = os.fstat
+
+    def meanwhile(fd: int) -> os.stat_result:
+        path.write_text(WHOLE)
+        return status(fd)
+
+    monkeypatch.setattr(os, "fstat", meanwhile)
+    with pytest.raises(ConfigError, match="is being written just now"):
+        load(path, Box())
+
+
 def test_a_configuration_may_come_through_a_pipe() -> None:
     """As the shell's ``<(...)`` gives one: what has no size is read all the same."""
     reader, writer = os.pipe()

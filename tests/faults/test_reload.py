@@ -16,7 +16,8 @@ from tests.faults.vitals import scraped, vitals
 
 MIB = 1024 * 1024
 SUCCESSFUL = "grid_exporter_config_last_reload_successful"
-TTL = 'grid_probe_ttl_seconds{probe="host"}'
+TTL = 'grid_probe_ttl_seconds{probe="host"}'  # at the file's beginning, and
+LAST_TTL = 'grid_probe_ttl_seconds{probe="aide"}'  # at its end
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def config(exporter: Daemon) -> Path:
 
 def configured(ttl: int) -> str:
     """A configuration that shows which one it is, long enough to be read while it is being written."""
-    return f"probes: {{host: {{ttl: {ttl}s}}}}\n" + "# nothing\n" * 5000
+    padding = "# nothing\n" * 5000
+    return f"probes:\n  host: {{ttl: {ttl}s}}\n{padding}  aide: {{ttl: {ttl}s}}\n"
 
 
 def ask(exporter: Daemon) -> None:
@@ -92,7 +94,9 @@ def test_a_file_that_is_replaced_while_it_is_read(exporter: Daemon, config: Path
     try:
         for _ in range(60):
             ask(exporter)
-            assert scraped(exporter, seconds=5)[TTL] in {2, 3, 4}
+            series = scraped(exporter, seconds=5)
+            assert series[TTL] in {2, 3, 4}
+            assert series[LAST_TTL] == series[TTL]
     finally:
         stop.set()
         writer.join()

@@ -20,8 +20,10 @@ from prometheus_client.core import Metric
 
 from exporter import cgroup, command, config, models, probes, thread
 from exporter.access import webconfig
+from exporter.access.credentials import Credentials
 from exporter.aide import report
 from exporter.aide.database import count_entries
+from exporter.bearer import token_in
 from exporter.command import Output
 from exporter.probe import Box, ProbeError
 from exporter.probes import KINDS
@@ -146,6 +148,21 @@ def parser(parse: Callable[[bytes], object], *good: bytes, errors: type[Exceptio
     return make
 
 
+def door(*good: bytes) -> Make:
+    """Who may scrape: what is no header of theirs, whatever it is, is answered by no."""
+
+    def make(workshop: Workshop) -> Target:
+        credentials = Credentials({"alice": texts.HASH}, [texts.TOKEN])
+
+        async def look(change: Change) -> Iterable[Metric]:
+            await credentials.open_to(change(workshop.rng.choice(good)).decode("utf-8", "surrogateescape"))
+            return ()
+
+        return look
+
+    return make
+
+
 def _check(reason: str) -> None:
     """What is said of an error is one line, and not too long a one."""
     assert "\n" not in reason, reason
@@ -247,6 +264,8 @@ TARGETS: dict[str, Make] = {
     "aide database": parser(
         lambda data: count_entries(iter(data.splitlines(keepends=True))), texts.DATABASE, errors=ValueError
     ),
+    "authorization": door(b"Basic YWxpY2U6c2VjcmV0", b"Bearer " + texts.TOKEN),
+    "token file": parser(token_in, texts.TOKEN),
     "accept-encoding": parser(latin(takes_gzip), b"gzip, deflate;q=0.5, *;q=0"),
     "manifest": parser(models.manifest_size, texts.MANIFEST, errors=ValueError),
     "configuration": parser(valid(config.parse), texts.CONFIGURATION, errors=ConfigError),

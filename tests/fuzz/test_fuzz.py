@@ -91,7 +91,7 @@ async def test_many_mutations(target: Target, request: pytest.FixtureRequest) ->
     told = await fuzz(target, random.Random(), MANY)  # noqa: S311 - not for secrets
     figures = f", {told:,} of which gave figures" if told else ""
     took = time.monotonic() - started
-    record(f"fuzz: {request.node.callspec.params['target']}", f"{MANY:,} inputs{figures}, in {took:.0f} s")
+    record(f"fuzz: {request.node.callspec.params['target']}", f"{MANY:,} inputs{figures}, in {took:.1f} s")
 
 
 def long_texts(pattern: bytes, length: int) -> list[Change]:

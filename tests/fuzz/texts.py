@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from functools import cache
 
+import bcrypt
+
 from tests.box.files import CAPTURES
 
 
@@ -66,6 +68,9 @@ http_server_config: {http2: false, headers: {X-Frame-Options: deny, X-XSS-Protec
 basic_auth_users: {alice: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}
 bearer_token_files: [token]
 """
+
+HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+TOKEN = b"0123456789abcdef" * 2
 
 MANIFEST = b'{"schemaVersion":2,"config":{"digest":"sha256:1","size":5},"layers":[{"size":7},{"size":1}]}'
 
