@@ -126,7 +126,7 @@ def test_a_file_that_is_no_configuration_is_said_to_be_none(tmp_path: Path, cont
 
 
 def test_half_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is longer than what was read of it is being written; its beginning could pass for all of it."""
+    """One that is longer than what was read of it is being written, and could pass for a whole one."""
     path = tmp_path / "config.yml"
     path.write_text("probes:\n  host: {}\n")
     status = os.fstat
