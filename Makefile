@@ -30,7 +30,7 @@ fuzz: $(VENV)/dev parts ## a hundred thousand hostile inputs for everything that
 soak: $(VENV)/dev parts ## ten minutes of scrapes without end, while every tool suffers every fault
 	$(BIN)/python -m pytest -m long --timeout=3600 tests/test_soak.py
 
-bench: $(VENV)/dev parts ## measure it beside what people use instead, in some ten minutes
+bench: $(VENV)/dev parts ## measure it beside what people use instead, in a quarter of an hour
 	$(BIN)/python -m tests.bench
 
 lint: $(VENV)/dev ## style and types alone

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+LARGEST = sys.float_info.max
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Family:
@@ -41,7 +43,7 @@ class Samples:
 
     def add(self, family: Family, value: float | None, *labels: str) -> None:
         """Adds a sample. None, NaN, infinities and what is no float mean "not known": left out, never 0."""
-        if value is None or not -sys.float_info.max <= value <= sys.float_info.max:
+        if value is None or not -LARGEST <= value <= LARGEST:
             return
         metric = self._families.get(family)
         if metric is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
 from exporter.probe import ProbeError
+
+LONG = 64 * 1024  # bytes or characters; to read so many takes some milliseconds
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -41,7 +43,7 @@ async def in_thread(work: Callable[[*_Args], _T], *args: *_Args) -> _T:
             loop.call_soon_threadsafe(settle, value)
 
     try:
-        threading.Thread(target=run, daemon=True).start()
+        _thread.start_new_thread(run, ())  # threading's own waits until it runs, and the loop with it
     except RuntimeError as error:
         raise ProbeError(str(error), "let the exporter have more: TasksMax= in its unit") from error
     try:
@@ -51,3 +53,12 @@ async def in_thread(work: Callable[[*_Args], _T], *args: *_Args) -> _T:
         outcome.exception()  # nobody asks for it any more
         raise
     return outcome.result()
+
+
+async def aside(length: int, work: Callable[[*_Args], _T], *args: *_Args) -> _T:
+    """What ``work`` makes of so much text; in a thread only where that is long, since a thread has its price.
+
+    Raises:
+        ProbeError: as ``in_thread``.
+    """
+    return await in_thread(work, *args) if length > LONG else work(*args)

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.probe import Duration, Probe, Result, Schedule
 from exporter.runner import Runner
-from exporter.thread import in_thread
+from exporter.thread import LONG, aside, in_thread
 
 
 async def test_what_the_work_returns_or_raises_comes_back() -> None:
@@ -18,6 +18,13 @@ async def test_what_the_work_returns_or_raises_comes_back() -> None:
     assert await in_thread(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
         await in_thread(divmod, 1, 0)
+
+
+async def test_only_what_is_long_is_read_in_a_thread() -> None:
+    """A short text is read sooner than a thread starts; a long one would hold up the loop."""
+    for length in (0, LONG):
+        assert await aside(length, threading.get_ident) == threading.get_ident()
+    assert await aside(LONG + 1, threading.get_ident) != threading.get_ident()
 
 
 async def test_a_cancelled_one_waits_for_its_thread() -> None:
@@ -48,10 +55,10 @@ async def test_a_second_cancellation_abandons_the_thread() -> None:
 async def test_a_read_that_hangs_is_not_repeated_and_takes_no_thread_from_others(tmp_path: Path) -> None:
     """A file that never answers leaves its probe stuck with one thread; others work; then it recovers."""
     os.mkfifo(tmp_path / "hangs")
-    before = set(threading.enumerate())
+    before = set(Path("/proc/self/task").iterdir())
 
     def more() -> int:
-        return len(set(threading.enumerate()) - before)
+        return len(set(Path("/proc/self/task").iterdir()) - before)
 
     async def look() -> Result:
         await in_thread((tmp_path / "hangs").read_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -18,6 +19,8 @@ from tests.strict import parsed
 
 STEADY = ("bare", "idle")  # a short storm shows all of it; the others are restless, or slow themselves
 AT_WORK = ("slow", "hung")
+BESIDE = "beside"  # the bare handler, while the slow tools are at work for somebody else
+NOW_AND_THEN = 0.1  # seconds
 SETTLE = 0.5  # seconds: after a rest all tools start at once, which in a lasting storm they do not
 
 SHOWN = {"grid-exporter": "slow", "node_exporter": "node"}
@@ -62,8 +65,12 @@ def _tails(effort: Effort) -> Table:
         "The slowest of a hundred",
         f"p99 in ms, of the same storms: nothing due, every tool slow, nvidia-smi hung besides. For a late"
         " answer wrk counts those that it would have asked for meanwhile: p99 leaves out a hundredth of the"
-        f" time. Medians of {effort.rounds}, and of the ratios of storms that followed each other.",
-        ("p50, nothing due", "nothing due", "slow", "hung", "hung / nothing due", "slow / nothing due"),
+        " time. What slow tools cost a bare handler that only runs on the same machine is the machine's part."
+        f" Medians of {effort.rounds}, and of the ratios of storms that followed each other.",
+        (
+            *("p50, nothing due", "nothing due", "slow", "hung", "bare handler, beside slow tools / alone"),
+            *("hung / nothing due", "slow / nothing due"),
+        ),
     )
 
 
@@ -123,24 +130,42 @@ def save(server: Server, directory: Path) -> tuple[Path, Path]:
 
 def _interleaved(running: Servers, clients: int, encoding: str, calm: Calm, effort: Effort) -> Loads:
     """Storms on each server in turn, there and back: a noisy moment of the machine hits them all."""
-    loads: dict[str, list[Load]] = {name: [] for name in running}
+    loads: dict[str, list[Load]] = {name: [] for name in (*running, BESIDE)}
     for number in range(effort.rounds):
-        for name in sorted(running, reverse=number % 2 > 0):
+        for name in sorted(loads, reverse=number % 2 > 0):
             seconds = effort.seconds * (1 if name in STEADY else 2)
-            rest = SETTLE if name in AT_WORK else 0
-            loads[name].append(
-                calm.measured(partial(_storm, running[name], clients, seconds, encoding, rest))
-            )
+            measure = partial(_storm, running.get(name, running["bare"]), clients, seconds, encoding)
+            busy = running["slow"] if name == BESIDE else None
+            loads[name].append(calm.measured(partial(measure, busy)))
     for name, each in loads.items():
         if failures := sum(load.failures for load in each):
             raise AssertionError(f"{name}: {failures} requests of {clients} clients were not answered well")
     return loads
 
 
-def _storm(server: Server, clients: int, seconds: int, encoding: str, rest: float) -> Load:
-    server.get(encoding)  # the first scrape after a rest is left out
-    time.sleep(rest)
-    return storm(server.url, clients, seconds, encoding)
+def _storm(server: Server, clients: int, seconds: int, encoding: str, busy: Server | None) -> Load:
+    with _kept_busy(busy) if busy else contextlib.nullcontext():
+        server.get(encoding)  # the first scrape after a rest is left out
+        time.sleep(SETTLE)
+        return storm(server.url, clients, seconds, encoding)
+
+
+@contextlib.contextmanager
+def _kept_busy(server: Server) -> Iterator[None]:
+    """Asks this server often enough to keep its tools at work."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(NOW_AND_THEN):
+            server.get()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        asking.join()
 
 
 def _add_rates(table: Table, case: str, loads: Loads) -> None:
@@ -153,8 +178,11 @@ def _add_rates(table: Table, case: str, loads: Loads) -> None:
 def _add_tails(table: Table, case: str, loads: Loads) -> None:
     p50 = statistics.median(load.p50 for load in loads["idle"])
     p99 = (statistics.median(load.p99 for load in loads[name]) for name in ("idle", "slow", "hung"))
+    bare = _ratio(loads[BESIDE], loads["bare"], "p99")
     shares = (_ratio(loads[name], loads["idle"], "p99") for name in ("hung", "slow"))
-    table.add(case, *(1000 * seconds for seconds in (p50, *p99)), *shares, target=Target("≤", 2), judged=2)
+    table.add(
+        case, *(1000 * seconds for seconds in (p50, *p99)), bare, *shares, target=Target("≤", 2), judged=2
+    )
 
 
 def _ratio(these: list[Load], those: list[Load], figure: str) -> float:

@@ -15,7 +15,7 @@ from exporter.families import Samples, counter, gauge
 from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.services import systemctl
 from exporter.probes.services.systemctl import Properties
-from exporter.thread import in_thread
+from exporter.thread import aside
 
 UNIT = ("name", "category")
 STATE = gauge(
@@ -210,7 +210,7 @@ async def look(categories: Categories) -> Result:
     asked = dict.fromkeys(name for names in categories.values() for name in names)
     units = await systemctl.show(UNIT_PROPERTIES, (*asked, "*.timer"))
     booted = time.time() - time.monotonic()
-    samples = await in_thread(parse, manager, units, categories, booted)
+    samples = await aside(len(units), parse, manager, units, categories, booted)
     return Result(samples.families())
 
 
