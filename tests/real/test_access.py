@@ -192,15 +192,17 @@ def renew(door: Door, context: ssl.SSLContext, ca: trustme.CA) -> None:
         door.goes_on(job)
 
 
-def serial(door: Door, context: Any) -> str:
+def serial(door: Door, job: str, context: ssl.SSLContext) -> str:
     """The number of the certificate that a new connection is shown; one made while TLS changes is dropped."""
     while True:
         with (
             contextlib.suppress(ConnectionError),
-            socket.create_connection(("127.0.0.1", door.exporters["tls"].port), PATIENCE) as plain,
+            socket.create_connection(("127.0.0.1", door.exporters[job].port), PATIENCE) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1") as wrapped,
         ):
-            return str(wrapped.getpeercert()["serialNumber"])
+            certificate = wrapped.getpeercert()
+            assert certificate
+            return str(certificate["serialNumber"])
 
 
 def test_the_scrapers_ca_is_replaced(door: Door) -> None:
