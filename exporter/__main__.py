@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exporter import __version__, daemon, log, trial
-from exporter.access.guard import Guard
+from exporter import __version__, daemon, doctor
 from exporter.aide import cli as aide
-from exporter.config import Plan, discover, load, load_in_time
+from exporter.config.load import Plan, discover, load, load_in_time
+from exporter.config.strict_yaml import ConfigError
+from exporter.humanize import many
 from exporter.probe import Box
-from exporter.site import ListenError, listen
-from exporter.strictyaml import ConfigError
-from exporter.words import many
+from exporter.system import logs
+from exporter.web.auth import Guard
+from exporter.web.server import ListenError, listen
 
 USAGE_ERROR = 2  # also for a configuration that can't be used
 INTERRUPTED = 130  # as shells say it: 128 and SIGINT's number
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as it may be inherited, it hides how tools end
     options = _parser().parse_args(argv)
     options.box = Box(proc=options.procfs, cgroup=options.cgroup)
-    log.setup(options.log_level, options.log_format)
+    logs.setup(options.log_level, options.log_format)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -91,7 +92,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     flag("--web.config.file", "web_config", "TLS, and who may scrape", type=Path, metavar="FILE")
     flag("--path.procfs", "procfs", "the host's procfs", Path("/proc"), type=Path, metavar="DIR")
     flag("--path.cgroup", "cgroup", "the host's cgroups", Path("/sys/fs/cgroup"), type=Path, metavar="DIR")
-    flag("--log.level", "log_level", "what to log at least", "info", choices=log.LEVELS)
+    flag("--log.level", "log_level", "what to log at least", "info", choices=logs.LEVELS)
     flag("--log.format", "log_format", "how to log it", "logfmt", choices=("logfmt", "json"))
 
 
@@ -120,14 +121,14 @@ def _check_config(options: argparse.Namespace) -> int:
 
 def _probe(options: argparse.Namespace) -> int:
     async def run() -> int:
-        return await trial.probe(await _plan(options), options.name)
+        return await doctor.probe(await _plan(options), options.name)
 
     return asyncio.run(run())
 
 
 def _doctor(options: argparse.Namespace) -> int:
     async def run() -> int:
-        return await trial.doctor(await _plan(options))
+        return await doctor.doctor(await _plan(options))
 
     return asyncio.run(run())
 

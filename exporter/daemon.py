@@ -11,14 +11,14 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 
-from exporter.access.guard import Guard
-from exporter.config import Plan
-from exporter.core import Exporter
-from exporter.notify import feed_watchdog, notify, notify_reloading
-from exporter.report import welcome
-from exporter.site import Site
-from exporter.strictyaml import ConfigError
-from exporter.web import make_app
+from exporter.config.load import Plan
+from exporter.config.strict_yaml import ConfigError
+from exporter.engine.exporter import Exporter
+from exporter.status.status import welcome
+from exporter.system.sd_notify import feed_watchdog, notify, notify_reloading
+from exporter.web.app import make_app
+from exporter.web.auth import Guard
+from exporter.web.server import Site
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 
-from exporter.command import Output, trace
-from exporter.config import Plan
-from exporter.core import Exporter
-from exporter.exposition import join, printable
-from exporter.report import BAD, Report, as_text, reports
-from exporter.scan import user
+from exporter.config.load import Plan
+from exporter.engine.exporter import Exporter
+from exporter.metrics.exposition import join, printable
+from exporter.scanner.scan import user
+from exporter.status.status import BAD, Report, as_text, reports
+from exporter.system.subprocesses import Output, trace
 
 
 async def doctor(plan: Plan) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from grafana import words
+from grafana import value_mappings
 from grafana.links import to_box
 from grafana.sdk import Panel
 from grafana.tables import Column, figure, state, table, text
 
-SEVERITIES = {2: ("critical", words.ACT), 1: ("warning", words.LOOK), 0: ("info", words.NEUTRAL)}
+SEVERITIES = {
+    2: ("critical", value_mappings.ACT),
+    1: ("warning", value_mappings.LOOK),
+    0: ("info", value_mappings.NEUTRAL),
+}
 # What an alert is about stands in different labels; one column takes whichever there is.
 WHAT = '"container", "name", "card", "probe", "path", "mountpoint"'
 FIRING = 'ALERTS{BOX, alertstate="firing"}'

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as build
 
-from grafana import words
-from grafana.health import CHOSEN
+from grafana import value_mappings
 from grafana.sdk import SOURCE, Panel
+from prometheus.health import CHOSEN
 
 
 def reboots() -> build.AnnotationQuery:
     """When a box came up."""
-    mark = _mark("Reboots", f"grid_boot_timestamp_seconds{{{CHOSEN}}} * 1000", words.NEUTRAL)
+    mark = _mark("Reboots", f"grid_boot_timestamp_seconds{{{CHOSEN}}} * 1000", value_mappings.NEUTRAL)
     return mark.title_format("Reboot").text_format("{{instance}} came up")
 
 
@@ -24,7 +24,9 @@ def alerts(domains: str = ".*") -> build.AnnotationQuery:
     chosen = f'domain=~"{domains}", {CHOSEN}'
     since = f"ALERTS_FOR_STATE{{{chosen}}} * 1000"
     mark = _mark(
-        "Alerts", f'{since} and ignoring (alertstate) ALERTS{{alertstate="firing", {chosen}}}', words.ACT
+        "Alerts",
+        f'{since} and ignoring (alertstate) ALERTS{{alertstate="firing", {chosen}}}',
+        value_mappings.ACT,
     )
     what = "{{instance}} {{container}}{{name}}{{gpu}}{{probe}}{{path}}{{mountpoint}}"
     return mark.title_format("{{alertname}}").text_format(what)

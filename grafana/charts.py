@@ -25,11 +25,13 @@ from grafana_foundation_sdk.models.common import (
 )
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
-from grafana import sdk, words
+from grafana import sdk, value_mappings
 from grafana.sdk import Panel, Query, Step
-from grafana.words import Words
+from grafana.value_mappings import Words
 
-CARDS = tuple(f"GPU {index}" for index in range(len(words.LINES)))  # a card keeps its colour on every panel
+CARDS = tuple(
+    f"GPU {index}" for index in range(len(value_mappings.LINES))
+)  # a card keeps its colour on every panel
 
 
 class Legend(NamedTuple):
@@ -82,7 +84,11 @@ def lines(
     if high is not None:
         builder.max(high)
     if limits:
-        builder.thresholds(sdk.thresholds(words.CLEAR, *zip(limits, (words.LOOK, words.ACT), strict=False)))
+        builder.thresholds(
+            sdk.thresholds(
+                value_mappings.CLEAR, *zip(limits, (value_mappings.LOOK, value_mappings.ACT), strict=False)
+            )
+        )
         dashed = common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
         builder.thresholds_style(dashed)
     return neutral(sdk.finish(builder.build(), title, description, queries, empty), names)
@@ -144,7 +150,7 @@ def timeline(
     """States over time, a lane each. ``lane``: the share of its height that a lane fills."""
     builder = _timeline(lane).fill_opacity(85).line_width(0).mappings([sdk.in_words(meaning)])
     # Not by thresholds: that drops the words and prints ranges.
-    builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, words.PLAIN))
+    builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, value_mappings.PLAIN))
     if lanes_a_page:
         builder.per_page(lanes_a_page)
     return sdk.finish(builder.build(), title, description, queries, empty)
@@ -153,7 +159,7 @@ def timeline(
 def label_timeline(title: str, description: str, query: Query, *, label: str, empty: str) -> Panel:
     """What a label said over time, a lane a box; all in one colour, parted by thin lines."""
     builder = _timeline(0.85).fill_opacity(45).line_width(1).display_name("${__field.labels.instance}")
-    builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, words.NEUTRAL))
+    builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, value_mappings.NEUTRAL))
     panel = sdk.finish(builder.build(), title, description, [sdk.rows(query)], empty)
     by_box = {"fields": ["instance"], "keepFields": False, "naming": {"asLabels": True}}
     sdk.transform(panel, "partitionByValues", **by_box)
@@ -182,7 +188,7 @@ def ranking(
         .min_viz_height(16)
         .max_viz_height(28)
         .color_scheme(sdk.colour(FieldColorModeId.THRESHOLDS))
-        .thresholds(sdk.thresholds(words.NEUTRAL, *steps))
+        .thresholds(sdk.thresholds(value_mappings.NEUTRAL, *steps))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False).fields(""))
         .text(common.VizTextDisplayOptions().value_size(14))
     )
@@ -191,7 +197,7 @@ def ranking(
 
 def neutral(panel: Panel, names: tuple[str, ...]) -> Panel:
     """Gives known lines colours that mean nothing, always the same."""
-    for name, shade in zip(names, words.LINES, strict=False):
+    for name, shade in zip(names, value_mappings.LINES, strict=False):
         paint(panel, f"/^{name}$/", shade)
     return panel
 
@@ -220,7 +226,7 @@ def _timeline(lane: float) -> statetimeline.Panel:
     return (
         statetimeline.Panel()
         .unit("short")
-        .thresholds(sdk.thresholds(words.PLAIN))
+        .thresholds(sdk.thresholds(value_mappings.PLAIN))
         .row_height(lane)
         .merge_values(merge_values=True)
         .align_value(TimelineValueAlignment.LEFT)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 
-from grafana.health import CHOSEN
 from grafana.links import PAGES, to_other_pages
 from grafana.sdk import SOURCE, Panel
+from prometheus.health import CHOSEN
 
 COLUMNS = 24  # Grafana's grid
 Cell = Panel | Sequence[tuple[int, Panel]]  # a panel, or several below each other with their heights

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from grafana import limits
+from grafana import threshold_steps
 from grafana.charts import CARDS, lines
 from grafana.sdk import Panel, over_time
-from grafana.shares import CARD_MEMORY_USED
+from prometheus.expressions import CARD_MEMORY_USED
 
 NO_GPU = "No GPU seen in this range"
 PER_CARD = "${who}GPU {{gpu}}"
@@ -37,7 +37,7 @@ def memory_used(title: str) -> Panel:
     """How full each card is."""
     description = "The share of the card's memory in use; above the dashed line nothing more will fit."
     return card_lines(
-        title, description, "percentunit", CARD_MEMORY_USED, dashed=limits.GPU_MEMORY_USED, high=1
+        title, description, "percentunit", CARD_MEMORY_USED, dashed=threshold_steps.GPU_MEMORY_USED, high=1
     )
 
 
@@ -48,6 +48,6 @@ def core_temperature(title: str) -> Panel:
         "The core's temperature; the dashed lines: warm, and hot enough to act.",
         "celsius",
         "grid_gpu_temperature_celsius{BOX}",
-        dashed=limits.GPU_HEAT,
+        dashed=threshold_steps.GPU_HEAT,
         low=None,
     )

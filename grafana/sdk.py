@@ -18,8 +18,8 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
-from grafana.health import CHOSEN
-from grafana.words import Words
+from grafana.value_mappings import Words
+from prometheus.health import CHOSEN
 
 Panel = model.Panel
 Override = model.DashboardFieldConfigSourceOverrides

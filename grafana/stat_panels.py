@@ -12,10 +12,10 @@ from grafana_foundation_sdk.models.common import (
 )
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
-from grafana import sdk, words
-from grafana.health import Domain, health
+from grafana import sdk, value_mappings
 from grafana.links import to_page
 from grafana.sdk import Panel, Step, now
+from prometheus.health import Domain, health
 
 NO_WORD = "No word yet"  # no exporter has told anything: neither well nor absent
 
@@ -23,8 +23,10 @@ NO_WORD = "No word yet"  # no exporter has told anything: neither well nor absen
 def state_tile(domain: Domain, *, size: int = 24) -> Panel:
     """The worst state of a domain over the chosen boxes, in a word; the same tile as on Overview."""
     builder = _stat("short", size, colours=BigValueColorMode.BACKGROUND_SOLID)
-    builder.mappings([sdk.in_words(words.state_words(absent=domain.absent, absent_colour=words.CLEAR))])
-    builder.thresholds(sdk.thresholds(words.CLEAR))
+    builder.mappings(
+        [sdk.in_words(value_mappings.state_words(absent=domain.absent, absent_colour=value_mappings.CLEAR))]
+    )
+    builder.thresholds(sdk.thresholds(value_mappings.CLEAR))
     description = f"The worst state of {domain.title} over the chosen boxes, as on Overview."
     return sdk.finish(builder.build(), domain.title, description, [now(worst(domain))], NO_WORD)
 
@@ -36,7 +38,7 @@ def overview_tile(
     builder = _stat("short", 20, colours=BigValueColorMode.BACKGROUND_SOLID).orientation(
         VizOrientation.VERTICAL
     )
-    builder.thresholds(sdk.thresholds(words.CLEAR))
+    builder.thresholds(sdk.thresholds(value_mappings.CLEAR))
     builder.data_links([to_page(domain.page, f"Open {domain.title}")])
     panel = sdk.finish(
         builder.build(),
@@ -46,9 +48,9 @@ def overview_tile(
         NO_WORD,
     )
     # The words by override, on the state alone: as a default they would turn a figure of 11 into "Throttled".
-    named = sdk.in_words(words.state_words(absent=domain.absent, absent_colour=words.CLEAR))
+    named = sdk.in_words(value_mappings.state_words(absent=domain.absent, absent_colour=value_mappings.CLEAR))
     sdk.override(panel, "byFrameRefID", "A", {"mappings": [named]})
-    look = {"unit": unit, "thresholds": sdk.thresholds(words.CLEAR, *steps).build()}
+    look = {"unit": unit, "thresholds": sdk.thresholds(value_mappings.CLEAR, *steps).build()}
     sdk.override(panel, "byFrameRefID", "B", look | ({} if decimals is None else {"decimals": decimals}))
     return panel
 
@@ -60,11 +62,11 @@ def figure(
     unit: str = "short",
     *steps: Step,
     decimals: int | None = None,
-    empty: str = words.NOTHING,
+    empty: str = value_mappings.NOTHING,
     size: int = 24,
 ) -> Panel:
     """One number as it is now, coloured from a threshold on."""
-    builder = _stat(unit, size).thresholds(sdk.thresholds(words.PLAIN, *steps))
+    builder = _stat(unit, size).thresholds(sdk.thresholds(value_mappings.PLAIN, *steps))
     if decimals is not None:
         builder.decimals(decimals)
     return sdk.finish(builder.build(), title, description, [now(promql)], empty)
@@ -72,8 +74,8 @@ def figure(
 
 def label_figure(title: str, description: str, promql: str, label: str, *, size: int = 20) -> Panel:
     """A word that stands in a label: the query gives it as a column, which is shown."""
-    builder = _stat("string", size, shown=f"/^{label}$/").thresholds(sdk.thresholds(words.PLAIN))
-    return sdk.finish(builder.build(), title, description, [sdk.rows(now(promql))], words.NOTHING)
+    builder = _stat("string", size, shown=f"/^{label}$/").thresholds(sdk.thresholds(value_mappings.PLAIN))
+    return sdk.finish(builder.build(), title, description, [sdk.rows(now(promql))], value_mappings.NOTHING)
 
 
 def worst(domain: Domain) -> str:

@@ -11,9 +11,9 @@ from grafana_foundation_sdk.builders import table as sdk_table
 from grafana_foundation_sdk.models.common import TableCellHeight
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
-from grafana import sdk, words
+from grafana import sdk, value_mappings
 from grafana.sdk import Panel, Step, now
-from grafana.words import Words
+from grafana.value_mappings import Words
 
 GROUND = {"type": "color-background", "mode": "basic"}
 COLOURED = {"type": "color-text"}
@@ -63,7 +63,7 @@ class Column:
 
     def _mappings(self) -> list[Any]:
         mappings: list[Any] = [sdk.in_words(self.meaning)] if self.meaning else []
-        return [*mappings, sdk.null_as(self.null, words.ASLEEP)] if self.null else mappings
+        return [*mappings, sdk.null_as(self.null, value_mappings.ASLEEP)] if self.null else mappings
 
 
 def text(title: str, label: str, width: int | None = None) -> Column:
@@ -89,7 +89,7 @@ def figure(
         decimals=decimals,
         empty=empty,
         cell=COLOURED if steps else None,
-        base=words.PLAIN,
+        base=value_mappings.PLAIN,
         steps=steps,
     )
 
@@ -105,7 +105,7 @@ def share(
         decimals=decimals,
         width=width,
         cell=GAUGE,
-        base=words.NEUTRAL,
+        base=value_mappings.NEUTRAL,
         steps=steps,
         high=1,
         empty=empty,
@@ -125,7 +125,7 @@ def word(title: str, promql: str, meaning: Words, width: int, *steps: Step) -> C
         unit="short",
         width=width,
         cell=COLOURED,
-        base=words.PLAIN,
+        base=value_mappings.PLAIN,
         steps=steps,
         meaning=meaning,
     )
@@ -159,7 +159,7 @@ def table(
         .cell_height(TableCellHeight.SM)
         .show_header(show_header=True)
         .color_scheme(sdk.colour(FieldColorModeId.THRESHOLDS))
-        .thresholds(sdk.thresholds(words.PLAIN))
+        .thresholds(sdk.thresholds(value_mappings.PLAIN))
     )
     if worst_by:
         builder.sort_by([common.TableSortByFieldState().display_name(worst_by).desc(desc=not ascending)])

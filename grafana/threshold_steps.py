@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import words
+from grafana import value_mappings
 from grafana.sdk import Step
 from prometheus import thresholds
 
@@ -17,10 +17,10 @@ AIDE_AGE = (thresholds.AIDE_OVERDUE_SECONDS,)
 SCRAPE = (thresholds.SCRAPE_SLOW_SECONDS,)
 PROBE_AGE = (thresholds.PROBE_STALE_LIFETIMES, thresholds.PROBE_FORSAKEN_LIFETIMES)
 
-ANY_IS_ODD = ((1, words.LOOK),)
-ANY_IS_BAD = ((1, words.ACT),)
+ANY_IS_ODD = ((1, value_mappings.LOOK),)
+ANY_IS_BAD = ((1, value_mappings.ACT),)
 
 
 def steps(limits: tuple[float, ...]) -> tuple[Step, ...]:
     """The colours from each limit on."""
-    return tuple(zip(limits, (words.LOOK, words.ACT), strict=False))
+    return tuple(zip(limits, (value_mappings.LOOK, value_mappings.ACT), strict=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus.rulefiles import files
+from prometheus.generate import files
 
 
 def main() -> None:

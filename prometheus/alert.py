@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from prometheus.promql import span
+from prometheus.expressions import span
 
 RUNBOOKS = "https://github.com/grid-exporter/grid-exporter/blob/main/prometheus/runbooks"
 

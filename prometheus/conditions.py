@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from grafana import words
-from grafana.shares import CARD_MEMORY_USED, DISK_AVAILABLE, MEMORY_AVAILABLE
-from grafana.words import State
+from prometheus import states
+from prometheus.expressions import CARD_MEMORY_USED, DISK_AVAILABLE, MEMORY_AVAILABLE
+from prometheus.states import State
 from prometheus.thresholds import (
     AIDE_OVERDUE_SECONDS,
     CONTAINER_RESTARTS,
@@ -82,55 +82,60 @@ NEVER_CHECKED = f'grid_probe_success{{BOX, probe="aide"}} unless on (job, instan
 
 CONDITIONS = {
     "gpu": (
-        Link("max", GPUS_MISSING, "> 0", words.GONE),
-        Link("max", 'grid_gpu_ecc_errors_total{BOX, kind="uncorrected"}', "> 0", words.ECC_ERRORS),
-        Link("max", "grid_gpu_temperature_celsius{BOX}", f">= {GPU_HOT_CELSIUS}", words.HOT),
-        Link("max", 'grid_gpu_throttle_active{BOX, reason=~".*thermal.*|hw_.*"}', "> 0", words.THROTTLED),
-        Link("max", CARD_MEMORY_USED, f"> {GPU_MEMORY_FULL_RATIO}", words.MEMORY_FULL),
+        Link("max", GPUS_MISSING, "> 0", states.GONE),
+        Link("max", 'grid_gpu_ecc_errors_total{BOX, kind="uncorrected"}', "> 0", states.ECC_ERRORS),
+        Link("max", "grid_gpu_temperature_celsius{BOX}", f">= {GPU_HOT_CELSIUS}", states.HOT),
+        Link(
+            "max",
+            'grid_gpu_throttle_active{BOX, reason=~".*thermal.*|hw_.*"}',
+            "> 0",
+            states.THROTTLED,
+        ),
+        Link("max", CARD_MEMORY_USED, f"> {GPU_MEMORY_FULL_RATIO}", states.MEMORY_FULL),
     ),
     "host": (
-        Link("min", MEMORY_AVAILABLE, f"< {MEMORY_NEARLY_OUT_RATIO}", words.NEARLY_OUT),
-        Link("min", MEMORY_AVAILABLE, f"< {MEMORY_LOW_RATIO}", words.LOW),
+        Link("min", MEMORY_AVAILABLE, f"< {MEMORY_NEARLY_OUT_RATIO}", states.NEARLY_OUT),
+        Link("min", MEMORY_AVAILABLE, f"< {MEMORY_LOW_RATIO}", states.LOW),
         Link(
             "max",
             'rate(grid_pressure_stalled_seconds_total{BOX, resource="memory"}[5m])',
             f"> {MEMORY_STALLED_RATIO}",
-            words.STALLING,
+            states.STALLING,
         ),
     ),
     "disk": (
-        Link("min", DISK_AVAILABLE, f"< {DISK_FULL_RATIO}", words.FULL),
-        Link("min", DISK_AVAILABLE, f"< {DISK_LOW_RATIO}", words.LOW_SPACE),
-        Link("min", FILLING, "< 0", words.FILLING),
-        Link("max", "grid_directory_scan_errors{BOX}", "> 0", words.SCAN_ERRORS),
+        Link("min", DISK_AVAILABLE, f"< {DISK_FULL_RATIO}", states.FULL),
+        Link("min", DISK_AVAILABLE, f"< {DISK_LOW_RATIO}", states.LOW_SPACE),
+        Link("min", FILLING, "< 0", states.FILLING),
+        Link("max", "grid_directory_scan_errors{BOX}", "> 0", states.SCAN_ERRORS),
     ),
     "tor": (
-        Link("min", "grid_tor_up{BOX}", "== 0", words.DOWN),
-        Link("min", "grid_tor_is_tor{BOX}", "== 0", words.NOT_TOR),
+        Link("min", "grid_tor_up{BOX}", "== 0", states.DOWN),
+        Link("min", "grid_tor_is_tor{BOX}", "== 0", states.NOT_TOR),
     ),
     "containers": (
-        Link("min", "grid_container_engine_up{BOX}", "== 0", words.ENGINE_DOWN),
-        Link("max", 'grid_container_state{BOX, state=~"restarting|dead"}', "> 0", words.RESTARTS),
-        Link("max", RESTARTED, f"> {CONTAINER_RESTARTS}", words.RESTARTS),
-        Link("max", 'grid_container_health{BOX, health="unhealthy"}', "> 0", words.UNHEALTHY),
-        Link("max", STOPPED_CONTAINER, "> 0", words.STOPPED),
+        Link("min", "grid_container_engine_up{BOX}", "== 0", states.ENGINE_DOWN),
+        Link("max", 'grid_container_state{BOX, state=~"restarting|dead"}', "> 0", states.RESTARTS),
+        Link("max", RESTARTED, f"> {CONTAINER_RESTARTS}", states.RESTARTS),
+        Link("max", 'grid_container_health{BOX, health="unhealthy"}', "> 0", states.UNHEALTHY),
+        Link("max", STOPPED_CONTAINER, "> 0", states.STOPPED),
     ),
     "services": (
-        Link("max", 'grid_service_state{BOX, state="failed"}', "> 0", words.FAILED),
-        Link("max", "grid_systemd_failed_units{BOX}", "> 0", words.FAILED),
-        Link("min", TIMER_DUE, f"< time() - {TIMER_OVERDUE_SECONDS}", words.OVERDUE),
-        Link("max", STOPPED_SERVICE, "> 0", words.STOPPED),
+        Link("max", 'grid_service_state{BOX, state="failed"}', "> 0", states.FAILED),
+        Link("max", "grid_systemd_failed_units{BOX}", "> 0", states.FAILED),
+        Link("min", TIMER_DUE, f"< time() - {TIMER_OVERDUE_SECONDS}", states.OVERDUE),
+        Link("max", STOPPED_SERVICE, "> 0", states.STOPPED),
     ),
     "aide": (
-        Link("min", "grid_aide_check_success{BOX}", "== 0", words.CHECK_FAILED),
-        Link("min", "grid_aide_clean{BOX}", "== 0", words.FINDINGS),
-        Link("max", CHECKED, f"< time() - {AIDE_OVERDUE_SECONDS}", words.OVERDUE),
-        Link("max", NEVER_CHECKED, "== 1", words.NOT_CHECKED),
+        Link("min", "grid_aide_check_success{BOX}", "== 0", states.CHECK_FAILED),
+        Link("min", "grid_aide_clean{BOX}", "== 0", states.FINDINGS),
+        Link("max", CHECKED, f"< time() - {AIDE_OVERDUE_SECONDS}", states.OVERDUE),
+        Link("max", NEVER_CHECKED, "== 1", states.NOT_CHECKED),
     ),
     "exporter": (
-        Link("min", "grid_exporter_config_last_reload_successful{BOX}", "== 0", words.BAD_CONFIG),
-        Link("max", "grid_probe_stuck{BOX}", "== 1", words.STUCK),
-        Link("min", "grid_probe_success{BOX}", "== 0", words.PROBE_FAILING),
-        Link("max", "up{BOX}", "== 1", words.WELL),
+        Link("min", "grid_exporter_config_last_reload_successful{BOX}", "== 0", states.BAD_CONFIG),
+        Link("max", "grid_probe_stuck{BOX}", "== 1", states.STUCK),
+        Link("min", "grid_probe_success{BOX}", "== 0", states.PROBE_FAILING),
+        Link("max", "up{BOX}", "== 1", states.WELL),
     ),
 }

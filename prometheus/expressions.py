@@ -1,4 +1,4 @@
-"""The few pieces of PromQL that every alert is made of."""
+"""The pieces of PromQL that alerts, conditions and panels have in common."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ JOB = 'job=~"grid.*"'
 # a restart or a lost scrape neither resolves an alert nor starts its wait anew. It is longer than
 # GridExporterDown takes to fire: that one takes over before the box's other alerts end.
 GAP_SECONDS = 10 * 60
+
+# Shares of a whole. In each selector ``{BOX`` stands for the matchers that choose the boxes.
+MEMORY_AVAILABLE = "grid_memory_available_bytes{BOX} / grid_memory_total_bytes{BOX}"
+MEMORY_USED = f"1 - {MEMORY_AVAILABLE}"
+SWAP_USED = (
+    "1 - grid_swap_free_bytes{BOX} / (grid_swap_total_bytes{BOX} > 0)"  # nothing where there is no swap
+)
+DISK_AVAILABLE = "grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX}"
+DISK_USED = f"1 - {DISK_AVAILABLE}"
+CARD_MEMORY_USED = "grid_gpu_memory_used_bytes{BOX} / grid_gpu_memory_total_bytes{BOX}"
 
 
 def series(name: str, *matchers: str) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from grafana import words
-from grafana.conditions import CONDITIONS, Link
+from prometheus import states
+from prometheus.conditions import CONDITIONS, Link
 
 # The boxes chosen on the page: these matchers stand in every selector of every query.
 CHOSEN = 'job=~"$job", instance=~"$instance"'
@@ -44,7 +44,7 @@ def health(domain: str, boxes: str = CHOSEN) -> str:
         domain: a name of DOMAINS.
         boxes: the label matchers that choose the boxes, without braces.
     """
-    links = (Link("max", "up{BOX}", "== 0", words.SILENT), *_probe_links(domain, CONDITIONS[domain]))
+    links = (Link("max", "up{BOX}", "== 0", states.SILENT), *_probe_links(domain, CONDITIONS[domain]))
     return " or ".join(map(str, links)).replace("{BOX", "{" + boxes)
 
 
@@ -55,11 +55,11 @@ def _probe_links(domain: str, chain: tuple[Link, ...]) -> tuple[Link, ...]:
     probes = f'BOX, probe=~"{domain}(:.*)?"'
     success, stuck = f"grid_probe_success{{{probes}}}", f"grid_probe_stuck{{{probes}}}"
     return (
-        Link("max", f'grid_probe_enabled{{BOX, probe="{domain}"}}', "== 0", words.ABSENT),
-        Link("max", success, "== 0", words.CANNOT_TELL),
+        Link("max", f'grid_probe_enabled{{BOX, probe="{domain}"}}', "== 0", states.ABSENT),
+        Link("max", success, "== 0", states.CANNOT_TELL),
         *chain,
         # A directory is a probe of its own: one that fails hides neither another that is full, nor itself.
-        Link("min", success, "== 0", words.CANNOT_TELL),
-        Link("max", stuck, "== 1", words.CANNOT_TELL),
-        Link("max", success, "== 1", words.WELL),
+        Link("min", success, "== 0", states.CANNOT_TELL),
+        Link("max", stuck, "== 1", states.CANNOT_TELL),
+        Link("max", success, "== 1", states.WELL),
     )

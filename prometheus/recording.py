@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from grafana.health import DOMAINS, health
-from prometheus.promql import JOB
+from prometheus.expressions import JOB
+from prometheus.health import DOMAINS, health
 
 HEALTH = "grid:health:code"
 FIGURES = {

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.access.guard import Guard
-from exporter.site import Site, listen
-from exporter.web import make_app
+from exporter.web.app import make_app
+from exporter.web.auth import Guard
+from exporter.web.server import Site, listen
 from tests.scripted import Script
-from tests.test_web import exporter_of
+from tests.web.test_app import exporter_of
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 

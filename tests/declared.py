@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Iterator
 
 import exporter
-from exporter.families import Family
+from exporter.metrics.families import Family
 
 DEEPEST = 4  # a table of groups of tuples of families, and no further into whatever else a module holds
 

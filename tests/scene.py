@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import Plan
-from exporter.core import Exporter
+from exporter.config.load import Plan
+from exporter.engine.exporter import Exporter
 from exporter.probe import Duration, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes import KINDS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from exporter.families import Samples, gauge
+from exporter.metrics.families import Samples, gauge
 from exporter.probe import Duration, Probe, ProbeError, Result, Schedule
 
 VALUE = gauge("grid_scripted", "The number of the run that found it.", "probe")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from exporter.exposition import join, render
+from exporter.metrics.exposition import join, render
 
 
 def series(families: Iterable[Metric]) -> dict[str, float]:

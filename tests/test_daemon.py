@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from tests.daemon import daemon, run
-from tests.test_command import alive
+from tests.system.test_subprocesses import alive
 
 HOST = "probes: {host: {}}\n"
 

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.probes.tor.exit import ExitMemory
+from exporter.probes.tor.exit_memory import ExitMemory
 from tests.box import control
 from tests.box.box import make
 from tests.daemon import PATIENCE, Daemon, daemon

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.words import many, share, size, span
+from exporter.humanize import many, share, size, span
 
 
 @pytest.mark.parametrize(

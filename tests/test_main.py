@@ -4,9 +4,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from exporter import scan
+from exporter.scanner import scan
 from tests.daemon import PROJECT, command_line, run
-from tests.test_command import alive
+from tests.system.test_subprocesses import alive
 from tests.test_daemon import wait_for
 
 

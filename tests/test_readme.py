@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import parse
+from exporter.config.load import parse
 from tests.daemon import PROJECT
 
 README = (PROJECT / "README.md").read_text()

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 import yaml
 
-from exporter.aide import request
+from exporter.aide import accept_request
 from exporter.aide.files import Paths
-from exporter.config import parse
+from exporter.config.load import parse
 from exporter.probes import KINDS
 from tests.daemon import PROJECT
 
@@ -80,9 +80,11 @@ def test_nothing_is_hidden_from_aide() -> None:
 
 def test_units_and_code_mean_the_same_places() -> None:
     """What the code writes is what the units watch and let it write."""
-    state, asked = Paths().state, request.RUNTIME / request.NAME
+    state, asked = Paths().state, accept_request.RUNTIME / accept_request.NAME
     assert settings(PROJECT / "systemd/grid-aide-accept.path")["PathExists"] == str(asked)
-    assert settings(PROJECT / "systemd/grid-exporter.service")["RuntimeDirectory"] == request.RUNTIME.name
+    assert (
+        settings(PROJECT / "systemd/grid-exporter.service")["RuntimeDirectory"] == accept_request.RUNTIME.name
+    )
     for name in ("grid-aide-check.service", "grid-aide-accept.service"):
         assert f"ReadWritePaths={state}\n" in (PROJECT / "systemd" / name).read_text()
     assert f"d {state} 2750 root grid-exporter" in (PROJECT / "systemd/tmpfiles.conf").read_text()

@@ -20,7 +20,7 @@ from exporter.aide import files
 from exporter.aide.database import digest, trust
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
-from exporter.aide.say import complain, reason, say
+from exporter.aide.output import complain, reason, say
 from exporter.aide.summary import START, Outcome, Summary, load_summary, save
 from exporter.probe import ProbeError
 

@@ -17,7 +17,7 @@ from exporter.aide import files
 from exporter.aide.accept import attempt
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
-from exporter.aide.say import complain, say
+from exporter.aide.output import complain, say
 from exporter.aide.summary import Outcome, save
 from exporter.probe import ProbeError
 

@@ -16,14 +16,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
-from exporter import command
-from exporter.aide import files, report
+from exporter.aide import aide_report, files
 from exporter.aide.database import digest, in_force, inspect, trust
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
-from exporter.aide.say import complain, reason, say
+from exporter.aide.output import complain, reason, say
 from exporter.aide.summary import START, Change, Summary, save
 from exporter.probe import ProbeError
+from exporter.system import subprocesses
 
 CONFIGS = (Path("/etc/aide/aide.conf"), Path("/etc/aide.conf"))  # Debian's, Fedora's
 TIMEOUT = 12 * 3600.0  # seconds; a large file system at idle priority takes hours
@@ -154,11 +154,11 @@ def _config() -> Path:
     raise ProbeError(f"AIDE has no configuration: there is no {CONFIGS[0]}", "sudo apt install aide-common")
 
 
-async def _aide(paths: Paths, config: Path, *options: str) -> command.Output:
+async def _aide(paths: Paths, config: Path, *options: str) -> subprocesses.Output:
     """Runs AIDE, and gives what it wrote on standard error, however much that is."""
     said = paths.work / "stderr"
-    output = await command.run(
-        "sh", "-c", _QUIETLY, str(said), command.find("aide"), "--config", str(config), *options
+    output = await subprocesses.run(
+        "sh", "-c", _QUIETLY, str(said), subprocesses.find("aide"), "--config", str(config), *options
     )
     with files.plain(said) as file:
         stderr = file.read(_STDERR_LIMIT + 1)
@@ -172,7 +172,7 @@ async def _database_in(paths: Paths, config: Path) -> Path:
     options = ("--config-check", "--log-level=notice", "--after", "database_in=file:/nonexistent")
     output = await _aide(paths, config, *options)
     if output.code:
-        said = report.visible(output.complaint)
+        said = aide_report.visible(output.complaint)
         raise ProbeError(f"AIDE does not take its configuration: {said}", f"mend {config}")
     option = _DATABASE_IN.search(output.stderr.decode("utf-8", "surrogateescape"))
     if not option:
@@ -183,19 +183,19 @@ async def _database_in(paths: Paths, config: Path) -> Path:
     return Path(name)
 
 
-def _judge(output: command.Output, config: Path) -> Sequence[str]:
+def _judge(output: subprocesses.Output, config: Path) -> Sequence[str]:
     """AIDE's harmless warnings, after its exit status and all that it complained of were looked at."""
     if output.code not in _EXIT_STATUSES:
-        said = report.visible(output.complaint)
+        said = aide_report.visible(output.complaint)
         raise ProbeError(f"AIDE failed: {said}", f"sudo aide --config {config} --config-check")
-    fatal, harmless = report.judge(output.stderr.decode("utf-8", "surrogateescape"))
+    fatal, harmless = aide_report.judge(output.stderr.decode("utf-8", "surrogateescape"))
     if fatal:
         mend = f"have it readable, or leave it out in {config} (!/path), then: {START}"
         raise ProbeError(f"AIDE could not do all of its work: {fatal}", mend)
     return harmless
 
 
-def _findings(paths: Paths, exit_code: int) -> tuple[report.Report, str]:
+def _findings(paths: Paths, exit_code: int) -> tuple[aide_report.Report, str]:
     """What the report says, and the candidate's digest, where the two agree.
 
     Raises:
@@ -205,7 +205,7 @@ def _findings(paths: Paths, exit_code: int) -> tuple[report.Report, str]:
         data = file.read(_REPORT_LIMIT + 1)
     if len(data) > _REPORT_LIMIT:
         raise ValueError("more has changed than can be reported; make a new database")
-    found = report.parse(data, exit_code)
+    found = aide_report.parse(data, exit_code)
     candidate = inspect(paths.work / "aide.db")
     if candidate.entries != found.total:
         raise ValueError(f"AIDE reports {found.total} entries and wrote {candidate.entries}")
@@ -222,7 +222,7 @@ def _keep(paths: Paths, id_: str) -> None:
     files.sync(paths.private)
 
 
-def _counted(found: report.Report) -> dict[str, Any]:
+def _counted(found: aide_report.Report) -> dict[str, Any]:
     of = {kind: [one for one in found.findings if one.change == kind] for kind in get_args(Change)}
     listed = tuple(chain.from_iterable(ones[:LISTED] for ones in of.values()))
     counts: dict[str, Any] = {kind: len(ones) for kind, ones in of.items()}

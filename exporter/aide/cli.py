@@ -59,6 +59,6 @@ def _accept(options: argparse.Namespace) -> int:
 
 
 def _accept_request(options: argparse.Namespace) -> int:
-    from exporter.aide.request import accept_request
+    from exporter.aide.accept_request import accept_request
 
     return accept_request(options.paths)

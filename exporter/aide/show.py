@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from exporter.aide import files, report
+from exporter.aide import aide_report, files
 from exporter.aide.files import Paths
-from exporter.aide.say import complain, say
-from exporter.aide.standing import Standing, standing
+from exporter.aide.output import complain, say
+from exporter.aide.state import Standing, standing
 from exporter.aide.summary import START, Finding, Summary
 from exporter.probe import ProbeError
 
@@ -39,7 +39,7 @@ def _all(summary: Summary, paths: Paths) -> Sequence[Finding]:
         return summary.findings
     try:
         with files.plain(paths.report(summary.id)) as file:
-            return report.parse(file.read(), summary.exit_code or 0).findings
+            return aide_report.parse(file.read(), summary.exit_code or 0).findings
     except (OSError, ValueError):
         return summary.findings
 

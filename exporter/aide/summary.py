@@ -1,6 +1,6 @@
 """What a check leaves for people and for the exporter: one JSON file, root's, replaced as a whole.
 
-All times are Unix seconds. Names of files are shown as `exporter.aide.report.visible` spells them.
+All times are Unix seconds. Names of files are shown as `exporter.aide.aide_report.visible` spells them.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from exporter import strictyaml
+from exporter.config import strict_yaml
+from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Box, Duration, Note, Probe, ProbeError
 from exporter.probes import KINDS
-from exporter.strictyaml import ConfigError
-from exporter.thread import in_thread
+from exporter.system.threads import in_thread
 
 UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
@@ -49,7 +49,7 @@ def load(path: Path, box: Box) -> Plan:
         ConfigError: it can't be read, is not what a configuration looks like, or names commands while anyone
             may write it.
     """
-    text, mode = strictyaml.read(path)
+    text, mode = strict_yaml.read(path)
     settings = parse(text)
     if "commands" in settings and mode & stat.S_IWOTH:
         raise ConfigError(f"{path} names commands and anyone may write it: chmod o-w {path}")
@@ -93,7 +93,7 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         ConfigError: with the path of the mistake, such as ``probes.disk.ttl``.
     """
-    probes = strictyaml.decode(text, _Config, _decode).probes
+    probes = strict_yaml.decode(text, _Config, _decode).probes
     return {name: it for name, it in msgspec.structs.asdict(probes).items() if it is not msgspec.UNSET}
 
 

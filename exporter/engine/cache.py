@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 
+from exporter.engine.runner import Runner, boot_clock
 from exporter.probe import Probe
-from exporter.runner import Runner, boot_clock
 
 # A kind that a configuration names otherwise than its probes' names begin: the commands are command:NAME.
 AS_CONFIGURED = {"commands": "command"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 
-from exporter.cache import Cache
-from exporter.config import Plan
-from exporter.figures import OwnFigures, Reload
+from exporter.config.load import Plan
+from exporter.config.strict_yaml import ConfigError
+from exporter.engine.cache import Cache
+from exporter.engine.scrape import Scraper
+from exporter.engine.self_metrics import OwnFigures, Reload
 from exporter.probes import KINDS
-from exporter.scrape import Scraper
-from exporter.strictyaml import ConfigError
 
 log = logging.getLogger(__name__)
 

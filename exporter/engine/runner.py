@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from exporter.exposition import Rendered, Renderer
+from exporter.metrics.exposition import Rendered, Renderer
 from exporter.probe import Note, Probe, ProbeError
 
 log = logging.getLogger(__name__)

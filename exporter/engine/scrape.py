@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from exporter.cache import Cache
-from exporter.exposition import join
-from exporter.figures import OwnFigures
-from exporter.runner import Runner
+from exporter.engine.cache import Cache
+from exporter.engine.runner import Runner
+from exporter.engine.self_metrics import OwnFigures
+from exporter.metrics.exposition import join
 
 RENEWED_EVERY = 1.0  # seconds for which the exporter's own figures may be shown again
 KEPT = 16  # bodies; endless different questions must not fill the memory

@@ -9,9 +9,9 @@ from prometheus_client.core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from exporter import __version__
-from exporter.exposition import Rendered, render
-from exporter.families import Samples, counter, gauge
-from exporter.runner import Runner
+from exporter.engine.runner import Runner
+from exporter.metrics.exposition import Rendered, render
+from exporter.metrics.families import Samples, counter, gauge
 
 ENABLED = gauge("grid_probe_enabled", "Whether probes of this kind are configured (0 or 1).", "probe")
 SUCCESS = gauge(

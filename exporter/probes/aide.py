@@ -14,11 +14,11 @@ from os.path import lexists  # Path.exists raises where a folder above is closed
 from pathlib import Path
 
 from exporter.aide.files import Paths
-from exporter.aide.standing import Standing, standing
+from exporter.aide.state import Standing, standing
 from exporter.aide.summary import START
-from exporter.families import Samples, gauge
+from exporter.metrics.families import Samples, gauge
 from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
-from exporter.thread import in_thread
+from exporter.system.threads import in_thread
 
 LAST_CHECK = gauge(
     "grid_aide_last_check_timestamp_seconds",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from exporter.families import Samples, counter, gauge, number
+from exporter.metrics.families import Samples, counter, gauge, number
 from exporter.probe import Box, Kind, Probe, ProbeError, Result, Schedule
-from exporter.thread import in_thread
+from exporter.system.threads import in_thread
 
 MEMORY = {
     "MemTotal": gauge("grid_memory_total_bytes", "Memory that the kernel manages (/proc/meminfo MemTotal)."),

@@ -19,9 +19,9 @@ import sys
 from collections.abc import Iterator
 
 if not __package__:  # run by its path, it doesn't know the package that it belongs to
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from exporter import models
+from exporter.scanner import models
 
 NAMED = 10  # unreadable paths that are named
 VANISHED = {errno.ENOENT, errno.ENOTDIR}

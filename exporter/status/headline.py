@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from prometheus_client.core import Sample
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.exposition import Rendered
-from exporter.words import many, share, size, span
+from exporter.humanize import many, share, size, span
+from exporter.metrics.exposition import Rendered
 
 Families = Mapping[str, Rendered]
 

@@ -16,11 +16,11 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element, tostring
 
 from exporter import __version__
-from exporter.core import Exporter
-from exporter.page_row import absent_row, element, note_parts, running_row, sign
+from exporter.engine.exporter import Exporter
+from exporter.humanize import many
 from exporter.probe import Note
-from exporter.report import BAD, SIGNS, Report, State, reports
-from exporter.words import many
+from exporter.status.rows import absent_row, element, note_parts, running_row, sign
+from exporter.status.status import BAD, SIGNS, Report, State, reports
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
-from exporter.exposition import clean, printable
-from exporter.headline import headline
+from exporter.engine.runner import Runner, Snapshot
+from exporter.humanize import span
+from exporter.metrics.exposition import clean, printable
 from exporter.probe import Note
-from exporter.report import BAD, SIGNS, WORDS, Report, State
-from exporter.runner import Runner, Snapshot
-from exporter.words import span
+from exporter.status.headline import headline
+from exporter.status.status import BAD, SIGNS, WORDS, Report, State
 
 # What is typed, in a sentence that says what helps: `in backquotes`, or all of it where it begins like this.
 TYPED = re.compile(r"`([^`]+)`|^((?:sudo|chmod|systemctl|setfacl) .*)$", re.DOTALL)

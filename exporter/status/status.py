@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exporter import __version__
-from exporter.config import Plan
-from exporter.core import Exporter
-from exporter.exposition import printable
+from exporter.config.load import Plan
+from exporter.engine.exporter import Exporter
+from exporter.engine.runner import Runner
+from exporter.metrics.exposition import printable
 from exporter.probe import Note
-from exporter.runner import Runner
 
 State = Literal["works", "noted", "fails", "stuck", "starting", "off"]
 SIGNS: dict[State, str] = {

@@ -1,1 +1,1 @@
-"""Who may scrape: TLS, client certificates, passwords, tokens, by the exporter-toolkit's web-config.yml."""
+"""Everything HTTP: the application, its connections, who may use it, and AIDE's two endpoints."""

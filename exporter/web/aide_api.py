@@ -14,15 +14,15 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from exporter.aide import request as requests
+from exporter.aide import accept_request as requests
 from exporter.aide.accept import ID, offered
-from exporter.aide.bearer import bearer, read_token, same
 from exporter.aide.files import Paths
-from exporter.aide.limit import Limiter, neighbourhood
-from exporter.aide.say import reason
-from exporter.aide.standing import Standing, standing
-from exporter.bearer import authorization
+from exporter.aide.output import reason
+from exporter.aide.state import Standing, standing
 from exporter.probe import ProbeError
+from exporter.web.aide_token import bearer, read_token, same
+from exporter.web.bearer import authorization
+from exporter.web.rate_limit import Limiter, neighbourhood
 
 REPORT = "/-/aide/report"
 ACCEPT = "/-/aide/accept"

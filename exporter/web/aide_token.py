@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from exporter.aide import files
-from exporter.bearer import LEAST, MOST, token_in
 from exporter.probe import ProbeError
+from exporter.web.bearer import LEAST, MOST, token_in
 
 _FORBIDDEN = 0o027  # written by the group, or anything by everyone
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from exporter import page
-from exporter.access.guard import Guard
-from exporter.aide.action import Action, mount
+from exporter.aide.accept_request import runtime_directory
 from exporter.aide.files import Paths
-from exporter.aide.request import runtime_directory
-from exporter.core import Exporter
+from exporter.engine.exporter import Exporter
+from exporter.status import page
+from exporter.web.aide_api import Action, mount
+from exporter.web.auth import Guard
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from aiohttp import web
 
-from exporter.access import tls
-from exporter.access.credentials import Credentials, read_token
-from exporter.access.webconfig import load
-from exporter.aide.limit import neighbourhood
-from exporter.bearer import authorization
+from exporter.config.strict_yaml import ConfigError
 from exporter.probe import ProbeError
-from exporter.strictyaml import ConfigError
+from exporter.web import tls
+from exporter.web.bearer import authorization
+from exporter.web.credentials import Credentials, read_token
+from exporter.web.rate_limit import neighbourhood
+from exporter.web.web_config import load
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from weakref import WeakValueDictionary
 
 import bcrypt
 
-from exporter.access.files import read
-from exporter.access.webconfig import BCRYPT
-from exporter.bearer import WANTED, token_in
-from exporter.strictyaml import ConfigError
-from exporter.thread import in_thread
+from exporter.config.strict_yaml import ConfigError
+from exporter.system.files import read
+from exporter.system.threads import in_thread
+from exporter.web.bearer import WANTED, token_in
+from exporter.web.web_config import BCRYPT
 
 REMEMBERED = 64  # passwords that were right lately
 LONGEST = 72  # bytes that bcrypt looks at; a longer password would be cut, so it is wrong

@@ -13,10 +13,10 @@ import socket
 from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
-from exporter.access.guard import Guard
-from exporter.connections import Connections
 from exporter.probe import ProbeError
-from exporter.thread import in_thread
+from exporter.system.threads import in_thread
+from exporter.web.auth import Guard
+from exporter.web.connections import Connections
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from exporter.access.files import read
-from exporter.access.webconfig import TlsConfig
-from exporter.strictyaml import ConfigError
+from exporter.config.strict_yaml import ConfigError
+from exporter.system.files import read
+from exporter.web.web_config import TlsConfig
 
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 # Go's names of the suites that it holds secure, and OpenSSL's. TLS 1.3's are always on, in both worlds.

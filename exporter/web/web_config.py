@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from exporter import strictyaml
-from exporter.access.files import read
-from exporter.strictyaml import ConfigError
+from exporter.config import strict_yaml
+from exporter.config.strict_yaml import ConfigError
+from exporter.system.files import read
 
 # Costs that there are; and the salt's last character holds but two bits.
 BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}", re.ASCII)
@@ -108,7 +108,7 @@ def parse(text: str) -> WebConfig:
     Raises:
         ConfigError: with the path of the mistake.
     """
-    config: WebConfig = strictyaml.decode(text, WebConfig | None, secret=True) or WebConfig()
+    config: WebConfig = strict_yaml.decode(text, WebConfig | None, secret=True) or WebConfig()
     if config.rate_limit is not None and config.rate_limit.interval not in {0, "0", "0s"}:
         raise ConfigError("rate_limit: not supported here (connections are limited; a storm costs little)")
     for name, value in config.headers.items():

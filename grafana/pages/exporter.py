@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from grafana import limits, marks, words
+from grafana import threshold_steps, value_mappings
+from grafana.annotations import alerts, reboots
 from grafana.charts import Legend, bars, lines, log_lines, paint, ranking, timeline
-from grafana.health import EXPORTER
-from grafana.limits import steps
-from grafana.page import Page
+from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
+from grafana.stat_panels import figure, label_figure, state_tile
 from grafana.tables import figure as number
 from grafana.tables import state, table, text
-from grafana.tiles import figure, label_figure, state_tile
+from grafana.threshold_steps import steps
+from prometheus.health import EXPORTER
 
 PAGE = "Each probe's success, duration, age and runs; what a scrape costs."
 NOBODY = "No grid-exporter answered in this range"
@@ -18,11 +19,11 @@ EACH = "by (instance, probe)"
 STUCK = f"max {EACH} (grid_probe_stuck{{BOX}})"
 LAST_RUN = f"({STUCK} == 1) * 4 or 3 - 2 * max {EACH} (grid_probe_success{{BOX}}) or {STUCK} * 0 + 2"
 MEANING = {
-    0: ("not here", words.ASLEEP),
-    1: ("worked", words.GOOD),
-    2: ("first run", words.NEUTRAL),
-    3: ("failed", words.ACT),
-    4: ("stuck", words.ACT),
+    0: ("not here", value_mappings.ASLEEP),
+    1: ("worked", value_mappings.GOOD),
+    2: ("first run", value_mappings.NEUTRAL),
+    3: ("failed", value_mappings.ACT),
+    4: ("stuck", value_mappings.ACT),
 }
 # At the scrape: time() would call a probe old that is fresh at every scrape, a minute later.
 AGE = "timestamp(grid_probe_last_run_timestamp_seconds{BOX}) - grid_probe_last_run_timestamp_seconds{BOX}"
@@ -35,7 +36,7 @@ def page() -> Page:
     exporter.band(9, probes_now(), probes_over_time(), widths=(14, 10))
     exporter.band(8, duration(), age_when_served(), widths=(14, 10))
     exporter.band(7, runs_that_failed(), scrape_duration(), samples())
-    exporter.mark(marks.reboots(), marks.alerts("exporter"))
+    exporter.mark(reboots(), alerts("exporter"))
     return exporter
 
 
@@ -45,10 +46,10 @@ def figures() -> list[Panel]:
     took = "max(scrape_duration_seconds{BOX})"
     used = "sum(rate(process_cpu_seconds_total{BOX}[$__rate_interval]))"
     version = "count by (version) (grid_exporter_build_info{BOX})"
-    slow = steps(limits.SCRAPE)
+    slow = steps(threshold_steps.SCRAPE)
     return [
         figure("Probes", "Probes whose last run worked.", "sum(grid_probe_success{BOX})"),
-        figure("Failing", "Probes whose last run failed.", failing, "short", *limits.ANY_IS_ODD),
+        figure("Failing", "Probes whose last run failed.", failing, "short", *threshold_steps.ANY_IS_ODD),
         figure("Scrape took", "The slowest box's last scrape.", took, "s", *slow, decimals=0),
         figure("Samples", "Samples in a scrape, of all boxes together.", "sum(scrape_samples_scraped{BOX})"),
         figure("CPU", "What the exporter uses of a core.", used, "percentunit", decimals=1),
@@ -80,7 +81,7 @@ def probes_now() -> Panel:
         number("Succeeded", succeeded, "s", 100, decimals=0),
         number("Good for", f"max {EACH} (grid_probe_ttl_seconds{{BOX}})", "s", 80, decimals=0),
         number("Runs", runs, "short", 65, decimals=0),
-        number("Failed", f"{failed} / {runs}", "percentunit", 80, (0.001, words.LOOK), decimals=1),
+        number("Failed", f"{failed} / {runs}", "percentunit", 80, (0.001, value_mappings.LOOK), decimals=1),
         worst_by="Last run",
         empty="No grid-exporter answers",
     )
@@ -117,7 +118,7 @@ def age_when_served() -> Panel:
         "How old each probe's figures were at the last scrape, in its ttl; above 2 they were served late.",
         lifetimes,
         "${who}{{probe}}",
-        *steps(limits.PROBE_AGE),
+        *steps(threshold_steps.PROBE_AGE),
         high=4,
         empty="No grid-exporter answers",
     )
@@ -134,8 +135,8 @@ def runs_that_failed() -> Panel:
         over_time(f"{failed} > 0", "${who}{{probe}} {{outcome}}"),
         empty="No run failed in this range",
     )
-    paint(panel, "/failure$/", words.LOOK)
-    paint(panel, "/timeout$/", words.ACT)
+    paint(panel, "/failure$/", value_mappings.LOOK)
+    paint(panel, "/timeout$/", value_mappings.ACT)
     return panel
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from grafana import limits, marks, words
+from grafana import threshold_steps, value_mappings
 from grafana.alerts_table import firing_now
+from grafana.annotations import alerts, off_at_first, reboots
 from grafana.charts import timeline
-from grafana.health import DOMAINS, Domain
-from grafana.limits import steps
+from grafana.dashboard import Page
 from grafana.links import to_box
-from grafana.page import Page
 from grafana.sdk import Panel, over_time
+from grafana.stat_panels import figure
 from grafana.tables import GROUND, Column, share, table, text, word
 from grafana.tables import figure as number
-from grafana.tiles import figure
-from grafana.words import NOTHING
+from grafana.threshold_steps import steps
+from grafana.value_mappings import NOTHING
+from prometheus.health import DOMAINS, Domain
 
 PAGE = (
     "Many boxes, worst first. A click on a box opens its Overview, a click on a part the page that says why."
@@ -35,7 +36,7 @@ def page() -> Page:
     fleet.band(3, *figures())
     fleet.band(15, boxes())
     fleet.band(13, worst_over_time(), firing_now(across_boxes=True), widths=(15, 9))
-    fleet.mark(marks.off_at_first(marks.reboots()), marks.off_at_first(marks.alerts()))
+    fleet.mark(off_at_first(reboots()), off_at_first(alerts()))
     return fleet
 
 
@@ -45,7 +46,7 @@ def figures() -> list[Panel]:
     trouble = f"sum({WORST} > bool 0)"
     used = f"sum({USED}) / sum({TOTAL})"
     power = "sum(grid:gpu_power_draw_watts:sum{BOX})"
-    odd, bad = limits.ANY_IS_ODD, limits.ANY_IS_BAD
+    odd, bad = threshold_steps.ANY_IS_ODD, threshold_steps.ANY_IS_BAD
     return [
         figure("Boxes", "Boxes that Prometheus watches.", "count(up{BOX})", size=26),
         figure("Silent", "Boxes that do not answer.", silent, "short", *bad, size=26),
@@ -74,22 +75,24 @@ def boxes() -> Panel:
             width=105,
             align="center",
             cell=GROUND,
-            meaning=words.state_words(),
+            meaning=value_mappings.state_words(),
         ),
         *(part(domain) for domain in DOMAINS),
         number("Cards", "max by (job, instance) (grid:gpu_cards:count{BOX})", "short", 60, empty=NOTHING),
         narrow("GPU use", "max by (job, instance) (grid:gpu_utilization_ratio:avg{BOX})"),
-        narrow("VRAM", f"max by (job, instance) ({USED} / {TOTAL})", *limits.GPU_MEMORY_USED),
+        narrow("VRAM", f"max by (job, instance) ({USED} / {TOTAL})", *threshold_steps.GPU_MEMORY_USED),
         number(
             "Hottest",
             "max by (job, instance) (grid:gpu_temperature_celsius:max{BOX})",
             "celsius",
             75,
-            *steps(limits.GPU_HEAT),
+            *steps(threshold_steps.GPU_HEAT),
             empty=NOTHING,
         ),
         narrow(
-            "Fullest disk", "max by (job, instance) (grid:filesystem_used_ratio:max{BOX})", *limits.DISK_USED
+            "Fullest disk",
+            "max by (job, instance) (grid:filesystem_used_ratio:max{BOX})",
+            *threshold_steps.DISK_USED,
         ),
         replace(text("Version", "version", 75), empty=NOTHING),
         labels_from="max by (job, instance, version) (grid_exporter_build_info{BOX})",
@@ -102,7 +105,7 @@ def boxes() -> Panel:
 def part(domain: Domain) -> Column:
     """A domain's state: quiet while it is well, a dash where there is no such thing."""
     code = f'max by (job, instance) (grid:health:code{{BOX, domain="{domain.name}"}})'
-    quiet = words.state_words(well=words.FAINT, absent=NOTHING)
+    quiet = value_mappings.state_words(well=value_mappings.FAINT, absent=NOTHING)
     opened = to_box(domain.page, f"Open {domain.title}", THIS_ROW)
     column = word(domain.title, code, quiet, 96)
     return replace(column, align="center", empty=NOTHING, links=(opened,))
@@ -119,7 +122,7 @@ def worst_over_time() -> Panel:
         "Worst state over time",
         "The worst state of any part of each box.",
         over_time(WORST, "{{instance}}"),
-        meaning=words.state_words(),
+        meaning=value_mappings.state_words(),
         empty=NO_RULES,
         lane=0.8,
         lanes_a_page=20,

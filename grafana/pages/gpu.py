@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from grafana import cards, limits, marks, words
-from grafana.cards import NO_GPU, PER_CARD, card_lines
+from grafana import gpu_panels, threshold_steps, value_mappings
+from grafana.annotations import alerts, reboots
 from grafana.charts import CARDS, Legend, counts, lines, paint, stack, timeline
-from grafana.codes import one_code
-from grafana.health import GPU
-from grafana.limits import steps
-from grafana.page import Page
+from grafana.dashboard import Page
+from grafana.gpu_panels import NO_GPU, PER_CARD, card_lines
 from grafana.sdk import Panel, over_time
-from grafana.shares import CARD_MEMORY_USED
+from grafana.stat_panels import figure, label_figure, state_tile
+from grafana.state_codes import one_code
 from grafana.tables import figure as number
 from grafana.tables import share, table, text, word
-from grafana.tiles import figure, label_figure, state_tile
+from grafana.threshold_steps import steps
+from prometheus.expressions import CARD_MEMORY_USED
+from prometheus.health import GPU
 
 # On the host the label is empty.
 BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", "")'
 
 # Why a card runs below its clock: the driver's word, our code (the worst is the highest), ours for people.
 HELD_BACK = (
-    ("gpu_idle", 1, "idle", words.ASLEEP),
-    ("sw_power_cap", 2, "power limit", words.NEUTRAL),
-    ("sw_thermal_slowdown", 11, "heat", words.LOOK),
-    ("hw_slowdown", 12, "hardware", words.LOOK),
-    ("hw_thermal_slowdown", 13, "heat (hardware)", words.ACT),
-    ("hw_power_brake_slowdown", 14, "power brake", words.ACT),
+    ("gpu_idle", 1, "idle", value_mappings.ASLEEP),
+    ("sw_power_cap", 2, "power limit", value_mappings.NEUTRAL),
+    ("sw_thermal_slowdown", 11, "heat", value_mappings.LOOK),
+    ("hw_slowdown", 12, "hardware", value_mappings.LOOK),
+    ("hw_thermal_slowdown", 13, "heat (hardware)", value_mappings.ACT),
+    ("hw_power_brake_slowdown", 14, "power brake", value_mappings.ACT),
 )
-WHY = {0: ("free", words.GOOD)} | {code: (text, colour) for _, code, text, colour in HELD_BACK}
+WHY = {0: ("free", value_mappings.GOOD)} | {code: (text, colour) for _, code, text, colour in HELD_BACK}
 HELD_BY = one_code(
     "by (instance, gpu)",
     {f'grid_gpu_throttle_active{{BOX, reason="{reason}"}}': code for reason, code, _, _ in HELD_BACK},
@@ -39,12 +40,12 @@ def page() -> Page:
     gpu = Page("grid-gpu", "Every card, and who uses it for what.", since="6h", refresh="30s")
     gpu.band(3, state_tile(GPU), *figures())
     gpu.band(5, cards_now())
-    gpu.band(7, cards.use("Use"), cards.memory_used("Memory used"))
+    gpu.band(7, gpu_panels.use("Use"), gpu_panels.memory_used("Memory used"))
     gpu.band(8, memory_by_container(), memory_by_process())
-    gpu.band(7, power(), cards.core_temperature("Core temperature"), memory_temperature())
+    gpu.band(7, power(), gpu_panels.core_temperature("Core temperature"), memory_temperature())
     gpu.band(5, held_back())
     gpu.band(7, clock(), fan(), ecc_errors())
-    gpu.mark(marks.reboots(), marks.alerts("gpu"))
+    gpu.mark(reboots(), alerts("gpu"))
     return gpu
 
 
@@ -57,12 +58,12 @@ def figures() -> list[Panel]:
     hottest = "max(grid_gpu_temperature_celsius{BOX})"
     power = "sum(grid_gpu_power_draw_watts{BOX})"
     driver = "count by (driver_version) (grid_gpu_info{BOX})"
-    full = steps(limits.GPU_MEMORY_USED)
+    full = steps(threshold_steps.GPU_MEMORY_USED)
     return [
         figure("Cards", "Cards that the driver lists.", "sum(grid_gpus{BOX})"),
         figure("Use", "Mean over the cards.", use, "percentunit", decimals=0),
         figure("Memory", "How much of all cards' memory is in use.", used, "percentunit", *full, decimals=0),
-        figure("Hottest", "The hottest core.", hottest, "celsius", *steps(limits.GPU_HEAT)),
+        figure("Hottest", "The hottest core.", hottest, "celsius", *steps(threshold_steps.GPU_HEAT)),
         figure("Power", "What all cards draw together.", power, "watt", decimals=0),
         figure("Energy", "What all cards drew in the chosen range.", energy, "watth", decimals=1),
         label_figure("Driver", "The driver's version.", driver, "driver_version"),
@@ -84,7 +85,9 @@ def cards_now() -> Panel:
         text("GPU", "gpu", 50),
         text("Card", "name", 205),
         share("Use", "max by (instance, gpu) (grid_gpu_utilization_ratio{BOX})"),
-        share("Memory", f"max by (instance, gpu) ({CARD_MEMORY_USED})", *steps(limits.GPU_MEMORY_USED)),
+        share(
+            "Memory", f"max by (instance, gpu) ({CARD_MEMORY_USED})", *steps(threshold_steps.GPU_MEMORY_USED)
+        ),
         number("of", "max by (instance, gpu) (grid_gpu_memory_total_bytes{BOX})", "bytes", 75),
         share("Power", of_limit),
         number("of limit", "max by (instance, gpu) (grid_gpu_power_limit_watts{BOX})", "watt", 75),
@@ -93,10 +96,10 @@ def cards_now() -> Panel:
             "max by (instance, gpu) (grid_gpu_temperature_celsius{BOX})",
             "celsius",
             70,
-            *steps(limits.GPU_HEAT),
+            *steps(threshold_steps.GPU_HEAT),
         ),
-        word("Held back by", HELD_BY, WHY | {0: ("free", words.PLAIN)}, 120),
-        word("ECC", errors, {-1: ("no ECC", words.ASLEEP)}, 70, *limits.ANY_IS_BAD),
+        word("Held back by", HELD_BY, WHY | {0: ("free", value_mappings.PLAIN)}, 120),
+        word("ECC", errors, {-1: ("no ECC", value_mappings.ASLEEP)}, 70, *threshold_steps.ANY_IS_BAD),
         number("P-state", "max by (instance, gpu) (grid_gpu_performance_state{BOX})", "prefix:P", 75),
         number("PCIe", "max by (instance, gpu) (grid_gpu_pcie_link_generation{BOX})", width=60),
         number("Lanes", "max by (instance, gpu) (grid_gpu_pcie_link_width{BOX})", width=65),
@@ -148,7 +151,7 @@ def power() -> Panel:
         empty=NO_GPU,
     )
     dashed = {"fill": "dash", "dash": [6, 6]}
-    paint(panel, "/.*limit$/", words.PLAIN, **{"custom.lineStyle": dashed})
+    paint(panel, "/.*limit$/", value_mappings.PLAIN, **{"custom.lineStyle": dashed})
     return panel
 
 
@@ -159,7 +162,7 @@ def memory_temperature() -> Panel:
         "The memory's temperature, where the card tells it; it heats up apart from the core.",
         "celsius",
         "grid_gpu_memory_temperature_celsius{BOX}",
-        dashed=limits.GPU_MEMORY_HEAT,
+        dashed=threshold_steps.GPU_MEMORY_HEAT,
         low=None,
         empty="No card here tells its memory's temperature",
     )

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from grafana import limits, marks, words
+from grafana import threshold_steps, value_mappings
+from grafana.annotations import alerts, reboots
 from grafana.charts import Legend, lines, stack
-from grafana.health import DISK
-from grafana.limits import steps
-from grafana.page import Page
+from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.shares import DISK_USED
+from grafana.stat_panels import figure, state_tile
 from grafana.tables import COLOURED, GAUGE, Column, share, table, text
 from grafana.tables import figure as number
-from grafana.tiles import figure, state_tile
+from grafana.threshold_steps import steps
+from prometheus.expressions import DISK_USED
+from prometheus.health import DISK
 from prometheus.thresholds import DISK_FULL_WITHIN_SECONDS
 
 PAGE = "What the models weigh, how they grow, and when the disk is full."
 NO_DIRECTORY = "No model directory seen in this range"
 
 WEEKS_AHEAD = 14 * 86400
-FULL_IN = ((0, words.ACT), (DISK_FULL_WITHIN_SECONDS, words.LOOK), (WEEKS_AHEAD, words.PLAIN))
+FULL_IN = (
+    (0, value_mappings.ACT),
+    (DISK_FULL_WITHIN_SECONDS, value_mappings.LOOK),
+    (WEEKS_AHEAD, value_mappings.PLAIN),
+)
 
 FILE_SYSTEM = "by (instance, mountpoint, device, fstype)"
 MODEL = "by (instance, path, entry)"
@@ -32,7 +37,7 @@ def page() -> Page:
     models.band(5, file_systems_now())
     models.band(11, models_now(), [(7, directories()), (4, removed())], widths=(14, 10))
     models.band(9, models_over_time(), available_space(), widths=(14, 10))
-    models.mark(marks.reboots(), marks.alerts("disk"))
+    models.mark(reboots(), alerts("disk"))
     return models
 
 
@@ -44,7 +49,7 @@ def figures() -> list[Panel]:
     pace = "When the first file system is full, at the mean pace of the chosen range."
     unread = "sum(grid_directory_scan_errors{BOX})"
     took = 'max(grid_probe_duration_seconds{BOX, probe=~"disk(:.*)?"})'
-    odd = limits.ANY_IS_ODD
+    odd = threshold_steps.ANY_IS_ODD
     return [
         figure("Models", "Models found in the directories.", f"count({MODELS})"),
         figure("They weigh", "All model directories together.", weight, "decbytes", decimals=1),
@@ -54,7 +59,7 @@ def figures() -> list[Panel]:
             "The fullest file system.",
             fullest,
             "percentunit",
-            *steps(limits.DISK_USED),
+            *steps(threshold_steps.DISK_USED),
             decimals=1,
         ),
         figure("Full in", pace, full_in, "s", *FULL_IN, decimals=1, empty="not growing"),
@@ -88,7 +93,7 @@ def file_systems_now() -> Panel:
         "The file systems under the model directories and the root, fullest first; the pace is the range's.",
         text("Instance", "instance", 130),
         text("Mounted at", "mountpoint", 200),
-        share("Used", f"max {FILE_SYSTEM} ({DISK_USED})", *steps(limits.DISK_USED), decimals=1),
+        share("Used", f"max {FILE_SYSTEM} ({DISK_USED})", *steps(threshold_steps.DISK_USED), decimals=1),
         number(
             "Available",
             f"min {FILE_SYSTEM} (grid_filesystem_avail_bytes{{BOX}})",
@@ -111,7 +116,7 @@ def file_systems_now() -> Panel:
             decimals=1,
             width=130,
             cell=COLOURED,
-            base=words.PLAIN,
+            base=value_mappings.PLAIN,
             steps=FULL_IN,
             null="not growing",
         ),
@@ -136,7 +141,9 @@ def models_now() -> Panel:
         "Models now",
         "Every model, largest first, with its change over the range. (other): the rest of a large directory.",
         text("Model", "entry", 325),
-        Column(title="Size", promql=size, unit="decbytes", decimals=1, cell=GAUGE, base=words.NEUTRAL),
+        Column(
+            title="Size", promql=size, unit="decbytes", decimals=1, cell=GAUGE, base=value_mappings.NEUTRAL
+        ),
         Column(
             title="Change",
             promql=change,
@@ -144,8 +151,8 @@ def models_now() -> Panel:
             decimals=1,
             width=95,
             cell=COLOURED,
-            base=words.NEUTRAL,
-            steps=((0, words.ASLEEP), (1, words.NEUTRAL)),
+            base=value_mappings.NEUTRAL,
+            steps=((0, value_mappings.ASLEEP), (1, value_mappings.NEUTRAL)),
         ),
         text("Directory", "path", 180),
         text("Instance", "instance", 110),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from grafana import cards, limits, marks, words
+from grafana import gpu_panels, threshold_steps, value_mappings
 from grafana.alerts_table import firing_now
+from grafana.annotations import alerts, only_on, reboots
 from grafana.charts import lines, timeline
-from grafana.health import AIDE, CONTAINERS, DISK, DOMAINS, EXPORTER, GPU, HOST, SERVICES, TOR
-from grafana.limits import steps
-from grafana.page import Page
+from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.shares import DISK_USED, MEMORY_USED, SWAP_USED
-from grafana.tiles import overview_tile, worst
+from grafana.stat_panels import overview_tile, worst
+from grafana.threshold_steps import steps
+from prometheus.expressions import DISK_USED, MEMORY_USED, SWAP_USED
+from prometheus.health import AIDE, CONTAINERS, DISK, DOMAINS, EXPORTER, GPU, HOST, SERVICES, TOR
 
 PAGE = "One glance says whether the box is well; each tile opens the page that says why not."
 
@@ -24,10 +25,13 @@ def page() -> Page:
     story = what_happened()
     overview.band(9, story, firing_now(), widths=(15, 9))
     overview.band(
-        7, cards.use("GPU use"), cards.memory_used("GPU memory"), cards.core_temperature("GPU temperature")
+        7,
+        gpu_panels.use("GPU use"),
+        gpu_panels.memory_used("GPU memory"),
+        gpu_panels.core_temperature("GPU temperature"),
     )
     overview.band(7, memory_and_swap(), waiting_for(), disk_used())
-    overview.mark(marks.reboots(), marks.only_on(story, marks.alerts()))
+    overview.mark(reboots(), only_on(story, alerts()))
     return overview
 
 
@@ -40,21 +44,30 @@ def state_tiles() -> list[Panel]:
     checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
     return [
         overview_tile(GPU, "use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),
-        overview_tile(HOST, "used", memory_used, "percentunit", *steps(limits.MEMORY_USED), decimals=0),
-        overview_tile(DISK, "fullest disk", fullest, "percentunit", *steps(limits.DISK_USED), decimals=1),
+        overview_tile(
+            HOST, "used", memory_used, "percentunit", *steps(threshold_steps.MEMORY_USED), decimals=0
+        ),
+        overview_tile(
+            DISK, "fullest disk", fullest, "percentunit", *steps(threshold_steps.DISK_USED), decimals=1
+        ),
         overview_tile(
             TOR,
             "latency",
             "max(grid_tor_check_duration_seconds{BOX})",
             "s",
-            *steps(limits.TOR_REQUEST),
+            *steps(threshold_steps.TOR_REQUEST),
             decimals=1,
         ),
         overview_tile(CONTAINERS, "running", running, "short"),
         overview_tile(SERVICES, "active", active, "short"),
-        overview_tile(AIDE, "last check", checked, "s", *steps(limits.AIDE_AGE), decimals=0),
+        overview_tile(AIDE, "last check", checked, "s", *steps(threshold_steps.AIDE_AGE), decimals=0),
         overview_tile(
-            EXPORTER, "scrape", "max(scrape_duration_seconds{BOX})", "s", *steps(limits.SCRAPE), decimals=0
+            EXPORTER,
+            "scrape",
+            "max(scrape_duration_seconds{BOX})",
+            "s",
+            *steps(threshold_steps.SCRAPE),
+            decimals=0,
         ),
     ]
 
@@ -65,7 +78,7 @@ def what_happened() -> Panel:
         "What happened",
         "The worst state of each part over time, in the tiles' words. Red: when a firing alert began.",
         *(over_time(worst(domain), domain.title) for domain in DOMAINS),
-        meaning=words.state_words(),
+        meaning=value_mappings.state_words(),
         empty="No grid-exporter answered in this range",
     )
 
@@ -79,7 +92,7 @@ def memory_and_swap() -> Panel:
         over_time(MEMORY_USED, "${who}memory"),
         over_time(SWAP_USED, "${who}swap"),
         names=("memory", "swap"),
-        limits=limits.MEMORY_USED,
+        limits=threshold_steps.MEMORY_USED,
         high=1,
         empty="No host figures seen in this range",
     )
@@ -106,7 +119,7 @@ def disk_used() -> Panel:
         "percentunit",
         over_time(f"max by (instance, mountpoint) ({DISK_USED})", "${who}{{mountpoint}}"),
         names=("/", "/.+"),
-        limits=limits.DISK_USED,
+        limits=threshold_steps.DISK_USED,
         high=1,
         empty="No model directory seen in this range",
     )

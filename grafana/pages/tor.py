@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from grafana import limits, marks, words
+from grafana import threshold_steps, value_mappings
+from grafana.annotations import alerts, exit_changes, only_on, reboots
 from grafana.charts import counts, label_timeline, lines, timeline
-from grafana.health import AIDE, TOR, health
-from grafana.limits import steps
-from grafana.page import Page
+from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.tiles import figure, label_figure, state_tile
+from grafana.stat_panels import figure, label_figure, state_tile
+from grafana.threshold_steps import steps
+from prometheus.health import AIDE, TOR, health
 
 PAGE = "Whether traffic leaves through Tor, from which exit, and whether the files are as they were."
 NO_TOR = "No Tor seen in this range"
 NO_AIDE = "No AIDE seen in this range"
-YES_NO = {0: ("no", words.ACT), 1: ("yes", words.GOOD)}
+YES_NO = {0: ("no", value_mappings.ACT), 1: ("yes", value_mappings.GOOD)}
 
 
 def page() -> Page:
@@ -27,7 +28,11 @@ def page() -> Page:
     tor.heading("Integrity (AIDE)")
     tor.band(4, state_tile(AIDE, size=26), *aide_figures(), widths=(4, 3, 3, 3, 4, 4, 3))
     tor.band(5, integrity(), findings())
-    tor.mark(marks.reboots(), marks.alerts("tor|aide"), marks.only_on(request, marks.exit_changes()))
+    tor.mark(
+        reboots(),
+        alerts("tor|aide"),
+        only_on(request, exit_changes()),
+    )
     return tor
 
 
@@ -46,7 +51,7 @@ def tor_figures() -> list[Panel]:
             "How long a request took through Tor to the check page and back.",
             took,
             "s",
-            *steps(limits.TOR_REQUEST),
+            *steps(threshold_steps.TOR_REQUEST),
             decimals=1,
             size=26,
         ),
@@ -56,8 +61,8 @@ def tor_figures() -> list[Panel]:
             "How far Tor has started, by its own word.",
             started,
             "percentunit",
-            (0, words.LOOK),
-            (1, words.PLAIN),
+            (0, value_mappings.LOOK),
+            (1, value_mappings.PLAIN),
             empty="No control port",
             size=26,
         ),
@@ -83,7 +88,7 @@ def request_through_tor() -> Panel:
         "s",
         over_time("grid_tor_check_duration_seconds{BOX}", "${who}request"),
         names=("request",),
-        limits=limits.TOR_REQUEST,
+        limits=threshold_steps.TOR_REQUEST,
         empty=NO_TOR,
     )
 
@@ -120,7 +125,7 @@ def aide_figures() -> list[Panel]:
     checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
     accepted = "time() - min(grid_aide_accept_timestamp_seconds{BOX})"
     took = "max(grid_aide_check_duration_seconds{BOX})"
-    old = steps(limits.AIDE_AGE)
+    old = steps(threshold_steps.AIDE_AGE)
     return [
         *(differing(change) for change in ("added", "removed", "changed")),
         figure(
@@ -142,7 +147,7 @@ def differing(change: str) -> Panel:
     """How many files differ in one way."""
     found = f'sum(grid_aide_entries{{BOX, change="{change}"}})'
     description = f"Files {change} since the database was accepted, by the last check."
-    return figure(change.capitalize(), description, found, "short", *limits.ANY_IS_BAD, size=26)
+    return figure(change.capitalize(), description, found, "short", *threshold_steps.ANY_IS_BAD, size=26)
 
 
 def integrity() -> Panel:
@@ -151,7 +156,7 @@ def integrity() -> Panel:
         "Integrity over time",
         "What AIDE's last check said at the time, a lane a box.",
         over_time(health("aide"), "{{instance}}"),
-        meaning=words.state_words(absent="No AIDE"),
+        meaning=value_mappings.state_words(absent="No AIDE"),
         empty=NO_AIDE,
         lane=0.6,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from grafana import marks
-from grafana.page import Page
+from grafana.annotations import alerts, reboots
+from grafana.dashboard import Page
 from grafana.pages.workloads_containers import containers
 from grafana.pages.workloads_host import host
 from grafana.pages.workloads_services import services
@@ -18,5 +18,5 @@ def page() -> Page:
     host(workloads)
     containers(workloads)
     services(workloads)
-    workloads.mark(marks.reboots(), marks.alerts("host|containers|services"))
+    workloads.mark(reboots(), alerts("host|containers|services"))
     return workloads

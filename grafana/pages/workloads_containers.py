@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from grafana import limits
+from grafana import threshold_steps
 from grafana.charts import Legend, stack, timeline
-from grafana.codes import one_code
-from grafana.health import CONTAINERS
-from grafana.page import Page
+from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
+from grafana.stat_panels import figure, state_tile
+from grafana.state_codes import one_code
 from grafana.tables import Column, share, state, table, text, word
 from grafana.tables import figure as number
-from grafana.tiles import figure, state_tile
-from grafana.words import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING, PLAIN
+from grafana.value_mappings import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING, PLAIN
+from prometheus.health import CONTAINERS
 
 NO_CONTAINERS = "No containers seen in this range"
 EACH = "by (instance, container)"
@@ -86,7 +86,7 @@ def figures() -> list[Panel]:
 
 def odd(title: str, description: str, promql: str) -> Panel:
     """A number of which even one is worth a look."""
-    return figure(title, description, promql, "short", *limits.ANY_IS_ODD)
+    return figure(title, description, promql, "short", *threshold_steps.ANY_IS_ODD)
 
 
 def over_the_range() -> Panel:
@@ -113,8 +113,8 @@ def containers_now() -> Panel:
         text("Container", "container", 140),
         state("State", CODE, MEANING, 95),
         number("Up for", up_for(), "s", 95, decimals=1, empty=NOTHING),
-        number("Restarts", restarts, "short", 75, *limits.ANY_IS_ODD),
-        word("Last exit", f"{last_exit()} {OR_UNKNOWN}", EXITS, 140, *limits.ANY_IS_ODD),
+        number("Restarts", restarts, "short", 75, *threshold_steps.ANY_IS_ODD),
+        word("Last exit", f"{last_exit()} {OR_UNKNOWN}", EXITS, 140, *threshold_steps.ANY_IS_ODD),
         number("Cores", CORES, "none", 70, decimals=2, empty=NOTHING),
         number("Memory", MEMORY, "bytes", 90, decimals=1, empty=NOTHING),
         of_its_limit(f"{of_limit} {OR_UNKNOWN}"),
@@ -143,7 +143,9 @@ def last_exit() -> str:
 
 def of_its_limit(promql: str) -> Column:
     """The share of its memory limit that a container uses, where it has one."""
-    limited = share("of its limit", promql, *limits.steps(limits.CONTAINER_MEMORY), width=160)
+    limited = share(
+        "of its limit", promql, *threshold_steps.steps(threshold_steps.CONTAINER_MEMORY), width=160
+    )
     return replace(limited, meaning={-1: ("no limit", ASLEEP)})
 
 

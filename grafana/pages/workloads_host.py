@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from grafana import limits
+from grafana import threshold_steps
 from grafana.charts import lines, stack
-from grafana.health import HOST
-from grafana.limits import steps
-from grafana.page import Page
+from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.shares import MEMORY_USED, SWAP_USED
-from grafana.tiles import figure, state_tile
-from grafana.words import NOTHING
+from grafana.stat_panels import figure, state_tile
+from grafana.threshold_steps import steps
+from grafana.value_mappings import NOTHING
+from prometheus.expressions import MEMORY_USED, SWAP_USED
+from prometheus.health import HOST
 
 NO_HOST = "No host figures seen in this range"
 
@@ -34,7 +34,7 @@ def figures() -> list[Panel]:
             "Memory that is not available to programs; of the fullest box.",
             f"max({MEMORY_USED})",
             "percentunit",
-            *steps(limits.MEMORY_USED),
+            *steps(threshold_steps.MEMORY_USED),
             decimals=0,
         ),
         share("Swap", "Swap in use; of the fullest box.", f"max({SWAP_USED})", empty="no swap"),

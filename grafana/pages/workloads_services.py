@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from grafana import limits
+from grafana import threshold_steps
 from grafana.charts import Legend, lines, timeline
-from grafana.codes import one_code
-from grafana.health import SERVICES
-from grafana.page import Page
+from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
+from grafana.stat_panels import figure, label_figure, state_tile
+from grafana.state_codes import one_code
 from grafana.tables import figure as number
 from grafana.tables import state, table, text
-from grafana.tiles import figure, label_figure, state_tile
-from grafana.words import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING
+from grafana.value_mappings import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING
+from prometheus.health import SERVICES
 from prometheus.thresholds import TIMER_OVERDUE_SECONDS
 
 NO_SERVICES = "No services seen in this range"
@@ -64,7 +64,7 @@ def figures() -> list[Panel]:
     restarts = f"round(sum(increase(grid_service_restarts_total{{{CHOSEN}}}[$__range])))"
     due = "grid_systemd_timer_next_trigger_timestamp_seconds{BOX}"
     overdue = f"count({LATE}) or sum({due}) * 0"
-    bad, odd = limits.ANY_IS_BAD, limits.ANY_IS_ODD
+    bad, odd = threshold_steps.ANY_IS_BAD, threshold_steps.ANY_IS_ODD
     return [
         figure("Active", "Watched services that are active.", active),
         figure("Failed", "Watched services that have failed.", failed, "short", *bad),
@@ -102,7 +102,7 @@ def services_now() -> Panel:
         text("Service", "name", 170),
         state("State", CODE, MEANING, 85),
         number("Up for", up_for, "s", 90, decimals=1, empty=NOTHING),
-        number("Restarts", restarts, "short", 75, *limits.ANY_IS_ODD),
+        number("Restarts", restarts, "short", 75, *threshold_steps.ANY_IS_ODD),
         number("Cores", cores, "none", 65, decimals=2, empty=NOTHING),
         number("Memory", MEMORY, "bytes", 80, decimals=0, empty=NOTHING),
         worst_by="State",

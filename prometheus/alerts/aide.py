@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.promql import latest, over, span
+from prometheus.expressions import latest, over, span
 
 BOX = "on (job, instance)"
 LAST_CHECK = "grid_aide_last_check_timestamp_seconds"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.promql import latest, over
+from prometheus.expressions import latest, over
 
 ITSELF = "on (job, instance, container)"
 STOPPED = latest("grid_container_state", 'state=~"created|exited|dead"')

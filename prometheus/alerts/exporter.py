@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.promql import latest, over, series
+from prometheus.expressions import latest, over, series
 
 AGE = f"time() - {latest('grid_probe_last_success_timestamp_seconds')}"
 LIFETIME = f"({latest('grid_probe_ttl_seconds')} + {latest('grid_probe_duration_seconds')})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.promql import latest, over
+from prometheus.expressions import latest, over
 
 MEMORY_USED = f"{latest('grid_gpu_memory_used_bytes')}\n/ {latest('grid_gpu_memory_total_bytes')}"
 UNCORRECTED = latest("grid_gpu_ecc_errors_total", 'kind="uncorrected"')

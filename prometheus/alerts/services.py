@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.promql import latest, over
+from prometheus.expressions import latest, over
 
 FAILED = latest("grid_service_state", 'state="failed"')
 INACTIVE = latest("grid_service_state", 'state="inactive"')

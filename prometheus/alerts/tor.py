@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prometheus.alert import Alert
-from prometheus.promql import latest
+from prometheus.expressions import latest
 
 
 def alerts() -> list[Alert]:

@@ -12,7 +12,7 @@ import pytest
 from exporter.aide.accept import accept
 from exporter.aide.database import in_force
 from exporter.aide.lock import exclusive
-from exporter.aide.standing import standing
+from exporter.aide.state import standing
 from exporter.aide.summary import Outcome, Summary, load_outcome, load_summary, save
 from tests.aide.store import Store, database, killed_before, killed_in, make
 

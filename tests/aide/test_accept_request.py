@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.aide.accept_request import NAME, accept_request, ask, runtime_directory, take, waiting
 from exporter.aide.lock import exclusive
-from exporter.aide.request import NAME, accept_request, ask, runtime_directory, take, waiting
 from exporter.aide.summary import Outcome, load_outcome
 from tests.aide.store import Store, make
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.aide.report import judge, parse, visible
+from exporter.aide.aide_report import judge, parse, visible
 from exporter.aide.summary import Finding
 from tests.aide.store import CAPTURES
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from exporter.aide import check as module
+from exporter.aide.aide_report import Report
 from exporter.aide.check import LISTED, check
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
-from exporter.aide.report import Report
 from exporter.aide.summary import Finding, load_summary
-from exporter.command import Output
 from exporter.probe import ProbeError
+from exporter.system.subprocesses import Output
 from tests.aide.store import CAPTURES, database
 
 

@@ -61,6 +61,6 @@ def test_who_serves_loads_none_of_it() -> None:
     code = "import sys, exporter.__main__; print([n for n in sys.modules if n.startswith('exporter.aide.')])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "exporter.aide.cli" in loaded
-    assert not {"'exporter.aide.check'", "'exporter.aide.report'", "'exporter.aide.show'"} & set(
+    assert not {"'exporter.aide.check'", "'exporter.aide.aide_report'", "'exporter.aide.show'"} & set(
         loaded.strip("[]\n").split(", ")
     )

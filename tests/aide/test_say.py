@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.aide.say import complain, reason, say
+from exporter.aide.output import complain, reason, say
 from exporter.probe import ProbeError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.aide.lock import Command, exclusive
-from exporter.aide.standing import standing
+from exporter.aide.state import standing
 from exporter.aide.summary import Outcome, save
 from tests.aide.store import Store, killed_in, make, summary
 

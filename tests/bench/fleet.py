@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from exporter.words import size
+from exporter.humanize import size
 from prometheus.stack import programs
 from prometheus.stack.program import address
 from tests.box import control

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from exporter.cache import Cache
-from exporter.config import load
-from exporter.figures import OwnFigures, Reload
+from exporter.config.load import load
+from exporter.engine.cache import Cache
+from exporter.engine.runner import Runner
+from exporter.engine.scrape import Scraper
+from exporter.engine.self_metrics import OwnFigures, Reload
 from exporter.probe import Box
-from exporter.runner import Runner
-from exporter.scrape import Scraper
 from tests.bench.calm import Calm
 from tests.bench.load import Effort
 from tests.bench.report import Figure, Table, Target

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from exporter.config import load
+from exporter.config.load import load
 from exporter.probe import Box
 from tests.bench import servers, story
 from tests.bench.calm import Calm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter import config
+from exporter.config import load
 from exporter.probe import Box, Result
 from tests.box.box import FakeBox
 from tests.series import series
@@ -12,7 +12,7 @@ Series = dict[str, float]
 
 async def looks(box: FakeBox, kind: str) -> list[Result]:
     """One run of each of the probes of a kind; of the containers' before the cards'."""
-    probes = config.load(
+    probes = load.load(
         box.directory / "config.yml",
         Box(proc=box.directory / "proc", cgroup=box.directory / "cgroup"),
     ).probes

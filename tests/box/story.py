@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from exporter.probes.tor.exit import ExitMemory
+from exporter.probes.tor.exit_memory import ExitMemory
 from tests.box.box import FakeBox
 from tests.box.waves import wave
 

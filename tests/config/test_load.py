@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import discover, duration, load, parse
+from exporter.config.load import discover, duration, load, parse
+from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Box
 from exporter.probes import KINDS
-from exporter.strictyaml import ConfigError
-from tests.test_command import gone
+from tests.system.test_subprocesses import gone
 
 WHOLE = """
 probes:
@@ -200,7 +200,7 @@ async def test_a_tool_that_hangs_does_not_hold_up_the_start(
     tool.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec sleep 1000\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
-    monkeypatch.setattr("exporter.config.LOOK_SECONDS", 3.0)
+    monkeypatch.setattr("exporter.config.load.LOOK_SECONDS", 3.0)
     plan = await discover(Box(root=tmp_path))
     assert "could not be told" in plan.absent["services"].text
     assert "host" in plan.settings

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from exporter.cache import Cache
-from exporter.exposition import Rendered
-from exporter.runner import GRACE
+from exporter.engine.cache import Cache
+from exporter.engine.runner import GRACE
+from exporter.metrics.exposition import Rendered
 from tests.clock import now, virtual_time
 from tests.scripted import Script, failing
 

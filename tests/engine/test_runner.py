@@ -3,9 +3,9 @@ import logging
 
 import pytest
 
-from exporter.families import Samples
+from exporter.engine.runner import GRACE, OLDEST, Runner, Snapshot
+from exporter.metrics.families import Samples
 from exporter.probe import ProbeError
-from exporter.runner import GRACE, OLDEST, Runner, Snapshot
 from tests.clock import now, virtual_time
 from tests.scripted import VALUE, Script, failing
 

@@ -2,9 +2,9 @@ import asyncio
 import gzip
 import time
 
-from exporter.cache import Cache
-from exporter.figures import OwnFigures, Reload
-from exporter.scrape import KEPT, RENEWED_EVERY, Scraper
+from exporter.engine.cache import Cache
+from exporter.engine.scrape import KEPT, RENEWED_EVERY, Scraper
+from exporter.engine.self_metrics import OwnFigures, Reload
 from tests.clock import now, virtual_time
 from tests.scripted import Script
 

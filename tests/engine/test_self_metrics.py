@@ -4,9 +4,9 @@ import time
 import pytest
 
 from exporter import __version__
-from exporter.exposition import join
-from exporter.figures import OwnFigures, Reload, probe_families
-from exporter.runner import Runner
+from exporter.engine.runner import Runner
+from exporter.engine.self_metrics import OwnFigures, Reload, probe_families
+from exporter.metrics.exposition import join
 from tests.clock import now, virtual_time
 from tests.scripted import Script, failing
 

@@ -118,7 +118,7 @@ def test_no_room_for_what_is_kept(there: Boxed, healthy: dict[str, float]) -> No
 
 def test_no_room_for_what_is_said(tmp_path: Path) -> None:
     """With the disk full that its log and its greeting go to it serves, reloads and ends as ever."""
-    (tmp_path / "exporter.log").symlink_to("/dev/full")
+    (tmp_path / "exporter.system.logs").symlink_to("/dev/full")
     with daemon(tmp_path, "probes: {host: {}}\n") as exporter:
         (tmp_path / "config.yml").write_text("probes: {host: {ttl: soon}}\n")
         exporter.process.send_signal(1)

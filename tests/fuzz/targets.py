@@ -18,20 +18,23 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Metric
 
-from exporter import cgroup, command, config, models, probes, thread
-from exporter.access import webconfig
-from exporter.access.credentials import Credentials
-from exporter.aide import report
+from exporter import probes
+from exporter.aide import aide_report
 from exporter.aide.database import count_entries
-from exporter.bearer import token_in
-from exporter.command import Output
+from exporter.config import load
+from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Box, ProbeError
 from exporter.probes import KINDS
 from exporter.probes.containers.cgroups import parse_groups
 from exporter.probes.disk.mounts import parse_mounts
 from exporter.probes.tor import control, cookie
-from exporter.strictyaml import ConfigError
-from exporter.web import takes_gzip
+from exporter.scanner import models
+from exporter.system import cgroup, subprocesses, threads
+from exporter.system.subprocesses import Output
+from exporter.web import web_config
+from exporter.web.app import takes_gzip
+from exporter.web.bearer import token_in
+from exporter.web.credentials import Credentials
 from tests.box import nvidia_smi
 from tests.box.files import CAPTURES
 from tests.fuzz import texts
@@ -106,9 +109,9 @@ async def _at_once(work: Callable[..., object], *args: object) -> object:
 
 def _substitute(monkeypatch: pytest.MonkeyPatch, tools: _Tools) -> None:
     """Puts these in the place of the real tools and threads, wherever a probe has them from."""
-    substitutes = {command.run: tools.run, thread.in_thread: _at_once}
+    substitutes = {subprocesses.run: tools.run, threads.in_thread: _at_once}
     names = [module.name for module in pkgutil.walk_packages(probes.__path__, "exporter.probes.")]
-    for module in (command, *map(importlib.import_module, names)):
+    for module in (subprocesses, *map(importlib.import_module, names)):
         for name, value in vars(module).copy().items():
             if callable(value) and value in substitutes:
                 monkeypatch.setattr(module, name, substitutes[value])
@@ -117,7 +120,7 @@ def _substitute(monkeypatch: pytest.MonkeyPatch, tools: _Tools) -> None:
 def _run_of(kind: str, settings: object, folder: Path) -> Callable[[], Awaitable[Iterable[Metric]]]:
     (which,) = [it for it in KINDS if it.name == kind]
     box = Box(proc=folder / "proc", cgroup=folder / "cgroup", root=folder, state=None)
-    (only,) = which.build(config.parse(json.dumps({"probes": {kind: settings}}))[kind], box)
+    (only,) = which.build(load.parse(json.dumps({"probes": {kind: settings}}))[kind], box)
 
     async def run() -> Iterable[Metric]:
         try:
@@ -227,8 +230,8 @@ def _with_any_status(data: bytes) -> object:
     """AIDE's report, beside whichever exit status fits it."""
     for status in range(7):
         with contextlib.suppress(ValueError):
-            return report.parse(data, status)
-    return report.parse(data, 7)
+            return aide_report.parse(data, status)
+    return aide_report.parse(data, 7)
 
 
 PROC = ("meminfo", "stat", "loadavg", "pressure/cpu", "pressure/memory", "pressure/io")
@@ -255,7 +258,7 @@ TARGETS: dict[str, Make] = {
     "aide": probe("aide", {"state": "/aide"}, files=texts.AIDE),
     "host": probe("host", {}, files={f"proc/{name}": capture(f"proc/{name}") for name in PROC}),
     "aide report": parser(_with_any_status, *REPORTS, errors=ValueError),
-    "aide warnings": parser(surrogates(report.judge), capture("aide/busy.stderr")),
+    "aide warnings": parser(surrogates(aide_report.judge), capture("aide/busy.stderr")),
     "tor control": parser(latin(control.parse), capture("tor/getinfo.txt")),
     "tor cookie": parser(latin(cookie.parse), capture("tor/protocolinfo.txt")),
     "mountinfo": parser(surrogates(parse_mounts), capture("mountinfo/mountinfo")),
@@ -268,7 +271,7 @@ TARGETS: dict[str, Make] = {
     "token file": parser(token_in, texts.TOKEN),
     "accept-encoding": parser(latin(takes_gzip), b"gzip, deflate;q=0.5, *;q=0"),
     "manifest": parser(models.manifest_size, texts.MANIFEST, errors=ValueError),
-    "configuration": parser(valid(config.parse), texts.CONFIGURATION, errors=ConfigError),
-    "web configuration": parser(valid(webconfig.parse), texts.WEB_CONFIGURATION, errors=ConfigError),
-    "duration": parser(valid(config.duration), b"90s", b"1h30m", b"2m", errors=ValueError),
+    "configuration": parser(valid(load.parse), texts.CONFIGURATION, errors=ConfigError),
+    "web configuration": parser(valid(web_config.parse), texts.WEB_CONFIGURATION, errors=ConfigError),
+    "duration": parser(valid(load.duration), b"90s", b"1h30m", b"2m", errors=ValueError),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Metric
 
-from exporter.exposition import join, render
+from exporter.metrics.exposition import join, render
 from exporter.probes import KINDS
 from tests.fuzz.mutation import mutated
 from tests.fuzz.targets import TARGETS, Change, Target, Workshop

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 import exporter
-from exporter.families import Family
+from exporter.metrics.families import Family
 from prometheus import recording
 from tests.grafana.dashboards import SELECTOR, every_query, metrics
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import exposition
-from exporter.exposition import LABEL_LIMIT, Rendered, Renderer, clean, join, render
+from exporter.metrics import exposition
+from exporter.metrics.exposition import LABEL_LIMIT, Rendered, Renderer, clean, join, render
 
 
 def family(*samples: tuple[str, float], name: str = "grid_x") -> Metric:

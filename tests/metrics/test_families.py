@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.families import Samples, counter, gauge, number
+from exporter.metrics.families import Samples, counter, gauge, number
 
 X = gauge("grid_x", "An x.", "name")
 STATE = gauge("grid_state", "A state.", "name", "state")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from exporter.probes.gpu.cards import FIELDS
+from exporter.probes.gpu.csv_table import parse_fields
 from exporter.probes.gpu.processes import FIELDS as PROCESS_FIELDS
-from exporter.probes.gpu.text import parse_fields
 from tests.box import nvidia_smi
 
 CAPTURES = Path(__file__).parents[1] / "captures" / "nvidia-smi"

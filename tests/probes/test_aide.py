@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
 from exporter.aide.summary import Outcome, Summary, save
-from exporter.exposition import join, render
+from exporter.metrics.exposition import join, render
 from exporter.probe import Box, Note, ProbeError, Result
 from exporter.probes.aide import KIND, Settings, build, debian_runs_too, discover
 from tests.aide.store import Store, killed_in, make, summary

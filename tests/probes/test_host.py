@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.exposition import join, render
+from exporter.metrics.exposition import join, render
 from exporter.probe import Box, ProbeError, Result
 from exporter.probes.host import (
     TICKS_PER_SECOND,

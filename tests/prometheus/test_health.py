@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from grafana import words
-from grafana.conditions import CONDITIONS
-from grafana.health import DOMAINS, health
-from grafana.words import STATES, State
+from grafana import value_mappings
+from grafana.value_mappings import colour
+from prometheus import states
 from prometheus import thresholds as t
+from prometheus.conditions import CONDITIONS
+from prometheus.health import DOMAINS, health
+from prometheus.states import STATES, State
 
 BOX = 'job="grid", instance="atlas"'
 LENGTH = 480  # minutes of samples
@@ -113,60 +115,84 @@ EXITED = 'grid_container_state{container="web", state="exited"}'
 DUE = 'grid_systemd_timer_next_trigger_timestamp_seconds{name="sync.timer"}'
 
 CASES = [
-    *(Case(domain, {}, words.WELL) for domain in WELL),
-    *(Case(domain, {"up": 0}, words.SILENT) for domain in WELL),
-    *(Case(domain, {probe(domain, "success"): 0}, words.CANNOT_TELL) for domain in PROBES),
+    *(Case(domain, {}, states.WELL) for domain in WELL),
+    *(Case(domain, {"up": 0}, states.SILENT) for domain in WELL),
+    *(Case(domain, {probe(domain, "success"): 0}, states.CANNOT_TELL) for domain in PROBES),
     # Not here: the exporter says so. Not known yet: the first run goes on, or hangs.
     *(
-        Case(domain, nothing_else(domain) | {enabled(domain): 0, probe(domain, "stuck"): None}, words.ABSENT)
+        Case(
+            domain,
+            nothing_else(domain) | {enabled(domain): 0, probe(domain, "stuck"): None},
+            states.ABSENT,
+        )
         for domain in PROBES
     ),
     *(Case(domain, nothing_else(domain), None) for domain in PROBES),
     *(
-        Case(domain, nothing_else(domain) | {probe(domain, "stuck"): 1}, words.CANNOT_TELL)
+        Case(domain, nothing_else(domain) | {probe(domain, "stuck"): 1}, states.CANNOT_TELL)
         for domain in PROBES
     ),
-    Case("gpu", {"grid_gpus": "2x400 1x200"}, words.GONE),
-    Case("gpu", {'grid_gpu_ecc_errors_total{gpu="0", kind="uncorrected"}': 1}, words.ECC_ERRORS),
-    Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, words.HOT),
-    Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="hw_slowdown"}': 1}, words.THROTTLED),
-    Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="sw_thermal_slowdown"}': 1}, words.THROTTLED),
-    Case("gpu", {'grid_gpu_memory_used_bytes{gpu="0"}': 97.1}, words.MEMORY_FULL),
-    Case("host", {"grid_memory_available_bytes": 9.9}, words.LOW),
-    Case("host", {"grid_memory_available_bytes": 4}, words.LOW),
-    Case("host", {"grid_memory_available_bytes": 3.9}, words.NEARLY_OUT),
-    Case("host", {'grid_pressure_stalled_seconds_total{resource="memory"}': "0+7x480"}, words.STALLING),
-    Case("disk", {DISK: 99}, words.LOW_SPACE),
-    Case("disk", {DISK: 29}, words.FULL),
+    Case("gpu", {"grid_gpus": "2x400 1x200"}, states.GONE),
+    Case("gpu", {'grid_gpu_ecc_errors_total{gpu="0", kind="uncorrected"}': 1}, states.ECC_ERRORS),
+    Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, states.HOT),
+    Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="hw_slowdown"}': 1}, states.THROTTLED),
+    Case(
+        "gpu",
+        {'grid_gpu_throttle_active{gpu="0", reason="sw_thermal_slowdown"}': 1},
+        states.THROTTLED,
+    ),
+    Case("gpu", {'grid_gpu_memory_used_bytes{gpu="0"}': 97.1}, states.MEMORY_FULL),
+    Case("host", {"grid_memory_available_bytes": 9.9}, states.LOW),
+    Case("host", {"grid_memory_available_bytes": 4}, states.LOW),
+    Case("host", {"grid_memory_available_bytes": 3.9}, states.NEARLY_OUT),
+    Case("host", {'grid_pressure_stalled_seconds_total{resource="memory"}': "0+7x480"}, states.STALLING),
+    Case("disk", {DISK: 99}, states.LOW_SPACE),
+    Case("disk", {DISK: 29}, states.FULL),
     # Full within three days at the pace of six hours and of the last one; not where much is left, or at rest.
-    Case("disk", {DISK: "860-1x480"}, words.FILLING),
-    Case("disk", {DISK: "990-1x480"}, words.WELL),
-    Case("disk", {DISK: "740-1x380 360x120"}, words.WELL),
-    Case("disk", {'grid_directory_scan_errors{path="/ai"}': 1}, words.SCAN_ERRORS),
+    Case("disk", {DISK: "860-1x480"}, states.FILLING),
+    Case("disk", {DISK: "990-1x480"}, states.WELL),
+    Case("disk", {DISK: "740-1x380 360x120"}, states.WELL),
+    Case("disk", {'grid_directory_scan_errors{path="/ai"}': 1}, states.SCAN_ERRORS),
     # Each directory is a probe: one that fails hides neither itself nor a full disk.
-    Case("disk", {'grid_probe_success{probe="disk:/old"}': 0}, words.CANNOT_TELL),
-    Case("disk", {'grid_probe_stuck{probe="disk:/old"}': 1}, words.CANNOT_TELL),
-    Case("disk", {'grid_probe_success{probe="disk:/old"}': 0, DISK: 29}, words.FULL),
-    Case("tor", {"grid_tor_up": 0, "grid_tor_is_tor": None}, words.DOWN),
-    Case("tor", {"grid_tor_is_tor": 0}, words.NOT_TOR),
-    Case("containers", {"grid_container_engine_up": 0}, words.ENGINE_DOWN),
-    Case("containers", {'grid_container_state{container="web", state="restarting"}': 1}, words.RESTARTS),
-    Case("containers", {'grid_container_state{container="old", state="dead"}': 1}, words.RESTARTS),
-    Case("containers", {'grid_container_restarts_total{container="web"}': "0x470 1 2 3x20"}, words.RESTARTS),
-    Case("containers", {'grid_container_health{container="web", health="unhealthy"}': 1}, words.UNHEALTHY),
-    Case("containers", {EXITED: 1}, words.STOPPED),
-    Case("containers", {'grid_container_exit_code{container="job"}': 1}, words.STOPPED),
-    Case("services", {'grid_service_state{name="ollama.service", state="failed"}': 1}, words.FAILED),
-    Case("services", {"grid_systemd_failed_units": 1}, words.FAILED),
-    Case("services", {DUE: NOW - t.TIMER_OVERDUE_SECONDS - 1}, words.OVERDUE),
-    Case("services", {'grid_service_state{name="ollama.service", state="inactive"}': 1}, words.STOPPED),
-    Case("aide", {"grid_aide_check_success": 0}, words.CHECK_FAILED),
-    Case("aide", {"grid_aide_clean": 0}, words.FINDINGS),
-    Case("aide", {"grid_aide_last_check_timestamp_seconds": NOW - t.AIDE_OVERDUE_SECONDS - 1}, words.OVERDUE),
-    Case("aide", {"grid_aide_last_check_timestamp_seconds": None}, words.NOT_CHECKED),
-    Case("exporter", {"grid_exporter_config_last_reload_successful": 0}, words.BAD_CONFIG),
-    Case("exporter", {'grid_probe_stuck{probe="gpu"}': 1}, words.STUCK),
-    Case("exporter", {'grid_probe_success{probe="gpu"}': 0}, words.PROBE_FAILING),
+    Case("disk", {'grid_probe_success{probe="disk:/old"}': 0}, states.CANNOT_TELL),
+    Case("disk", {'grid_probe_stuck{probe="disk:/old"}': 1}, states.CANNOT_TELL),
+    Case("disk", {'grid_probe_success{probe="disk:/old"}': 0, DISK: 29}, states.FULL),
+    Case("tor", {"grid_tor_up": 0, "grid_tor_is_tor": None}, states.DOWN),
+    Case("tor", {"grid_tor_is_tor": 0}, states.NOT_TOR),
+    Case("containers", {"grid_container_engine_up": 0}, states.ENGINE_DOWN),
+    Case(
+        "containers",
+        {'grid_container_state{container="web", state="restarting"}': 1},
+        states.RESTARTS,
+    ),
+    Case("containers", {'grid_container_state{container="old", state="dead"}': 1}, states.RESTARTS),
+    Case(
+        "containers",
+        {'grid_container_restarts_total{container="web"}': "0x470 1 2 3x20"},
+        states.RESTARTS,
+    ),
+    Case(
+        "containers",
+        {'grid_container_health{container="web", health="unhealthy"}': 1},
+        states.UNHEALTHY,
+    ),
+    Case("containers", {EXITED: 1}, states.STOPPED),
+    Case("containers", {'grid_container_exit_code{container="job"}': 1}, states.STOPPED),
+    Case("services", {'grid_service_state{name="ollama.service", state="failed"}': 1}, states.FAILED),
+    Case("services", {"grid_systemd_failed_units": 1}, states.FAILED),
+    Case("services", {DUE: NOW - t.TIMER_OVERDUE_SECONDS - 1}, states.OVERDUE),
+    Case("services", {'grid_service_state{name="ollama.service", state="inactive"}': 1}, states.STOPPED),
+    Case("aide", {"grid_aide_check_success": 0}, states.CHECK_FAILED),
+    Case("aide", {"grid_aide_clean": 0}, states.FINDINGS),
+    Case(
+        "aide",
+        {"grid_aide_last_check_timestamp_seconds": NOW - t.AIDE_OVERDUE_SECONDS - 1},
+        states.OVERDUE,
+    ),
+    Case("aide", {"grid_aide_last_check_timestamp_seconds": None}, states.NOT_CHECKED),
+    Case("exporter", {"grid_exporter_config_last_reload_successful": 0}, states.BAD_CONFIG),
+    Case("exporter", {'grid_probe_stuck{probe="gpu"}': 1}, states.STUCK),
+    Case("exporter", {'grid_probe_success{probe="gpu"}': 0}, states.PROBE_FAILING),
 ]
 
 
@@ -189,8 +215,14 @@ def test_every_state_has_a_case() -> None:
 def test_codes_rise_with_how_bad_it_is() -> None:
     """The worst of several boxes is the highest code; no two states share one."""
     assert len({state.code for state in STATES}) == len(STATES)
-    colours = list(dict.fromkeys(state.colour for state in STATES))
-    assert colours == [words.ASLEEP, words.GOOD, words.LOOK, words.BLIND, words.ACT]
+    colours = list(dict.fromkeys(colour(state) for state in STATES))
+    assert colours == [
+        value_mappings.ASLEEP,
+        value_mappings.GOOD,
+        value_mappings.LOOK,
+        value_mappings.BLIND,
+        value_mappings.ACT,
+    ]
 
 
 def _promtool_test(case: Case) -> dict[str, Any]:

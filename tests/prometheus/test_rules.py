@@ -9,8 +9,8 @@ import pytest
 
 from prometheus import recording
 from prometheus.alerts import DOMAINS
-from prometheus.promql import JOB
-from prometheus.rulefiles import files
+from prometheus.expressions import JOB
+from prometheus.generate import files
 from tests.declared import families
 from tests.prometheus.promtool import FOLDER, alert_rules, complaints, load, needs_promtool, selectors
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
-from grafana.health import DOMAINS, health
 from prometheus import recording
+from prometheus.health import DOMAINS, health
 from prometheus.stack import copies, programs
 from prometheus.stack.program import Program, address
 from tests.box import control

@@ -19,11 +19,11 @@ import yaml
 
 from prometheus.stack import programs
 from prometheus.stack.program import Program, address
-from tests.access.certificates import Certificates
 from tests.box.files import put
 from tests.daemon import Daemon, daemon
 from tests.faults.vitals import vitals
 from tests.real.stack.observatory import ask
+from tests.web.certificates import Certificates
 
 pytestmark = pytest.mark.real("prometheus")
 

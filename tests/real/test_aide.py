@@ -19,14 +19,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from exporter.aide.accept import accept
-from exporter.aide.action import ACCEPT, REPORT, Action, mount
+from exporter.aide.accept_request import accept_request
 from exporter.aide.check import check
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
-from exporter.aide.request import accept_request
 from exporter.aide.show import show
-from exporter.aide.standing import standing
+from exporter.aide.state import standing
 from exporter.aide.summary import Summary
+from exporter.web.aide_api import ACCEPT, REPORT, Action, mount
 from tests.aide.store import killed_before
 
 pytestmark = pytest.mark.real("aide", "setpriv")

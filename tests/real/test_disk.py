@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter import scan
 from exporter.probe import Box, ProbeError, Result
-from exporter.probes.disk import findings, places
+from exporter.probes.disk import discovery, scan_result
 from exporter.probes.disk.probe import Settings, build
+from exporter.scanner import scan
+from tests.scanner.test_scan import du, scanned, sized
 from tests.series import series
-from tests.test_scan import du, scanned, sized
 from tests.unprivileged import unprivileged
 
 pytestmark = pytest.mark.real("mount", "umount")
@@ -53,8 +53,8 @@ def mountpoints(result: Result) -> set[str]:
 
 def advice(directory: Path) -> str:
     """What the probe says should be done where the directory can't be looked at."""
-    found = findings.parse(json.dumps(scan.scan(str(directory))).encode())
-    return findings.failure(str(directory), found)[1]
+    found = scan_result.parse(json.dumps(scan.scan(str(directory))).encode())
+    return scan_result.failure(str(directory), found)[1]
 
 
 async def look(directory: Path) -> Result:
@@ -133,7 +133,7 @@ async def test_discovers_beside_a_dead_mount(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "ai/models").mkdir(parents=True)
     others = asyncio.all_tasks()
     with unanswered(tmp_path / "srv"):
-        assert (await places.look(tmp_path)).directories == (f"{tmp_path}/ai/models",)
+        assert (await discovery.look(tmp_path)).directories == (f"{tmp_path}/ai/models",)
     await asyncio.gather(*(asyncio.all_tasks() - others), return_exceptions=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestServer
 
-from exporter.web import make_app
+from exporter.web.app import make_app
 from tests.real.browser import Page, chromium
 from tests.scene import HOSTILE, Scene, bare, crowded, eventful, hostile
 

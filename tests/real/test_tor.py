@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Metric
 
-from exporter import command
-from exporter.exposition import join, render
+from exporter.metrics.exposition import join, render
 from exporter.probe import Box, Duration, Note, Probe, ProbeError
 from exporter.probes.tor import control as tor_control
 from exporter.probes.tor import probe as tor
+from exporter.system import subprocesses
 from tests.daemon import PATIENCE, Daemon, daemon
 from tests.faults.vitals import scraped
 from tests.real.tor_network import EXITS, TorNetwork, exit_address
@@ -91,7 +91,7 @@ def exit_of(found: dict[str, float]) -> str:
 async def test_tor_works(world: World) -> None:
     """A request comes out at an exit that resolved its name, and the control port says what it should."""
     found, notes = await look(world.probe(control=world.network.control))
-    version = (await command.run("tor", "--version")).text.split()[2].rstrip(".")
+    version = (await subprocesses.run("tor", "--version")).text.split()[2].rstrip(".")
     assert notes == ()
     assert exit_of(found) in {exit_address(number) for number in range(EXITS)}
     assert 0 < found.pop("grid_tor_check_duration_seconds") < 16

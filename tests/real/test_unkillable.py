@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.runner import GRACE
+from exporter.engine.runner import GRACE
 from tests.box.files import put
 from tests.faults.boxed import PATIENCE, Boxed, boxed, hurry
 from tests.faults.vitals import vitals

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import models
+from exporter.scanner import models
 
 # As `ollama pull` writes them, in one line.
 MANIFEST = b"""{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json",

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import models, scan
-from tests.test_models import MANIFEST
+from exporter.scanner import models, scan
+from tests.scanner.test_models import MANIFEST
 from tests.unprivileged import unprivileged
 
 
@@ -426,13 +426,13 @@ def test_runs_by_itself_with_nothing_slow(tmp_path: Path) -> None:
     ran = subprocess.run(argv, check=True, capture_output=True, cwd="/", env={"LC_ALL": "C"})
     assert json.loads(ran.stdout)["models"] == {"\udcff": 7}
     modules = {line.split(b"|")[-1].strip().decode() for line in ran.stderr.splitlines()}
-    assert "exporter.models" in modules
+    assert "exporter.scanner.models" in modules
     assert not modules & {"site", "typing", "pathlib", "asyncio", "dataclasses", "subprocess", "msgspec"}
 
 
 def test_leaves_the_processor_to_others(tmp_path: Path) -> None:
     """The scan runs at the lowest priority that a process can ask for."""
-    code = "from exporter import scan; import os; scan.main(); print(os.nice(0))"
+    code = "from exporter.scanner import scan; import os; scan.main(); print(os.nice(0))"
     argv = [sys.executable, "-c", code, str(tmp_path)]
     ran = subprocess.run(argv, check=True, capture_output=True)
     assert ran.stdout.split(b"}")[-1].strip() == b"19"

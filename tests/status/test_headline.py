@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.exposition import render
-from exporter.headline import LINES, headline
+from exporter.metrics.exposition import render
 from exporter.probes import KINDS
+from exporter.status.headline import LINES, headline
 from tests import scene
 from tests.scene import found
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import Plan
-from exporter.core import Exporter
-from exporter.page import HEADERS, STYLE, status_page
+from exporter.config.load import Plan
+from exporter.engine.exporter import Exporter
 from exporter.probe import Note
+from exporter.status.page import HEADERS, STYLE, status_page
 from tests.scene import BROKEN, FINDINGS, HOST, NOT_ASKED, Scene, Told, bare, eventful, found, hostile
 from tests.scripted import Script
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition import LABEL_LIMIT, render
-from exporter.page_row import LONGEST, absent_row, element, note_parts, running_row
+from exporter.engine.runner import Runner, Snapshot
+from exporter.metrics.exposition import LABEL_LIMIT, render
 from exporter.probe import Duration, Note, Probe, Result, Schedule
-from exporter.report import Report, State
-from exporter.runner import Runner, Snapshot
+from exporter.status.rows import LONGEST, absent_row, element, note_parts, running_row
+from exporter.status.status import Report, State
 from tests.scene import HOST, TOR_OFF, found
 
 NOW, WALL = 5000.0, 1e9

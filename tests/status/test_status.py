@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import Plan
-from exporter.core import Exporter
+from exporter.config.load import Plan
+from exporter.engine.exporter import Exporter
 from exporter.probe import Note
 from exporter.probes import KINDS
-from exporter.report import SIGNS, WORDS, Report, as_text, reports, welcome
+from exporter.status.status import SIGNS, WORDS, Report, as_text, reports, welcome
 from tests.scene import BROKEN, FINDINGS, HOST, TOR_OFF, Scene, eventful, found
 from tests.scripted import Script
 

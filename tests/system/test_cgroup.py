@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cgroup import container_of, parse_containers
 from exporter.probe import Box
+from exporter.system.cgroup import container_of, parse_containers
 
 ID, INNER = "3c" * 32, "9e" * 32
 POD = "pod1c9f2b7e_3d44_4f0a_9b51_6a2e8d07c3f5"

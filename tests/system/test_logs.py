@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from exporter.log import setup
+from exporter.system.logs import setup
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +19,9 @@ def restored_logging() -> object:
 def test_a_line_is_logfmt(capsys: pytest.CaptureFixture[str]) -> None:
     """Time, level, source and message, quoted where needed."""
     setup("info", "logfmt")
-    logging.getLogger("exporter.runner").warning("gpu: it is %s", "broken")
+    logging.getLogger("exporter.engine.runner").warning("gpu: it is %s", "broken")
     line = capsys.readouterr().err
-    assert line.endswith(' level=warn source=runner msg="gpu: it is broken"\n')
+    assert line.endswith(' level=warn source=engine.runner msg="gpu: it is broken"\n')
     assert line.startswith("ts=")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.notify import feed_watchdog, notify, notify_reloading
+from exporter.system.sd_notify import feed_watchdog, notify, notify_reloading
 
 
 @pytest.fixture

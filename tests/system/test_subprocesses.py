@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter import command
 from exporter.probe import ProbeError
+from exporter.system import subprocesses
 from tests.unprivileged import unprivileged
 
 
@@ -36,7 +36,7 @@ async def gone(pid: int) -> None:
 
 async def test_output_streams_and_exit_status_come_back_apart() -> None:
     """The exit status is the caller's to judge; what came on stderr never mixes with stdout."""
-    output = await command.run("sh", "-c", "echo good; echo warning >&2; exit 3")
+    output = await subprocesses.run("sh", "-c", "echo good; echo warning >&2; exit 3")
     assert (output.stdout, output.stderr, output.code) == (b"good\n", b"warning\n", 3)
     assert output.complaint == "warning"
 
@@ -45,7 +45,7 @@ async def test_a_run_ends_with_its_process_not_with_its_pipes(tmp_path: Path) ->
     """A child left behind that holds the pipe neither delays the run nor survives it."""
     pid_file = tmp_path / "pid"
     async with asyncio.timeout(20):
-        output = await command.run("sh", "-c", f"sleep 1000 & echo $! > {pid_file}; echo done")
+        output = await subprocesses.run("sh", "-c", f"sleep 1000 & echo $! > {pid_file}; echo done")
     assert output.text == "done\n"
     await gone(int(pid_file.read_text()))
 
@@ -55,7 +55,7 @@ async def test_a_grandchild_in_its_own_session_does_not_hold_the_run(tmp_path: P
     pid_file = tmp_path / "pid"
     wait = f"while [ ! -s {pid_file} ]; do sleep 0.01; done"
     async with asyncio.timeout(20):
-        await command.run("sh", "-c", f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 1000' & {wait}")
+        await subprocesses.run("sh", "-c", f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 1000' & {wait}")
     pid = int(await until(pid_file))
     assert alive(pid)
     os.kill(pid, signal.SIGKILL)
@@ -65,7 +65,7 @@ async def test_cancelling_kills_the_whole_group_even_if_it_ignores_sigterm(tmp_p
     """At the timeout neither the tool nor what it started lives on."""
     pids = tmp_path / "pids"
     script = f"trap '' TERM; sleep 1000 & echo $$ $! > {pids}; wait; sleep 1000"
-    task = asyncio.create_task(command.run("sh", "-c", script))
+    task = asyncio.create_task(subprocesses.run("sh", "-c", script))
     parent, child = map(int, (await until(pids)).split())
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -79,7 +79,7 @@ async def test_cancelling_one_that_is_just_starting_leaves_nothing(tmp_path: Pat
     """However early the cancellation comes on a busy loop, what the tool has started by then goes with it."""
     pid_file = tmp_path / "pid"
     script = f"sleep 1000 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait"
-    task = asyncio.create_task(command.run("sh", "-c", script))
+    task = asyncio.create_task(subprocesses.run("sh", "-c", script))
     for _ in range(steps):
         await asyncio.sleep(0)
     deadline = time.monotonic() + 20
@@ -95,45 +95,45 @@ async def test_never_ending_output_is_cut_and_the_tool_ended() -> None:
     """A flood costs no more memory than its limit and becomes a reason that a person understands."""
     async with asyncio.timeout(20):
         with pytest.raises(ProbeError, match=r"^yes printed more than 1024 KiB$"):
-            await command.run("yes", limit=1024 * 1024)
+            await subprocesses.run("yes", limit=1024 * 1024)
 
 
 async def test_a_flood_on_stderr_is_thrown_away() -> None:
     """Megabytes of warnings neither fail the run nor fill the memory."""
-    output = await command.run("sh", "-c", "head -c 5000000 /dev/zero >&2; echo good")
+    output = await subprocesses.run("sh", "-c", "head -c 5000000 /dev/zero >&2; echo good")
     assert output.text == "good\n"
-    assert len(output.stderr) == command.STDERR_LIMIT
+    assert len(output.stderr) == subprocesses.STDERR_LIMIT
 
 
 async def test_output_that_fills_the_pipe_arrives_whole() -> None:
     """More than a pipe holds comes through, up to the limit, the last byte included."""
-    output = await command.run("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x; printf end")
+    output = await subprocesses.run("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x; printf end")
     assert len(output.stdout) == 3_000_003
     assert output.stdout.endswith(b"xend")
 
 
 async def test_what_is_still_in_the_pipes_when_the_tool_ends_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool that is quicker than its reader loses nothing of what it said."""
-    monkeypatch.setattr(command, "CHUNK", 1000)
-    output = await command.run("sh", "-c", "head -c 60000 /dev/zero; head -c 50000 /dev/zero >&2")
+    monkeypatch.setattr(subprocesses, "CHUNK", 1000)
+    output = await subprocesses.run("sh", "-c", "head -c 60000 /dev/zero; head -c 50000 /dev/zero >&2")
     assert (len(output.stdout), len(output.stderr)) == (60_000, 50_000)
 
 
 async def test_as_much_as_the_limit_may_come() -> None:
     """One byte more is too much."""
-    assert len((await command.run("head", "-c", "1000", "/dev/zero", limit=1000)).stdout) == 1000
+    assert len((await subprocesses.run("head", "-c", "1000", "/dev/zero", limit=1000)).stdout) == 1000
     with pytest.raises(ProbeError, match="printed more than"):
-        await command.run("head", "-c", "1001", "/dev/zero", limit=1000)
+        await subprocesses.run("head", "-c", "1001", "/dev/zero", limit=1000)
 
 
 async def test_a_missing_tool_and_one_that_may_not_be_executed_differ(tmp_path: Path) -> None:
     """Both are said in one line, each with what mends it."""
     with pytest.raises(ProbeError, match=r"^no-such-tool is not installed$"):
-        await command.run("no-such-tool")
+        await subprocesses.run("no-such-tool")
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\n")
     with pytest.raises(ProbeError, match="may not be executed") as error:
-        await command.run(str(tool))
+        await subprocesses.run(str(tool))
     assert error.value.mend == f"chmod +x {tool}"
 
 
@@ -141,12 +141,12 @@ async def test_a_program_that_may_lie_anywhere_fails_in_the_same_words(tmp_path:
     """Another program becomes it: what that one says of it, and what the program says, are told apart."""
     tool = tmp_path / "tool"
     with pytest.raises(ProbeError, match=f"^{tool} is not installed$"):
-        await command.run(str(tool), anywhere=True)
+        await subprocesses.run(str(tool), anywhere=True)
     tool.write_text("#!/bin/sh\necho $1; echo nice: my own words >&2; exit $1\n")
     with pytest.raises(ProbeError, match=f"^{tool} may not be executed$"):
-        await command.run(str(tool), anywhere=True)
+        await subprocesses.run(str(tool), anywhere=True)
     tool.chmod(0o755)
-    output = await command.run(str(tool), "3", anywhere=True)
+    output = await subprocesses.run(str(tool), "3", anywhere=True)
     assert (output.argv, output.code, output.text) == ((str(tool), "3"), 3, "3\n")
     assert output.complaint == "nice: my own words"
 
@@ -157,7 +157,7 @@ async def test_a_closed_folder_on_path_is_passed_over(tree: Path, monkeypatch: p
     closed.mkdir(mode=0o700)
     monkeypatch.setenv("PATH", f"{closed}:/usr/bin:/bin")
     with unprivileged(), pytest.raises(ProbeError, match=r"^no-such-tool is not installed$"):
-        await command.run("no-such-tool")
+        await subprocesses.run("no-such-tool")
 
 
 async def test_a_file_that_is_no_program_is_a_clear_failure(tmp_path: Path) -> None:
@@ -166,14 +166,14 @@ async def test_a_file_that_is_no_program_is_a_clear_failure(tmp_path: Path) -> N
     tool.write_bytes(b"\x00\x01 no program")
     tool.chmod(0o755)
     with pytest.raises(ProbeError, match=r"could not be started: Exec format error"):
-        await command.run(str(tool))
+        await subprocesses.run(str(tool))
 
 
 async def test_tools_get_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exporter's environment stays with the exporter; messages come in plain English."""
     monkeypatch.setenv("GRID_SECRET", "hunter2")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    output = await command.run("env", env={"EXTRA": "1"})
+    output = await subprocesses.run("env", env={"EXTRA": "1"})
     names = {line.partition("=")[0] for line in output.text.splitlines()}
     assert names <= {"PATH", "HOME", "XDG_RUNTIME_DIR", "LC_ALL", "EXTRA", "PWD", "SHLVL", "_"}
     assert "LC_ALL=C" in output.text.splitlines()
@@ -181,16 +181,16 @@ async def test_tools_get_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_text_keeps_bytes_that_are_not_utf8() -> None:
     """Nothing that a tool prints can raise in decoding, and no two byte strings become one."""
-    output = await command.run("printf", r"a\377b")
+    output = await subprocesses.run("printf", r"a\377b")
     assert output.text == "a\udcffb"
 
 
 async def test_how_a_tool_ended_is_said_in_words() -> None:
     """A tool ended by a signal says so; one that said nothing gives its exit status."""
-    assert (await command.run("sh", "-c", "kill -SEGV $$")).complaint.startswith("ended by SIGSEGV")
-    assert (await command.run("false")).complaint == "exit status 1"
-    assert (await command.run("true")).complaint == "exit status 0"
-    killed = await command.run("sh", "-c", "echo oh no >&2; kill -KILL $$")
+    assert (await subprocesses.run("sh", "-c", "kill -SEGV $$")).complaint.startswith("ended by SIGSEGV")
+    assert (await subprocesses.run("false")).complaint == "exit status 1"
+    assert (await subprocesses.run("true")).complaint == "exit status 0"
+    killed = await subprocesses.run("sh", "-c", "echo oh no >&2; kill -KILL $$")
     assert (killed.complaint, killed.code) == ("ended by SIGKILL: oh no", -9)
 
 
@@ -198,10 +198,10 @@ async def test_nothing_is_left_open() -> None:
     """Thousands of runs must not use up file descriptors: success, failure and cancellation leave none."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
-        await command.run("true")
+        await subprocesses.run("true")
         with pytest.raises(ProbeError):
-            await command.run("yes", limit=1000)
-        task = asyncio.create_task(command.run("sleep", "1000"))
+            await subprocesses.run("yes", limit=1000)
+        task = asyncio.create_task(subprocesses.run("sleep", "1000"))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -211,8 +211,8 @@ async def test_nothing_is_left_open() -> None:
 
 async def test_what_ran_can_be_traced() -> None:
     """`grid-exporter probe` shows every process that a probe started."""
-    ran: list[command.Output] = []
-    command.trace.set(ran)
-    await command.run(sys.executable, "-c", "pass")
+    ran: list[subprocesses.Output] = []
+    subprocesses.trace.set(ran)
+    await subprocesses.run(sys.executable, "-c", "pass")
     assert [output.argv[0] for output in ran] == [sys.executable]
     assert 0 < ran[0].seconds < 60

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from exporter.engine.runner import Runner
 from exporter.probe import Duration, Probe, Result, Schedule
-from exporter.runner import Runner
-from exporter.thread import LONG, aside, in_thread
+from exporter.system.threads import LONG, aside, in_thread
 
 
 async def test_what_the_work_returns_or_raises_comes_back() -> None:
@@ -91,7 +91,7 @@ def python(script: str, *argv: str) -> subprocess.CompletedProcess[str]:
 def test_a_thread_that_cannot_be_had_is_a_clear_failure() -> None:
     """On a machine that is full of processes a probe fails for that reason, not for a bug."""
     script = (
-        "import asyncio, os, resource; from exporter.thread import in_thread\n"
+        "import asyncio, os, resource; from exporter.system.threads import in_thread\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"
         "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
         "asyncio.run(in_thread(int))\n"
@@ -103,7 +103,7 @@ def test_an_exit_waits_for_no_thread_that_hangs(tmp_path: Path) -> None:
     """The interpreter ends although a read never returns."""
     os.mkfifo(tmp_path / "hangs")
     script = (
-        "import asyncio, pathlib, sys; from exporter.thread import in_thread\n"
+        "import asyncio, pathlib, sys; from exporter.system.threads import in_thread\n"
         "async def main():\n"
         "    task = asyncio.create_task(in_thread(pathlib.Path(sys.argv[1]).read_bytes))\n"
         "    for _ in range(2):\n"

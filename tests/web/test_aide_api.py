@@ -15,12 +15,12 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from multidict import CIMultiDict
 
-from exporter.aide.action import ACCEPT, REPORT, Action, mount
+from exporter.aide.accept_request import NAME, accept_request
 from exporter.aide.lock import exclusive
-from exporter.aide.request import NAME, accept_request
 from exporter.aide.summary import Outcome, Summary, save
+from exporter.web.aide_api import ACCEPT, REPORT, Action, mount
 from tests.aide.store import Store, make, summary
-from tests.aide.test_limit import Clock
+from tests.web.test_rate_limit import Clock
 
 TOKEN = "0123456789abcdef" * 4
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
@@ -68,7 +68,7 @@ async def box(tmp_path: Path) -> AsyncIterator[Box]:
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """What the action logs."""
-    with caplog.at_level(logging.INFO, "exporter.aide.action"):
+    with caplog.at_level(logging.INFO, "exporter.web.aide_api"):
         yield caplog
 
 
@@ -216,7 +216,7 @@ async def test_odd_bodies(box: Box, body: bytes, content_type: str, status: int)
 
 async def test_a_body_that_does_not_come(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that holds back its body is not waited for beyond a limit."""
-    monkeypatch.setattr("exporter.aide.action._BODY_SECONDS", 0.05)
+    monkeypatch.setattr("exporter.web.aide_api._BODY_SECONDS", 0.05)
 
     async def slowly() -> AsyncIterator[bytes]:
         yield b"{"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.aide.bearer import bearer, read_token, same
 from exporter.probe import ProbeError
+from exporter.web.aide_token import bearer, read_token, same
 
 TOKEN = "0123456789abcdef" * 4
 

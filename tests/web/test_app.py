@@ -9,10 +9,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, make_mocked_request
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import Plan
-from exporter.core import Exporter
+from exporter.config.load import Plan
+from exporter.engine.exporter import Exporter
 from exporter.probes.aide import Settings as Aide
-from exporter.web import TIMEOUT_HEADER, make_app, patience, takes_gzip
+from exporter.web.app import TIMEOUT_HEADER, make_app, patience, takes_gzip
 from tests.scripted import Script, failing
 
 Connect = Callable[[web.Application], Awaitable["TestClient[web.Request, web.Application]"]]

@@ -11,23 +11,23 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from exporter import page
-from exporter.access import credentials
-from exporter.access.guard import Guard
-from exporter.access.webconfig import HEADERS
-from exporter.aide.action import REPORT
-from exporter.config import Plan
-from exporter.core import Exporter
+from exporter.config.load import Plan
+from exporter.config.strict_yaml import ConfigError
+from exporter.engine.exporter import Exporter
 from exporter.probes.aide import Settings as Aide
-from exporter.strictyaml import ConfigError
-from exporter.web import make_app
-from tests.access.certificates import Certificates
-from tests.access.test_credentials import HASH, basic
+from exporter.status import page
+from exporter.web import credentials
+from exporter.web.aide_api import REPORT
+from exporter.web.app import make_app
+from exporter.web.auth import Guard
+from exporter.web.web_config import HEADERS
 from tests.box.files import link
 from tests.crowd import crowd
 from tests.daemon import Daemon, daemon
 from tests.scripted import Script, failing
-from tests.test_web import Connect, exporter_of
+from tests.web.certificates import Certificates
+from tests.web.test_app import Connect, exporter_of
+from tests.web.test_credentials import HASH, basic
 
 RIGHT = {"Authorization": basic("alice", "secret")}
 

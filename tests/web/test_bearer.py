@@ -2,7 +2,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from exporter.bearer import LEAST, MOST, authorization, token_in
+from exporter.web.bearer import LEAST, MOST, authorization, token_in
 
 TOKEN = b"0123456789abcdef" * 2
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter import connections, site
-from tests.access.certificates import Certificates
+from exporter.web import connections, server
 from tests.crowd import GET, Client, crowd
 from tests.scripted import Script, held
+from tests.web.certificates import Certificates
 
 MOST = 8
 
@@ -100,7 +100,7 @@ async def test_a_handshake_has_little_time(tmp_path: Path, monkeypatch: pytest.M
 
 async def test_a_head_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte does not start the time anew."""
-    monkeypatch.setattr(site, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
     async with crowd(Script()) as there, asyncio.timeout(20):
         slow = await there.connect(b"GET /metrics HTTP/1.1\r\nX: ")
         dropped = asyncio.create_task(slow.closed())
@@ -111,7 +111,7 @@ async def test_a_head_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.Mo
 
 async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that nobody takes does not lie in the memory for ever."""
-    monkeypatch.setattr(site, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(server, "UNREAD_SECONDS", 0.5)
     async with crowd(Script("x" * 200)) as there, asyncio.timeout(30):
         greedy = await there.connect()
         greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> No
             await asyncio.sleep(0.02)
 
 
-def _dropped(running: site.Site) -> bool:
+def _dropped(running: server.Site) -> bool:
     assert running._runner.server is not None
     return not running._runner.server.connections
 

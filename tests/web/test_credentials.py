@@ -6,9 +6,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from exporter.access import credentials
-from exporter.access.credentials import Credentials, read_token
-from exporter.strictyaml import ConfigError
+from exporter.config.strict_yaml import ConfigError
+from exporter.web import credentials
+from exporter.web.credentials import Credentials, read_token
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 TOKEN = "0123456789abcdef" * 2

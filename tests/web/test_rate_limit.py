@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.aide.limit import Limiter, neighbourhood
+from exporter.web.rate_limit import Limiter, neighbourhood
 
 
 class Clock:

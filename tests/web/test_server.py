@@ -8,15 +8,15 @@ from typing import cast
 
 import pytest
 
-from exporter import site
-from exporter.access.guard import Guard
-from exporter.site import ListenError, listen
-from tests.access.certificates import Certificates
-from tests.access.test_credentials import HASH
-from tests.access.test_guard import touch_later, web_config
+from exporter.web import server
+from exporter.web.auth import Guard
+from exporter.web.server import ListenError, listen
 from tests.crowd import GET, Crowd, crowd
 from tests.daemon import free_port
 from tests.scripted import Script, held
+from tests.web.certificates import Certificates
+from tests.web.test_auth import touch_later, web_config
+from tests.web.test_credentials import HASH
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ class At:
 )  # fmt: skip
 def test_loopback_is_known(host: str, local: bool) -> None:  # noqa: FBT001
     """What only this machine can reach, and what others can."""
-    assert site._is_loopback(cast("socket.socket", At(host))) is local
+    assert server._is_loopback(cast("socket.socket", At(host))) is local
 
 
 @pytest.mark.parametrize("protected", [True, False])
@@ -79,7 +79,7 @@ async def test_listening_to_the_world_without_protection_is_warned_of(
     """Everybody could read what this box runs; with passwords, tokens or client certificates they can't."""
     certificates = Certificates(tmp_path)
     path = web_config(tmp_path, certificates.server(clients=protected))
-    monkeypatch.setattr(site, "_is_loopback", lambda _: False)
+    monkeypatch.setattr(server, "_is_loopback", lambda _: False)
     async with crowd(Script(), web_config=path):
         assert [record.levelno for record in caplog.records] == ([] if protected else [logging.WARNING])
 
@@ -116,7 +116,7 @@ async def until_refused(there: Crowd, tls: ssl.SSLContext) -> None:
 
 async def watched(there: Crowd, monkeypatch: pytest.MonkeyPatch) -> asyncio.Task[None]:
     """Has the site look at its files all the time."""
-    monkeypatch.setattr(site, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(server, "LOOK_EVERY", 0.02)
     return asyncio.create_task(there.site.watch())
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.access.tls import CURVES, SUITES, SUITES_13, server_context
-from exporter.access.webconfig import TlsConfig, parse
-from exporter.strictyaml import ConfigError
-from tests.access.certificates import Certificates
+from exporter.config.strict_yaml import ConfigError
+from exporter.web.tls import CURVES, SUITES, SUITES_13, server_context
+from exporter.web.web_config import TlsConfig, parse
 from tests.crowd import GET, crowd
 from tests.scripted import Script
+from tests.web.certificates import Certificates
 
 
 def config(certificates: Certificates, more: str = "", *, clients: bool = False) -> TlsConfig:

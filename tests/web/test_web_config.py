@@ -3,9 +3,9 @@ import string
 import bcrypt
 import pytest
 
-from exporter.access.tls import SUITES, SUITES_13
-from exporter.access.webconfig import BCRYPT, HEADERS, parse
-from exporter.strictyaml import ConfigError
+from exporter.config.strict_yaml import ConfigError
+from exporter.web.tls import SUITES, SUITES_13
+from exporter.web.web_config import BCRYPT, HEADERS, parse
 
 HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 TLS = "cert_file: a.crt, key_file: a.key"

@@ -8,10 +8,10 @@ from functools import partial
 
 from prometheus_client.core import Metric
 
-from exporter.command import run
 from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.commands.textformat import Family, parse
-from exporter.thread import in_thread
+from exporter.system.subprocesses import run
+from exporter.system.threads import in_thread
 
 OUTPUT_LIMIT = 1024 * 1024
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")

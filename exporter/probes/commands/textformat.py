@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from exporter.exposition import clean
+from exporter.metrics.exposition import clean
 
 Labels = tuple[tuple[str, str], ...]
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.families import number
+from exporter.metrics.families import number
 from exporter.probe import Box
 
 MEMBERSHIP = re.compile(r"^\d+:([^:]*):/(.*)$", re.ASCII | re.MULTILINE)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from exporter import command
-from exporter.command import Output
 from exporter.probe import ProbeError
-from exporter.probes.containers.inspect import Container, parse
-from exporter.thread import in_thread
+from exporter.probes.containers.inspect_json import Container, parse
+from exporter.system import subprocesses
+from exporter.system.subprocesses import Output
+from exporter.system.threads import in_thread
 
 ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 GONE = re.compile(r"no such (object|container)", re.IGNORECASE)
@@ -58,7 +58,7 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
 
 
 async def _ask(engine: Sequence[str], *arguments: str, limit: int) -> Output:
-    output = await command.run(*engine, *arguments, env=ENVIRONMENT, limit=limit)
+    output = await subprocesses.run(*engine, *arguments, env=ENVIRONMENT, limit=limit)
     said = output.stderr.decode("utf-8", "replace")
     if output.code and FORBIDDEN.search(said):
         raise ProbeError(

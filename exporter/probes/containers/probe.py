@@ -13,13 +13,13 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
-from exporter.families import Samples, counter, gauge
+from exporter.metrics.families import Samples, counter, gauge
 from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.containers import watchtower
 from exporter.probes.containers.cgroups import usage
 from exporter.probes.containers.engine import EngineDown, inspect_all
-from exporter.probes.containers.inspect import Container, by_name, timestamp
-from exporter.thread import in_thread
+from exporter.probes.containers.inspect_json import Container, by_name, timestamp
+from exporter.system.threads import in_thread
 
 ENGINE_UP = gauge("grid_container_engine_up", "Whether the container engine answers, 0 or 1 (docker ps).")
 INFO = gauge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from exporter.probes.containers.inspect import Container
+from exporter.probes.containers.inspect_json import Container
 
 LABEL = "com.centurylinklabs.watchtower"
 ENABLE = f"{LABEL}.enable"

@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.command import run
 from exporter.probe import ProbeError
-from exporter.probes.disk.findings import SCANNER
+from exporter.probes.disk.scan_result import SCANNER
+from exporter.system.subprocesses import run
 
 USUAL = (
     "$HF_HOME",
@@ -67,7 +67,7 @@ def outermost(real: dict[str, str]) -> tuple[str, ...]:
 
 
 async def _find(place: str) -> list[tuple[str, str]]:
-    """The directories at a place, each with its real path, as `exporter.scan.find` gives them."""
+    """The directories at a place, each with its real path, as `exporter.scanner.scan.find` gives them."""
     try:
         output = await run(sys.executable, "-I", "-S", str(SCANNER), "--find", place)
     except ProbeError:

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from exporter.command import run
-from exporter.families import Samples, gauge
+from exporter.metrics.families import Samples, gauge
 from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
-from exporter.probes.disk import findings, places
-from exporter.probes.disk.findings import SCANNER, Findings
+from exporter.probes.disk import discovery, scan_result
 from exporter.probes.disk.mounts import Mount, origin, parse_mounts
-from exporter.thread import in_thread
+from exporter.probes.disk.scan_result import SCANNER, Findings
+from exporter.system.subprocesses import run
+from exporter.system.threads import in_thread
 
 SIZE = gauge(
     "grid_directory_size_bytes",
@@ -105,14 +105,14 @@ def result(directory: str, found: Findings, mounts: Mapping[int, Mount]) -> Resu
             samples.add(FILE_SYSTEM_FREE, room.free, *labels)
             samples.add(FILE_SYSTEM_AVAIL, room.avail, *labels)
     if found.failed:
-        raise ProbeError(*findings.failure(directory, found), families=samples.families())
+        raise ProbeError(*scan_result.failure(directory, found), families=samples.families())
     if mount := origin(mounts, found.rooms[0].mount):
         samples.add(INFO, 1, directory, mount.point)
     samples.add(SIZE, found.size, directory)
     for model, size in found.models.items():
         samples.add(MODEL, size, directory, model)
     samples.add(ERRORS, found.errors, directory)
-    return Result(samples.families(), findings.notes(directory, found))
+    return Result(samples.families(), scan_result.notes(directory, found))
 
 
 async def scan(directory: str, proc: Path) -> Result:
@@ -135,7 +135,7 @@ def _conclude(directory: str, stdout: bytes, proc: Path) -> Result:
     except OSError as error:
         raise ProbeError(f"{proc}/self/mountinfo can't be read: {error.strerror}") from error
     mounts = parse_mounts(mountinfo.decode("utf-8", "surrogateescape"))
-    return result(directory, findings.parse(stdout), mounts)
+    return result(directory, scan_result.parse(stdout), mounts)
 
 
 def build(settings: Settings, box: Box) -> list[Probe]:
@@ -149,10 +149,10 @@ def build(settings: Settings, box: Box) -> list[Probe]:
 
 async def discover(box: Box) -> Settings | Note:
     """The usual directories that are there."""
-    found = await places.look(box.root)
+    found = await discovery.look(box.root)
     if found.directories:
         return Settings(directories=found.directories)
-    text = f"no directory of models that this user can see: looked at {', '.join(places.USUAL)}"
+    text = f"no directory of models that this user can see: looked at {', '.join(discovery.USUAL)}"
     if found.closed:
         text += f"; {len(found.closed)} of these are closed to it: {', '.join(found.closed[:NAMED])}"
     name = (*found.closed, "/ai/models")[0]

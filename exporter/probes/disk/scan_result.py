@@ -11,7 +11,7 @@ import msgspec
 
 from exporter.probe import Note, ProbeError
 
-SCANNER = Path(__file__).parents[2] / "scan.py"
+SCANNER = Path(__file__).parents[2] / "scanner/scan.py"
 NAMED = 3  # unreadable paths in a note
 
 

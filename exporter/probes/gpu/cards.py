@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from exporter.families import Family, Samples, counter, gauge, number
-from exporter.probes.gpu.text import known
+from exporter.metrics.families import Family, Samples, counter, gauge, number
+from exporter.probes.gpu.csv_table import known
 
 CARD = ("gpu", "uuid")
 GPUS = gauge("grid_gpus", "NVIDIA cards that answer (rows of nvidia-smi --query-gpu).")

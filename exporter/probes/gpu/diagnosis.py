@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from exporter.command import Output
-from exporter.exposition import clean
+from exporter.metrics.exposition import clean
 from exporter.probe import Note
 from exporter.probes.gpu.cards import Card, parse_card
-from exporter.probes.gpu.text import Table, parse_table
+from exporter.probes.gpu.csv_table import Table, parse_table
+from exporter.system.subprocesses import Output
 
 # Phrases of the tool's, in lower case: it writes both "GPU" and "gpu".
 NONE_FOUND = "no devices were found"

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from exporter.cgroup import container_of
-from exporter.command import Output, run
-from exporter.families import Samples
+from exporter.metrics.families import Samples
 from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.gpu import cards, processes
-from exporter.probes.gpu.answer import Answer, Found, find, mend, notes
-from exporter.probes.gpu.text import missing_end, parse_fields
-from exporter.thread import in_thread
+from exporter.probes.gpu.csv_table import missing_end, parse_fields
+from exporter.probes.gpu.diagnosis import Answer, Found, find, mend, notes
+from exporter.system.cgroup import container_of
+from exporter.system.subprocesses import Output, run
+from exporter.system.threads import in_thread
 
 FORMAT = "--format=csv,nounits"
 REFUSAL = re.compile(r'Field "([^"]*)" is not a valid field to query')

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from exporter.families import Samples, gauge, number
+from exporter.metrics.families import Samples, gauge, number
 from exporter.probes.gpu.cards import CARD, Card
-from exporter.probes.gpu.text import Table, known
+from exporter.probes.gpu.csv_table import Table, known
 
 NAME = "process_name"
 FIELDS = ("gpu_uuid", "pid", NAME, "used_gpu_memory")

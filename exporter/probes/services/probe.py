@@ -10,12 +10,12 @@ from functools import partial
 
 import msgspec
 
-from exporter.command import find
-from exporter.families import Samples, counter, gauge
+from exporter.metrics.families import Samples, counter, gauge
 from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.services import systemctl
 from exporter.probes.services.systemctl import Properties
-from exporter.thread import aside
+from exporter.system.subprocesses import find
+from exporter.system.threads import aside
 
 UNIT = ("name", "category")
 STATE = gauge(

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from exporter.command import run
 from exporter.probe import ProbeError
+from exporter.system.subprocesses import run
 
 Properties = Mapping[str, str]
 

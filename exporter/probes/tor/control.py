@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.families import number
+from exporter.metrics.families import number
 from exporter.probe import ProbeError
 from exporter.probes.tor import cookie
 

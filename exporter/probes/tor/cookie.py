@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from exporter.probe import ProbeError
-from exporter.thread import in_thread
+from exporter.system.threads import in_thread
 
 SIZE = 32
 MEND = "put CookieAuthentication 1 into torrc and reload Tor"

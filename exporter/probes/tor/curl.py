@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from exporter.command import Output
-from exporter.families import number
+from exporter.metrics.families import number
 from exporter.probes.tor.control import endpoint
+from exporter.system.subprocesses import Output
 
 BODY_LIMIT = 64 * 1024
 OUTPUT_LIMIT = (

@@ -7,12 +7,12 @@ import shutil
 import time
 from urllib.parse import urlsplit
 
-from exporter import command
-from exporter.families import Samples, counter, gauge
+from exporter.metrics.families import Samples, counter, gauge
 from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.tor import control
-from exporter.probes.tor.exit import ExitMemory
-from exporter.probes.tor.request import OUTPUT_LIMIT, Answer, curl, parse
+from exporter.probes.tor.curl import OUTPUT_LIMIT, Answer, curl, parse
+from exporter.probes.tor.exit_memory import ExitMemory
+from exporter.system import subprocesses
 
 UP = gauge(
     "grid_tor_up",
@@ -110,7 +110,7 @@ def build(settings: Settings, box: Box) -> list[Probe]:
         found = Samples()
         notes = await _ask_control(settings, found)
         argv = curl(settings.socks, settings.url, settings.timeout * REQUEST_SHARE)
-        answer = parse(await command.run(*argv, limit=OUTPUT_LIMIT))
+        answer = parse(await subprocesses.run(*argv, limit=OUTPUT_LIMIT))
         if answer.up is None:
             raise ProbeError(f"curl could not ask Tor: {answer.trouble}", SEE_FOR_YOURSELF)
         if answer.address:

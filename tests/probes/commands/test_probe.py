@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import parse as parse_config
-from exporter.exposition import join, render
+from exporter.config.load import parse as parse_config
+from exporter.metrics.exposition import join, render
 from exporter.probe import Box, Duration, Note, Probe, ProbeError
 from exporter.probes.commands import probe as commands
 from exporter.probes.commands.probe import Command, build, discover

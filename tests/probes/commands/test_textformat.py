@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.exposition import LABEL_LIMIT, join, render
+from exporter.metrics.exposition import LABEL_LIMIT, join, render
 from exporter.probes.commands.probe import metrics
 from exporter.probes.commands.textformat import Family, parse
 

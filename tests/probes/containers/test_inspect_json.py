@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probe import ProbeError
-from exporter.probes.containers.inspect import Container, by_name, parse, timestamp
+from exporter.probes.containers.inspect_json import Container, by_name, parse, timestamp
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 DIGEST = "ab" * 32

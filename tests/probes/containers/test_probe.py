@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.exposition import join, render
+from exporter.metrics.exposition import join, render
 from exporter.probe import Box, Duration, Note, ProbeError
-from exporter.probes.containers.inspect import by_name, parse
+from exporter.probes.containers.inspect_json import by_name, parse
 from exporter.probes.containers.probe import Settings, build, discover, look, measure
 from tests.probes.container_tool import FIRST, SECOND, Tool, inspected
 from tests.series import series

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from exporter.probes.containers.inspect import Container, parse
+from exporter.probes.containers.inspect_json import Container, parse
 from exporter.probes.containers.watchtower import (
     ENABLE,
     LABEL,

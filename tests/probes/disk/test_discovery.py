@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from exporter.probes.disk import places as disk_places
-from exporter.probes.disk.places import Found, absolute, look, outermost
+from exporter.probes.disk import discovery as disk_places
+from exporter.probes.disk.discovery import Found, absolute, look, outermost
 
 
 @pytest.fixture(autouse=True)

@@ -5,16 +5,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from exporter.config import parse as parse_config
+from exporter.config.load import parse as parse_config
+from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Box, Duration, Note, ProbeError, Result, Schedule
 from exporter.probes.disk import probe as disk
-from exporter.probes.disk.findings import Findings, Room
+from exporter.probes.disk.discovery import Found
 from exporter.probes.disk.mounts import parse_mounts
-from exporter.probes.disk.places import Found
 from exporter.probes.disk.probe import KIND, Settings, build, discover, result, tidy
-from exporter.strictyaml import ConfigError
+from exporter.probes.disk.scan_result import Findings, Room
+from tests.scanner.test_scan import du, sized
 from tests.series import series
-from tests.test_scan import du, sized
 
 MOUNTS = parse_mounts((Path(__file__).parents[2] / "captures/mountinfo/mountinfo").read_text())
 ROOT = Room(mount=43, size=1000, free=500, avail=400)
@@ -245,7 +245,7 @@ async def test_names_the_homes_that_are_closed(tmp_path: Path, monkeypatch: pyte
     async def look(_: Path) -> Found:
         return Found(closed=closed)
 
-    monkeypatch.setattr("exporter.probes.disk.places.look", look)
+    monkeypatch.setattr("exporter.probes.disk.discovery.look", look)
     note = await discover(Box(root=tmp_path))
     assert isinstance(note, Note)
     assert "6 of these are closed to it: /home/a/.ollama/models, /home/b" in note.text

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probe import Note, ProbeError
-from exporter.probes.disk.findings import Findings, failure, notes, parse
+from exporter.probes.disk.scan_result import Findings, failure, notes, parse
 
 ROOM = b'"rooms":[{"mount":1,"size":3,"free":2,"avail":1}]'
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.families import Samples
+from exporter.metrics.families import Samples
 from exporter.probes.gpu.cards import FIELDS, FIGURES, add_cards, parse_card
 from tests.series import series
 

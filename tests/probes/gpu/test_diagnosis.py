@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.command import Output
-from exporter.probes.gpu.answer import LINES, Answer, find, mend, notes
+from exporter.probes.gpu.diagnosis import LINES, Answer, find, mend, notes
+from exporter.system.subprocesses import Output
 
 FIELDS = {"index": "index", "uuid": "uuid", "temperature.gpu": "temperature.gpu"}
 HEADER = "index, uuid, temperature.gpu\n"

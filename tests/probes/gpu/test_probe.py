@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.command import Output
 from exporter.probe import Box, Note, ProbeError, Result
 from exporter.probes.gpu import probe as gpu
 from exporter.probes.gpu.cards import FIELDS
+from exporter.probes.gpu.csv_table import parse_fields
 from exporter.probes.gpu.probe import Settings, build, discover
-from exporter.probes.gpu.text import parse_fields
+from exporter.system.subprocesses import Output
 from tests.box import nvidia_smi
 from tests.probes.fake_smi import CAPTURES, SESSIONS, FakeSmi, answers
 from tests.series import series

@@ -2,10 +2,10 @@
 
 import pytest
 
-from exporter.families import Samples
+from exporter.metrics.families import Samples
 from exporter.probes.gpu.cards import Card, parse_card
+from exporter.probes.gpu.csv_table import parse_table
 from exporter.probes.gpu.processes import FIELDS, NAME, add_processes, parse_processes, program
-from exporter.probes.gpu.text import parse_table
 from tests.series import series
 
 MIB = 1024 * 1024

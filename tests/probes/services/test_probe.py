@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.exposition import join, render
-from exporter.families import Samples
+from exporter.metrics.exposition import join, render
+from exporter.metrics.families import Samples
 from exporter.probe import Box, Note, ProbeError
 from exporter.probes.services.probe import KIND, STATES, Categories, Settings, build, discover, parse
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.command import Output
-from exporter.probes.tor.request import Answer, curl, parse
+from exporter.probes.tor.curl import Answer, curl, parse
+from exporter.system.subprocesses import Output
 
 # Recorded from curl 7.88.1 through a private network of Tor 0.4.9.11.
 RECORDED = json.loads((Path(__file__).parents[2] / "captures/tor/curl.json").read_text())

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.probes.tor.exit import ExitMemory
+from exporter.probes.tor.exit_memory import ExitMemory
 
 
 def test_the_first_exit_is_no_change() -> None:

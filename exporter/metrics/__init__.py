@@ -1,0 +1,1 @@
+"""Metric families and Prometheus's text format, and nothing else."""
