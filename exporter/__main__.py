@@ -15,10 +15,10 @@ from exporter import __version__, daemon, doctor
 from exporter.aide import cli as aide
 from exporter.config.load import Plan, discover, load, load_in_time
 from exporter.config.strict_yaml import ConfigError
-from exporter.humanize import many
-from exporter.probe import Box
+from exporter.humanize import pluralize
+from exporter.probe import Host
 from exporter.system import logs
-from exporter.web.auth import Guard
+from exporter.web.auth import Auth
 from exporter.web.server import ListenError, listen
 
 USAGE_ERROR = 2  # also for a configuration that can't be used
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     _let_write()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as it may be inherited, it hides how tools end
     options = _parser().parse_args(argv)
-    options.box = Box(proc=options.procfs, cgroup=options.cgroup)
+    options.host = Host(proc=options.procfs, cgroup=options.cgroup)
     logs.setup(options.log_level, options.log_format)
     try:
         status: int = options.run(options)
@@ -98,24 +98,24 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 async def _plan(options: argparse.Namespace) -> Plan:
     """The plan from the configuration file, or from what the box has where none is named."""
-    config, box = options.config, options.box
-    return await load_in_time(config, box) if config else await discover(box)
+    config, host = options.config, options.host
+    return await load_in_time(config, host) if config else await discover(host)
 
 
 def _serve(options: argparse.Namespace) -> int:
-    guard = Guard(options.web_config)
+    auth = Auth(options.web_config)
     listeners = listen(options.listen)
-    asyncio.run(daemon.serve(listeners, guard, lambda: _plan(options)))
+    asyncio.run(daemon.serve(listeners, auth, lambda: _plan(options)))
     return 0
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    Guard(options.web_config)
+    Auth(options.web_config)
     if options.config is None:
         sys.stdout.write("no --config.file: what this box has is served\n")
         return 0
-    plan = load(options.config, options.box)
-    sys.stdout.write(f"{options.config} is good: {many(len(plan.probes), 'probe')}\n")
+    plan = load(options.config, options.host)
+    sys.stdout.write(f"{options.config} is good: {pluralize(len(plan.probes), 'probe')}\n")
     return 0
 
 

@@ -17,15 +17,15 @@ from exporter.engine.exporter import Exporter
 from exporter.status.status import welcome
 from exporter.system.sd_notify import feed_watchdog, notify, notify_reloading
 from exporter.web.app import make_app
-from exporter.web.auth import Guard
-from exporter.web.server import Site
+from exporter.web.auth import Auth
+from exporter.web.server import Server
 
 log = logging.getLogger(__name__)
 
 MakePlan = Callable[[], Awaitable[Plan]]
 
 
-async def serve(listeners: list[socket.socket], guard: Guard, make_plan: MakePlan) -> None:
+async def serve(listeners: list[socket.socket], auth: Auth, make_plan: MakePlan) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP has the plan made again.
 
     Raises:
@@ -39,7 +39,7 @@ async def serve(listeners: list[socket.socket], guard: Guard, make_plan: MakePla
     reloads = _Reloads(exporter, make_plan)
     loop.add_signal_handler(signal.SIGHUP, reloads.ask)
 
-    site = Site(make_app(exporter, guard), listeners, guard)
+    site = Server(make_app(exporter, auth), listeners, auth)
     await site.start()
     exporter.start_runs()
     background = [_announce(exporter, site), feed_watchdog(), reloads.run(), site.watch()]
@@ -55,7 +55,7 @@ async def serve(listeners: list[socket.socket], guard: Guard, make_plan: MakePla
     await site.stop()
 
 
-async def _announce(exporter: Exporter, site: Site) -> None:
+async def _announce(exporter: Exporter, site: Server) -> None:
     """Says that the exporter is ready once its first quick runs have ended, and what it found."""
     await exporter.cache.refresh(exporter.cache.runners.values())
     gc.freeze()  # what is loaded now stays: collecting it again and again would only hold up scrapes

@@ -20,7 +20,7 @@ async def doctor(plan: Plan) -> int:
     _tell([f"As user {user()}, with {plan.source}:", ""])
     exporter.start_runs()
     for runner in exporter.cache.runners.values():
-        await runner.concluded()
+        await runner.finished()
         # At once: a scan that is still under way may take minutes.
         _tell(_lines(report for report in reports(exporter) if report.runner is runner))
     found = reports(exporter)
@@ -45,7 +45,7 @@ async def probe(plan: Plan, name: str) -> int:
     for runner in runners:
         runner.start_if_due(runner.clock())
     for runner in runners:
-        await runner.concluded()
+        await runner.finished()
     now = exporter.cache.clock()
     sys.stdout.write(join(runner.families(now) for runner in runners).decode())
     sys.stdout.flush()
@@ -63,7 +63,7 @@ def _tell(lines: Iterable[str]) -> None:
 def _choice(exporter: Exporter, plan: Plan, name: str) -> str:
     if name in plan.absent:
         note = plan.absent[name]
-        return f"{note.text}{f' ({note.mend})' if note.mend else ''}"
+        return f"{note.text}{f' ({note.hint})' if note.hint else ''}"
     return f"there is {', '.join(printable(known) for known in exporter.cache.runners)}"
 
 
@@ -71,7 +71,7 @@ def _commands(ran: list[Output]) -> Iterator[str]:
     for output in ran:
         yield f"  ran {printable(shlex.join(output.argv))[:200]}: exit {output.code}, {output.seconds:.2f}s"
         if output.code != 0 and output.stderr:
-            yield f"      {printable(output.complaint)}"
+            yield f"      {printable(output.error_message)}"
 
 
 def _lines(found: Iterable[Report]) -> Iterator[str]:

@@ -6,7 +6,7 @@ _TIMES = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
-def span(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time: ``40 ms``, ``1.5 s``, ``12 s``, ``3 min``, ``5 h``, ``2 days``."""
     for size, unit in _TIMES:
         if seconds >= 2 * size:
@@ -26,11 +26,11 @@ def size(count: float) -> str:
     return f"{count:.{places}f} {unit}"
 
 
-def many(count: float, thing: str, things: str = "") -> str:
+def pluralize(count: float, thing: str, things: str = "") -> str:
     """So many of a thing: ``1 card``, ``3 cards``."""
     return f"{count:.0f} {thing if count == 1 else things or f'{thing}s'}"
 
 
-def share(part: float, whole: float) -> str:
+def percent(part: float, whole: float) -> str:
     """A part of a whole in percent."""
     return f"{100 * part / whole:.0f}%"

@@ -44,7 +44,7 @@ class Note:
     """Something a person should know although nothing failed, and what to do about it."""
 
     text: str
-    mend: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,16 @@ class Result:
 
 
 class ProbeError(Exception):
-    """The probe could not find out. Its text is the reason, for a person; ``mend`` is what to do.
+    """The probe could not find out. Its text is the reason, for a person; ``hint`` is what to do.
 
     ``families`` holds what is known all the same (Tor is up though the check page is broken): it replaces the
     last good figures, which would otherwise be served until they are too old.
     """
 
-    def __init__(self, reason: str, mend: str = "", families: Sequence[Metric] = ()) -> None:
+    def __init__(self, reason: str, hint: str = "", families: Sequence[Metric] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.mend = mend
+        self.hint = hint
         self.families = families
 
 
@@ -94,7 +94,7 @@ def _state_directory() -> Path | None:
 
 
 @dataclass(slots=True)
-class Box:
+class Host:
     """The machine that is looked at, and what one probe leaves for another.
 
     container_names: a container's full id to its name, left by the containers probe for the GPU's.
@@ -122,5 +122,5 @@ class Kind:
 
     name: str
     settings: Any
-    build: Callable[[Any, Box], Sequence[Probe]]
-    discover: Callable[[Box], Awaitable[Any | Note]]
+    build: Callable[[Any, Host], Sequence[Probe]]
+    discover: Callable[[Host], Awaitable[Any | Note]]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.web.app import make_app
-from exporter.web.auth import Guard
-from exporter.web.server import Site, listen
+from exporter.web.auth import Auth
+from exporter.web.server import Server, listen
 from tests.scripted import Script
 from tests.web.test_app import exporter_of
 
@@ -49,7 +49,7 @@ class Client:
 class Crowd:
     """A site and all its clients, which end with it."""
 
-    site: Site
+    site: Server
     address: tuple[str, int]
     clients: list[Client]
 
@@ -79,9 +79,9 @@ class Crowd:
 @contextlib.asynccontextmanager
 async def crowd(*scripts: Script, web_config: Path | None = None) -> AsyncIterator[Crowd]:
     """Starts a site with these probes; at its end everything is closed."""
-    guard = Guard(web_config)
+    auth = Auth(web_config)
     listeners = listen("127.0.0.1:0")
-    site = Site(make_app(exporter_of(*scripts), guard), listeners, guard)
+    site = Server(make_app(exporter_of(*scripts), auth), listeners, auth)
     await site.start()
     running = Crowd(site, listeners[0].getsockname(), [])
     try:

@@ -144,7 +144,7 @@ class Scene:
         made = Exporter(Plan(settings, probes, self.absent, self.source))
         made.start_runs()
         ending = (r for name, r in made.cache.runners.items() if self.told[name] or name in self.unkillable)
-        await asyncio.gather(*(runner.concluded() for runner in ending))
+        await asyncio.gather(*(runner.finished() for runner in ending))
         return made
 
     async def end(self, made: Exporter) -> None:

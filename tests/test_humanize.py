@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.humanize import many, share, size, span
+from exporter.humanize import duration, percent, pluralize, size
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from exporter.humanize import many, share, size, span
 )  # fmt: skip
 def test_lengths_of_time(seconds: float, said: str) -> None:
     """The largest unit of which there are two, with digits enough to tell quick from slow."""
-    assert span(seconds) == said
+    assert duration(seconds) == said
 
 
 @pytest.mark.parametrize(
@@ -39,5 +39,5 @@ def test_a_size_is_close(count: float) -> None:
 
 def test_counts_and_shares() -> None:
     """One is singular, all else plural; a share is in whole percent."""
-    assert [many(n, "card") for n in (0, 1, 2)] == ["0 cards", "1 card", "2 cards"]
-    assert share(1, 3) == "33%"
+    assert [pluralize(n, "card") for n in (0, 1, 2)] == ["0 cards", "1 card", "2 cards"]
+    assert percent(1, 3) == "33%"

@@ -120,7 +120,7 @@ def _clear(where: int) -> None:
     try:
         files.remove(NAME, where)
     except (IsADirectoryError, PermissionError):
-        aside = f".{NAME}.{secrets.token_hex(8)}"
-        os.rename(NAME, aside, src_dir_fd=where, dst_dir_fd=where)
+        temporary = f".{NAME}.{secrets.token_hex(8)}"
+        os.rename(NAME, temporary, src_dir_fd=where, dst_dir_fd=where)
         with contextlib.suppress(OSError):
-            os.rmdir(aside, dir_fd=where)
+            os.rmdir(temporary, dir_fd=where)

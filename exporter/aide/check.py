@@ -82,7 +82,7 @@ def check(paths: Paths, config: Path | None = None, *, timeout: float = TIMEOUT)
     except (ProbeError, OSError, ValueError) as error:
         return complain("not checked", error)
     if not summary.success:
-        return complain("the check failed", ProbeError(summary.reason, summary.mend))
+        return complain("the check failed", ProbeError(summary.reason, summary.hint))
     if summary.clean:
         return say(f"clean: {summary.total} entries, no difference")
     found = f"{summary.added} added, {summary.removed} removed, {summary.changed} changed"
@@ -103,12 +103,12 @@ def _summarize(paths: Paths, config: Path | None, timeout: float) -> Summary:
     try:
         return Summary(success=True, **asyncio.run(within_time()), ended=time.time(), **known)
     except TimeoutError:
-        why, mend = f"it was ended after {timeout:g} s", "look for a file system that hangs"
+        why, hint = f"it was ended after {timeout:g} s", "look for a file system that hangs"
     except asyncio.CancelledError:
-        why, mend = "it was stopped before it ended", START
+        why, hint = "it was stopped before it ended", START
     except (ProbeError, OSError, ValueError) as error:
-        why, mend = reason(error), getattr(error, "mend", "")
-    return Summary(success=False, ended=time.time(), reason=why, mend=mend, **known)
+        why, hint = reason(error), getattr(error, "hint", "")
+    return Summary(success=False, ended=time.time(), reason=why, hint=hint, **known)
 
 
 async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ async def _database_in(paths: Paths, config: Path) -> Path:
     options = ("--config-check", "--log-level=notice", "--after", "database_in=file:/nonexistent")
     output = await _aide(paths, config, *options)
     if output.code:
-        said = aide_report.visible(output.complaint)
+        said = aide_report.visible(output.error_message)
         raise ProbeError(f"AIDE does not take its configuration: {said}", f"mend {config}")
     option = _DATABASE_IN.search(output.stderr.decode("utf-8", "surrogateescape"))
     if not option:
@@ -186,12 +186,12 @@ async def _database_in(paths: Paths, config: Path) -> Path:
 def _judge(output: subprocesses.Output, config: Path) -> Sequence[str]:
     """AIDE's harmless warnings, after its exit status and all that it complained of were looked at."""
     if output.code not in _EXIT_STATUSES:
-        said = aide_report.visible(output.complaint)
+        said = aide_report.visible(output.error_message)
         raise ProbeError(f"AIDE failed: {said}", f"sudo aide --config {config} --config-check")
     fatal, harmless = aide_report.judge(output.stderr.decode("utf-8", "surrogateescape"))
     if fatal:
-        mend = f"have it readable, or leave it out in {config} (!/path), then: {START}"
-        raise ProbeError(f"AIDE could not do all of its work: {fatal}", mend)
+        hint = f"have it readable, or leave it out in {config} (!/path), then: {START}"
+        raise ProbeError(f"AIDE could not do all of its work: {fatal}", hint)
     return harmless
 
 

@@ -128,8 +128,8 @@ def in_force(paths: Paths, database: Path) -> Database:
     known = _load_trusted(paths)
     if known and (known.database != str(database) or found.sha256 not in known.sha256):
         reason = f"the database {database} is not the one that was last checked or accepted"
-        mend = f"if you made it anew: sudo rm {paths.trusted}; if not: {_restore(paths, database)}"
-        raise ProbeError(reason, mend)
+        hint = f"if you made it anew: sudo rm {paths.trusted}; if not: {_restore(paths, database)}"
+        raise ProbeError(reason, hint)
     return found
 
 

@@ -62,7 +62,7 @@ def killed_check(running: Running, left: Summary | None) -> Summary:
     if left and left.started >= running.since:
         return left
     reason = "the check was killed before it ended"
-    return Summary(success=False, started=running.since, ended=running.since, reason=reason, mend=START)
+    return Summary(success=False, started=running.since, ended=running.since, reason=reason, hint=START)
 
 
 def killed_accept(running: Running, left: Outcome | None) -> Outcome:
@@ -114,8 +114,8 @@ def _refuse_shared(path: Path, forbidden: int) -> None:
     """Whoever else could write here could have a database accepted; only root may read the private part."""
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & forbidden:
-        mend = f"sudo chown root {path} && sudo chmod {0o777 & ~forbidden:o} {path}"
-        raise ProbeError(f"{path} is open to someone else", mend)
+        hint = f"sudo chown root {path} && sudo chmod {0o777 & ~forbidden:o} {path}"
+        raise ProbeError(f"{path} is open to someone else", hint)
 
 
 def _settle(paths: Paths) -> None:

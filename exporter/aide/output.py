@@ -16,8 +16,8 @@ def say(text: str) -> int:
 def complain(what: str, error: ProbeError | OSError | ValueError) -> int:
     """Prints what went wrong, why, and what helps; the exit status for failure."""
     sys.stderr.write(f"{what}: {reason(error)}\n")
-    if isinstance(error, ProbeError) and error.mend:
-        sys.stderr.write(f"  what helps: {error.mend}\n")
+    if isinstance(error, ProbeError) and error.hint:
+        sys.stderr.write(f"  what helps: {error.hint}\n")
     return 1
 
 

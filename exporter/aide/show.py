@@ -51,7 +51,7 @@ def lines(now: Standing, summary: Summary, findings: Sequence[Finding]) -> Itera
         yield f"({'another check' if now.under_way == 'check' else 'an accept'} is under way)"
     if not summary.success:
         yield f"FAILED: {summary.reason}"
-        yield from [f"  what helps: {summary.mend}"] if summary.mend else []
+        yield from [f"  what helps: {summary.hint}"] if summary.hint else []
         return
     found = f"{summary.added} added, {summary.removed} removed, {summary.changed} changed"
     yield f"{found}; {summary.total} entries"

@@ -47,7 +47,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     started: Moment
     ended: Moment
     reason: str = ""
-    mend: str = ""
+    hint: str = ""
     exit_code: int | None = None
     id: Digest = ""
     total: Count = 0

@@ -14,9 +14,9 @@ import msgspec
 
 from exporter.config import strict_yaml
 from exporter.config.strict_yaml import ConfigError
-from exporter.probe import Box, Duration, Note, Probe, ProbeError
+from exporter.probe import Duration, Host, Note, Probe, ProbeError
 from exporter.probes import KINDS
-from exporter.system.threads import in_thread
+from exporter.system.threads import run_in_thread
 
 UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
@@ -42,7 +42,7 @@ class Plan:
     source: str
 
 
-def load(path: Path, box: Box) -> Plan:
+def load(path: Path, host: Host) -> Plan:
     """Reads the configuration file.
 
     Raises:
@@ -55,16 +55,16 @@ def load(path: Path, box: Box) -> Plan:
         raise ConfigError(f"{path} names commands and anyone may write it: chmod o-w {path}")
     off = Note("not in the configuration", f"add it under probes: in {path}")
     absent = {kind.name: off for kind in KINDS if kind.name not in settings}
-    return Plan(settings, _build(settings, box), absent, str(path))
+    return Plan(settings, _build(settings, host), absent, str(path))
 
 
-async def load_in_time(path: Path, box: Box) -> Plan:
+async def load_in_time(path: Path, host: Host) -> Plan:
     """As ``load``, but beside the event loop: a file that doesn't answer must not hold up scrapes.
 
     Raises:
         ConfigError: as ``load`` does, or it took too long.
     """
-    reading = asyncio.ensure_future(in_thread(load, path, box))
+    reading = asyncio.ensure_future(run_in_thread(load, path, host))
     _, hung = await asyncio.wait({reading}, timeout=LOOK_SECONDS)
     if hung:
         reading.cancel()
@@ -75,16 +75,16 @@ async def load_in_time(path: Path, box: Box) -> Plan:
         raise ConfigError(f"{path} can't be read: {error.reason}") from error
 
 
-async def discover(box: Box) -> Plan:
+async def discover(host: Host) -> Plan:
     """Finds out what the box has, where there is no configuration file; what hangs does not hold it up."""
-    looks = {kind.name: asyncio.ensure_future(kind.discover(box)) for kind in KINDS}
+    looks = {kind.name: asyncio.ensure_future(kind.discover(host)) for kind in KINDS}
     _, hung = await asyncio.wait(looks.values(), timeout=LOOK_SECONDS)
     for look in hung:
         look.cancel()  # it ends with its process, and nobody waits for that
     found = {name: HUNG if look in hung else look.result() for name, look in looks.items()}
     settings = {name: it for name, it in found.items() if not isinstance(it, Note)}
     absent = {name: it for name, it in found.items() if isinstance(it, Note)}
-    return Plan(settings, _build(settings, box), absent, "what this box has")
+    return Plan(settings, _build(settings, host), absent, "what this box has")
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -110,12 +110,12 @@ def duration(text: object) -> Duration:
     return Duration(sum(int(count) * unit for count, unit in parts if count))
 
 
-def _build(settings: Mapping[str, Any], box: Box) -> tuple[Probe, ...]:
+def _build(settings: Mapping[str, Any], host: Host) -> tuple[Probe, ...]:
     probes: list[Probe] = []
     for kind in KINDS:
         if kind.name in settings:
             try:
-                probes += kind.build(settings[kind.name], box)
+                probes += kind.build(settings[kind.name], host)
             except ValueError as error:
                 raise ConfigError(f"probes.{kind.name}: {error}") from error
     return tuple(probes)

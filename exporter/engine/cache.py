@@ -36,7 +36,7 @@ class Cache:
         gone = [runner for name, runner in known.items() if name not in wanted]
         for runner in gone:
             runner.interrupt()
-        self._leaving = {runner.probe.name: runner for runner in gone if runner.flight is not None}
+        self._leaving = {runner.probe.name: runner for runner in gone if runner.in_flight is not None}
         runners = {}
         for name, probe in wanted.items():
             runner = runners[name] = known.get(name) or Runner(probe, self._changed, self.clock)
@@ -66,26 +66,26 @@ class Cache:
         give_up = now + patience
         for runner in runners:
             runner.start_if_due(now)
-        awaited = [(r.wait_until, r.flight) for r in runners if r.flight is not None and r.wait_until > now]
-        for until, flight in sorted(awaited, key=lambda pair: pair[0]):
-            seconds = min(until, give_up) - self.clock()
+        awaited = [(r.wait_deadline, r.in_flight) for r in runners if r.in_flight and r.wait_deadline > now]
+        for deadline, in_flight in sorted(awaited, key=lambda pair: pair[0]):
+            seconds = min(deadline, give_up) - self.clock()
             if seconds > 0:
-                await asyncio.wait({flight}, timeout=seconds)
+                await asyncio.wait({in_flight}, timeout=seconds)
 
-    def true_until(self, runners: Iterable[Runner], now: float) -> float:
+    def expires_at(self, runners: Iterable[Runner], now: float) -> float:
         """When the first of the figures at hand become too old, if no run ends before (boot clock)."""
         return min((r.expires_at for r in runners if now < r.expires_at), default=float("inf"))
 
-    def quiet_until(self, runners: Iterable[Runner], now: float) -> float:
+    def next_due_at(self, runners: Iterable[Runner], now: float) -> float:
         """Until when no run is due, and none is to be waited for, if none ends before (boot clock).
 
         A run under way that no scrape waits for is nothing to look after: its end changes the generation.
         """
         until = float("inf")
         for runner in runners:
-            if runner.flight is None:
+            if runner.in_flight is None:
                 until = min(until, runner.due_at)
-            elif now < runner.wait_until:
+            elif now < runner.wait_deadline:
                 return now
         return until
 

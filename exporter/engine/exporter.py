@@ -9,7 +9,7 @@ from exporter.config.load import Plan
 from exporter.config.strict_yaml import ConfigError
 from exporter.engine.cache import Cache
 from exporter.engine.scrape import Scraper
-from exporter.engine.self_metrics import OwnFigures, Reload
+from exporter.engine.self_metrics import Reload, SelfMetrics
 from exporter.probes import KINDS
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class Exporter:
 
     def __init__(self, plan: Plan, cache: Cache | None = None) -> None:
         self.cache = cache or Cache()
-        self.own = OwnFigures(
+        self.own = SelfMetrics(
             [kind.name for kind in KINDS], plan.settings, Reload(successful=True, time=time.time())
         )
         self.scraper = Scraper(self.cache, self.own)
@@ -47,4 +47,4 @@ class Exporter:
     def ready(self) -> bool:
         """Whether every quick probe's first run has ended, or has outlived what a scrape waits for it."""
         now = self.cache.clock()
-        return all(r.snapshot is not None or now >= r.wait_until > 0 for r in self.cache.runners.values())
+        return all(r.snapshot is not None or now >= r.wait_deadline > 0 for r in self.cache.runners.values())

@@ -33,7 +33,7 @@ class Snapshot:
     """What the runs so far left. Immutable: a run replaces it whole.
 
     families: of the last run that found any, rendered; found: when that run started (boot clock).
-    success, reason, mend, notes: how the last run went, for a person.
+    success, reason, hint, notes: how the last run went, for a person.
     started, last_success: Unix time of the last run's start, and of the last good one's.
     ended: when the last run ended (boot clock). duration: how long it took, in seconds.
     """
@@ -42,7 +42,7 @@ class Snapshot:
     found: float = 0.0
     success: bool
     reason: str = ""
-    mend: str = ""
+    hint: str = ""
     notes: tuple[Note, ...] = ()
     started: float
     last_success: float | None = None
@@ -51,14 +51,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class RunResult:
     """A finished run's yield: what it found, rendered, and why it failed. bug: what it should not raise."""
 
     families: Mapping[str, Rendered] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     outcome: Outcome = "success"
     reason: str = ""
-    mend: str = ""
+    hint: str = ""
     bug: Exception | None = None
 
 
@@ -75,9 +75,9 @@ class Runner:
     snapshot: Snapshot | None = None
     runs: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     stuck: bool = False
-    flight: asyncio.Task[None] | None = None  # lasts until the run's last process is gone
-    work: asyncio.Task[_Found] | None = None  # the probe's own part of it
-    wait_until: float = 0.0  # boot clock: scrapes wait for the run under way until then
+    in_flight: asyncio.Task[None] | None = None  # lasts until the run's last process is gone
+    work: asyncio.Task[RunResult] | None = None  # the probe's own part of it
+    wait_deadline: float = 0.0  # boot clock: scrapes wait for the run under way until then
     renderer: Renderer = field(default_factory=Renderer)
 
     @property
@@ -110,14 +110,14 @@ class Runner:
 
         They wait where figures are missing or twice their ttl old, and only where the last run was quick.
         """
-        if self.flight is not None or now < self.due_at:
+        if self.in_flight is not None or now < self.due_at:
             return
         schedule, last = self.probe.schedule, self.snapshot
         overdue = last is None or now - last.ended > 2 * schedule.ttl
-        earned = last is None or last.duration <= schedule.wait
-        self.wait_until = now + schedule.wait if overdue and earned else now
+        eligible = last is None or last.duration <= schedule.wait
+        self.wait_deadline = now + schedule.wait if overdue and eligible else now
         self.work = asyncio.create_task(_find_out(self.probe, self.renderer), name=f"{self.probe.name} work")
-        self.flight = asyncio.create_task(self._fly(self.probe, self.work, now), name=self.probe.name)
+        self.in_flight = asyncio.create_task(self._execute(self.probe, self.work, now), name=self.probe.name)
 
     def replace(self, probe: Probe) -> None:
         """Takes another probe of the same name: what the old one left goes, and its run is ended.
@@ -134,21 +134,21 @@ class Runner:
         if self.work is not None and not self.work.cancelling():
             self.work.cancel()
 
-    async def concluded(self) -> None:
+    async def finished(self) -> None:
         """Waits until the run under way has left its snapshot; an unkillable process is not awaited."""
-        while self.flight is not None and not self.stuck:
-            await asyncio.wait({self.flight}, timeout=GRACE)
+        while self.in_flight is not None and not self.stuck:
+            await asyncio.wait({self.in_flight}, timeout=GRACE)
 
     async def stop(self) -> None:
         """Ends the run under way for good: a process that can't be killed within the grace is abandoned."""
-        if self.flight is None:
+        if self.in_flight is None:
             return
         self.interrupt()
-        await asyncio.wait({self.flight}, timeout=GRACE)
+        await asyncio.wait({self.in_flight}, timeout=GRACE)
         if self.work is not None:
             self.work.cancel()
 
-    async def _fly(self, probe: Probe, work: asyncio.Task[_Found], started: float) -> None:
+    async def _execute(self, probe: Probe, work: asyncio.Task[RunResult], started: float) -> None:
         """One run, from its start until its last process is gone."""
         wall = time.time()
         try:
@@ -164,10 +164,10 @@ class Runner:
             if not work.done():  # else no pause: the snapshot and the run's end are one change
                 await asyncio.wait({work})
         finally:
-            self.stuck, self.flight, self.work = False, None, None
+            self.stuck, self.in_flight, self.work = False, None, None
             self.changed()
 
-    def _conclude(self, found: _Found, started: float, wall: float) -> None:
+    def _conclude(self, found: RunResult, started: float, wall: float) -> None:
         """Puts the finished run's snapshot in the last one's place."""
         last, success = self.snapshot, found.outcome == "success"
         keep = last is not None and not success and not found.families
@@ -177,7 +177,7 @@ class Runner:
             found=last.found if last and keep else started,
             success=success,
             reason=found.reason,
-            mend=found.mend,
+            hint=found.hint,
             notes=found.notes,
             started=wall,
             last_success=wall if success else last.last_success if last else None,
@@ -189,31 +189,31 @@ class Runner:
         self.changed()
 
 
-async def _find_out(probe: Probe, renderer: Renderer) -> _Found:
+async def _find_out(probe: Probe, renderer: Renderer) -> RunResult:
     """Runs the probe and renders what it found. The one place where a probe's errors end."""
     try:
         try:
             result = await probe.run()
         except ProbeError as error:
             families = await renderer.render(error.families)
-            return _Found(families, outcome="failure", reason=error.reason, mend=error.mend)
-        return _Found(await renderer.render(result.families), result.notes)
+            return RunResult(families, outcome="failure", reason=error.reason, hint=error.hint)
+        return RunResult(await renderer.render(result.families), result.notes)
     except MemoryError:
-        return _Found(outcome="failure", reason="the exporter ran out of memory", mend=MORE_MEMORY)
+        return RunResult(outcome="failure", reason="the exporter ran out of memory", hint=MORE_MEMORY)
     except Exception as error:  # noqa: BLE001 - here is where they end; it is logged with its trace
         reason = f"a bug in grid-exporter: {type(error).__name__}: {error}"
-        return _Found(outcome="failure", reason=reason, bug=error)
+        return RunResult(outcome="failure", reason=reason, bug=error)
 
 
-def _overrun(probe: Probe, *, stuck: bool) -> _Found:
+def _overrun(probe: Probe, *, stuck: bool) -> RunResult:
     reason = f"took longer than {probe.schedule.timeout:g}s and was ended"
-    mend = "see what the tool hangs on: run it by hand as the exporter's user"
+    hint = "see what the tool hangs on: run it by hand as the exporter's user"
     if stuck:
         reason = (
             f"took longer than {probe.schedule.timeout:g}s and can't be killed; no new run until it is gone"
         )
-        mend = "a dead mount or driver holds its process (state D in `ps`)"
-    return _Found(outcome="timeout", reason=reason, mend=mend)
+        hint = "a dead mount or driver holds its process (state D in `ps`)"
+    return RunResult(outcome="timeout", reason=reason, hint=hint)
 
 
 def _log_change(name: str, last: Snapshot | None, now: Snapshot, bug: Exception | None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from exporter.engine.cache import Cache
 from exporter.engine.runner import Runner
-from exporter.engine.self_metrics import OwnFigures
+from exporter.engine.self_metrics import SelfMetrics
 from exporter.metrics.exposition import join
 
 RENEWED_EVERY = 1.0  # seconds for which the exporter's own figures may be shown again
@@ -26,8 +26,8 @@ class Body:
 
     data: bytes
     generation: int
-    true_until: float
-    quiet_until: float = 0.0
+    expires_at: float
+    next_due_at: float = 0.0
 
 
 class Scraper:
@@ -36,7 +36,7 @@ class Scraper:
     A scrape that starts no run costs a look-up, so that a storm of them costs little more than its bytes.
     """
 
-    def __init__(self, cache: Cache, own: OwnFigures) -> None:
+    def __init__(self, cache: Cache, own: SelfMetrics) -> None:
         self.cache = cache
         self.own = own
         self._kept: OrderedDict[Hashable, Body] = OrderedDict()
@@ -44,7 +44,7 @@ class Scraper:
     def kept(self, key: Hashable) -> bytes | None:
         """The body last made for this key, where nothing has changed since and nothing is due."""
         body = self._kept.get(key)
-        if body and body.generation == self.cache.generation and self.cache.clock() < body.quiet_until:
+        if body and body.generation == self.cache.generation and self.cache.clock() < body.next_due_at:
             return body.data
         return None
 
@@ -64,10 +64,10 @@ class Scraper:
         await self.cache.refresh(runners, patience)
         # Another that waited for the same run may have made the body by now, or the run only just begun.
         now, body = self.cache.clock(), self._kept.get(key)
-        if body is None or body.generation != self.cache.generation or now >= body.true_until:
+        if body is None or body.generation != self.cache.generation or now >= body.expires_at:
             body = self._make(runners, now, compress=compress)
             self._keep(key, body)
-        body.quiet_until = min(body.true_until, self.cache.quiet_until(runners, now))
+        body.next_due_at = min(body.expires_at, self.cache.next_due_at(runners, now))
         return body.data
 
     def _make(self, runners: list[Runner], now: float, *, compress: bool) -> Body:
@@ -75,8 +75,8 @@ class Scraper:
         if compress:
             # Level 1: a higher one costs more time than the bytes it saves are worth beside a scrape.
             data = gzip.compress(data, compresslevel=1, mtime=0)
-        true_until = min(now + RENEWED_EVERY, self.cache.true_until(runners, now))
-        return Body(data, self.cache.generation, true_until)
+        expires_at = min(now + RENEWED_EVERY, self.cache.expires_at(runners, now))
+        return Body(data, self.cache.generation, expires_at)
 
     def _keep(self, key: Hashable, body: Body) -> None:
         self._kept[key] = body

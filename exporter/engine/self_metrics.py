@@ -56,7 +56,7 @@ class Reload:
 
 
 @dataclass(slots=True)
-class OwnFigures:
+class SelfMetrics:
     """Renders the exporter's own figures.
 
     kinds: every kind of probe there is; enabled: those that are configured.

@@ -17,8 +17,8 @@ from exporter.aide.files import Paths
 from exporter.aide.state import Standing, standing
 from exporter.aide.summary import START
 from exporter.metrics.families import Samples, gauge
-from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
-from exporter.system.threads import in_thread
+from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.system.threads import run_in_thread
 
 LAST_CHECK = gauge(
     "grid_aide_last_check_timestamp_seconds",
@@ -107,7 +107,7 @@ def notes(now: Standing) -> Iterator[Note]:
     if now.summary is None:
         yield Note("no AIDE check has run yet", START)
     elif not now.summary.success:
-        yield Note(f"the last AIDE check failed: {now.summary.reason}", now.summary.mend)
+        yield Note(f"the last AIDE check failed: {now.summary.reason}", now.summary.hint)
     elif not now.summary.settled:
         yield Note("AIDE found differences", "sudo grid-exporter aide show")
     if now.outcome and not now.outcome.success:
@@ -128,43 +128,43 @@ def debian_runs_too(root: Path) -> Note | None:
         off = None
     if off or not (timer or cron):
         return None
-    mend = f"sudo systemctl disable --now {_TIMER}" if timer else "set CRON_DAILY_RUN=no in /etc/default/aide"
-    return Note("Debian's own daily AIDE check runs beside this one", mend)
+    hint = f"sudo systemctl disable --now {_TIMER}" if timer else "set CRON_DAILY_RUN=no in /etc/default/aide"
+    return Note("Debian's own daily AIDE check runs beside this one", hint)
 
 
-def read(paths: Paths, box: Box) -> Result:
+def read(paths: Paths, host: Host) -> Result:
     """What stands, from the files that the checks left.
 
     Raises:
         ProbeError: what the last check left cannot be read.
     """
     try:
-        now = standing(paths, box.proc)
+        now = standing(paths, host.proc)
     except PermissionError as error:
-        mend = f"sudo chgrp -R grid-exporter {paths.state}, and see that the exporter runs as that group"
-        raise ProbeError(f"{error.filename} may not be read", mend) from error
+        hint = f"sudo chgrp -R grid-exporter {paths.state}, and see that the exporter runs as that group"
+        raise ProbeError(f"{error.filename} may not be read", hint) from error
     except OSError as error:
         raise ProbeError(f"{error.filename}: {error.strerror}", START) from error
     except ValueError as error:
         raise ProbeError(f"what the last AIDE check left is of no use: {error}", START) from error
-    beside = debian_runs_too(box.root)
+    beside = debian_runs_too(host.root)
     return Result(samples(now).families(), (*notes(now), *([beside] if beside else [])))
 
 
-def build(settings: Settings, box: Box) -> list[Probe]:
+def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe."""
-    paths = Paths(box.root / settings.state.lstrip("/"))
+    paths = Paths(host.root / settings.state.lstrip("/"))
 
     async def run() -> Result:
-        return await in_thread(read, paths, box)
+        return await run_in_thread(read, paths, host)
 
     return [Probe("aide", settings, settings, run)]
 
 
-async def discover(box: Box) -> Settings | Note:
+async def discover(host: Host) -> Settings | Note:
     """AIDE where its checks are set up, whether or not one has run: the first must not wait for a restart."""
     settings = Settings()
-    state = box.root / settings.state.lstrip("/")
+    state = host.root / settings.state.lstrip("/")
     if not state.is_dir():
         return Note("AIDE's daily checks are not set up", "sudo make install")
     if not os.access(state, os.R_OK | os.X_OK):

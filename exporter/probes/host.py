@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from exporter.metrics.families import Samples, counter, gauge, number
-from exporter.probe import Box, Kind, Probe, ProbeError, Result, Schedule
-from exporter.system.threads import in_thread
+from exporter.probe import Host, Kind, Probe, ProbeError, Result, Schedule
+from exporter.system.threads import run_in_thread
 
 MEMORY = {
     "MemTotal": gauge("grid_memory_total_bytes", "Memory that the kernel manages (/proc/meminfo MemTotal)."),
@@ -148,8 +148,8 @@ def read(path: Path) -> str:
     try:
         text = path.read_text("utf-8", "surrogateescape")
     except FileNotFoundError as error:
-        mend = "see that /proc is mounted; in a unit of systemd remove ProcSubset=pid, which hides it"
-        raise ProbeError(f"{path} is not there", mend) from error
+        hint = "see that /proc is mounted; in a unit of systemd remove ProcSubset=pid, which hides it"
+        raise ProbeError(f"{path} is not there", hint) from error
     except OSError as error:
         raise ProbeError(f"{path} can't be read: {error.strerror}") from error
     if not text.endswith("\n"):
@@ -190,7 +190,7 @@ def look(proc: Path, steady: Steady) -> Samples:
             failures.append(error)
     if failures:
         first = failures[0]
-        raise ProbeError(first.reason, first.mend, samples.families()) from first
+        raise ProbeError(first.reason, first.hint, samples.families()) from first
     return samples
 
 
@@ -219,19 +219,19 @@ def _add_pressures(samples: Samples, proc: Path) -> None:
         samples.add(STALLED, pressure.get("full"), resource)
 
 
-def build(settings: Settings, box: Box) -> list[Probe]:
+def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of the host."""
     steady = Steady()
 
     async def run() -> Result:
         # In a thread: in a container /proc/meminfo may be another program's (lxcfs) and slow to answer.
-        samples = await in_thread(look, box.proc, steady)
+        samples = await run_in_thread(look, host.proc, steady)
         return Result(samples.families())
 
     return [Probe("host", settings, settings, run)]
 
 
-async def discover(box: Box) -> Settings:  # noqa: ARG001 - every kind is asked alike
+async def discover(host: Host) -> Settings:  # noqa: ARG001 - every kind is asked alike
     """A host is always there."""
     return Settings()
 

@@ -159,7 +159,7 @@ def room(directory: str) -> dict[str, int]:
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     blocks = os.fstatvfs(descriptor)
-    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="utf-8") as lines:
         mount = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
     os.close(descriptor)
     counts = {"size": blocks.f_blocks, "free": blocks.f_bfree, "avail": blocks.f_bavail}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from prometheus_client.core import Sample
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.humanize import many, share, size, span
+from exporter.humanize import duration, percent, pluralize, size
 from exporter.metrics.exposition import Rendered
 
 Families = Mapping[str, Rendered]
@@ -56,7 +56,7 @@ def _samples(families: Families, name: str) -> list[Sample]:
 def _ago(families: Families, name: str, now: float) -> str | None:
     """How long ago that was, of a family that holds a moment."""
     moment = _one(families, name)
-    return None if moment is None else f"{span(max(0.0, now - moment))} ago"
+    return None if moment is None else f"{duration(max(0.0, now - moment))} ago"
 
 
 def _join(*parts: str | None) -> str:
@@ -69,10 +69,10 @@ def _host(families: Families, now: float) -> str:
     load, cpus = _one(families, "grid_load1"), _one(families, "grid_cpus")
     boot = _one(families, "grid_boot_timestamp_seconds")
     return _join(
-        f"memory {share(total - free, total)} of {size(total)}" if total and free is not None else None,
-        f"swap {share(swap - unused, swap)}" if swap and unused is not None and unused < swap else None,
-        f"load {load:.2f} on {many(cpus, 'CPU')}" if load is not None and cpus else None,
-        f"up {span(now - boot)}" if boot is not None else None,
+        f"memory {percent(total - free, total)} of {size(total)}" if total and free is not None else None,
+        f"swap {percent(swap - unused, swap)}" if swap and unused is not None and unused < swap else None,
+        f"load {load:.2f} on {pluralize(cpus, 'CPU')}" if load is not None and cpus else None,
+        f"up {duration(now - boot)}" if boot is not None else None,
     )
 
 
@@ -90,13 +90,13 @@ def _gpu(families: Families, _: float) -> str:
     errors = _sum(families, "grid_gpu_ecc_errors_total", kind="uncorrected")
     several = cards > 1
     return _join(
-        _models(families) or many(cards, "card"),
-        f"{'busiest' if several else 'busy'} {share(use, 1)}" if use is not None else None,
-        f"memory {share(used, total)} of {size(total)}" if total else None,
+        _models(families) or pluralize(cards, "card"),
+        f"{'busiest' if several else 'busy'} {percent(use, 1)}" if use is not None else None,
+        f"memory {percent(used, total)} of {size(total)}" if total else None,
         f"{'hottest ' if several else ''}{hot:.0f} °C" if hot is not None else None,
         f"{sum(watts):.0f} W" if watts else None,
         f"slowed down ({', '.join(slowed)})" if slowed else None,
-        many(errors, "uncorrected memory error") if errors else None,
+        pluralize(errors, "uncorrected memory error") if errors else None,
     )
 
 
@@ -111,8 +111,8 @@ def _disk(families: Families, _: float) -> str:
     models = len(_lines(families, "grid_directory_entry_size_bytes"))
     unread = _one(families, "grid_directory_scan_errors")
     return _join(
-        _join(size(whole) if whole is not None else None, many(models, "model") if models else None),
-        f"{many(unread, 'part')} unreadable" if unread else None,
+        _join(size(whole) if whole is not None else None, pluralize(models, "model") if models else None),
+        f"{pluralize(unread, 'part')} unreadable" if unread else None,
         _room(families),
     )
 
@@ -137,7 +137,7 @@ def _tor(families: Families, now: float) -> str:
         "up",
         "not through Tor!" if is_tor == 0 else None,
         f"exit {exits[0]}{f' (changed {changed})' if changed else ''}" if exits else None,
-        f"a request took {span(took)}" if took is not None else None,
+        f"a request took {duration(took)}" if took is not None else None,
     )
 
 
@@ -152,7 +152,7 @@ def _containers(families: Families, _: float) -> str:
     updated = _values(families, "grid_container_watchtower_enabled")
     covered = f"{sum(updated):.0f} updated by Watchtower" if updated else None
     return _join(
-        f"{sum(running):.0f} of {many(len(running), 'container')} running",
+        f"{sum(running):.0f} of {pluralize(len(running), 'container')} running",
         f"{unhealthy:.0f} unhealthy" if unhealthy else None,
         f"{restarting:.0f} restarting" if restarting else None,
         covered if _one(families, "grid_watchtower_up") else "no Watchtower runs",
@@ -163,8 +163,8 @@ def _services(families: Families, _: float) -> str:
     active = _values(families, "grid_service_state", state="active")
     failed = _one(families, "grid_systemd_failed_units")
     return _join(
-        f"{sum(active):.0f} of {many(len(active), 'service')} active" if active else None,
-        None if failed is None else f"{many(failed, 'unit')} failed" if failed else "no unit failed",
+        f"{sum(active):.0f} of {pluralize(len(active), 'service')} active" if active else None,
+        None if failed is None else f"{pluralize(failed, 'unit')} failed" if failed else "no unit failed",
     )
 
 
@@ -184,7 +184,7 @@ def _aide(families: Families, now: float) -> str:
 
 
 def _command(families: Families, _: float) -> str:
-    return many(sum(len(_lines(families, name)) for name in families), "figure")
+    return pluralize(sum(len(_lines(families, name)) for name in families), "figure")
 
 
 LINES: Mapping[str, Callable[[Families, float], str]] = {

@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element, tostring
 
 from exporter import __version__
 from exporter.engine.exporter import Exporter
-from exporter.humanize import many
+from exporter.humanize import pluralize
 from exporter.probe import Note
 from exporter.status.rows import absent_row, element, note_parts, running_row, sign
 from exporter.status.status import BAD, SIGNS, Report, State, reports
@@ -94,7 +94,7 @@ def _verdict(states: list[State], exporter: Exporter) -> tuple[State, str]:
             "in the first run": first,
         }
         told = "; ".join(f"{count} {words}" for words, count in parts.items() if count)
-        told = told.replace(" ", f" of {many(len(states), 'probe')} ", 1) + "."
+        told = told.replace(" ", f" of {pluralize(len(states), 'probe')} ", 1) + "."
     if bad or not exporter.own.reload.successful:
         return "fails", told
     return "noted" if noted or not states else "works", told
@@ -132,7 +132,7 @@ def _sections(found: list[Report], exporter: Exporter) -> Iterator[Element]:
             off.setdefault(report.notes, []).append(report.name)
     if off:
         section = _section("Not watched here", (absent_row(names, notes) for notes, names in off.items()))
-        if any("\n" in note.mend for notes in off for note in notes):
+        if any("\n" in note.hint for notes in off for note in notes):
             section.insert(1, element("p", CONFIGURE, class_="faint"))
         yield section
 

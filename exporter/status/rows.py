@@ -8,7 +8,7 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 from exporter.engine.runner import Runner, Snapshot
-from exporter.humanize import span
+from exporter.humanize import duration
 from exporter.metrics.exposition import clean, printable
 from exporter.probe import Note
 from exporter.status.headline import headline
@@ -81,33 +81,33 @@ def _age(runner: Runner, now: float) -> str:
     last = runner.snapshot
     if last is None or not last.families:
         return ""
-    return span(now - last.found) if runner.families(now) else "too old"
+    return duration(now - last.found) if runner.families(now) else "too old"
 
 
 def _took(last: Snapshot | None) -> str:
-    return span(last.duration) if last else ""
+    return duration(last.duration) if last else ""
 
 
 def _due(runner: Runner, now: float) -> str:
-    if runner.flight is not None:
+    if runner.in_flight is not None:
         return "when freed" if runner.stuck else "running"
-    return f"in {span(runner.due_at - now)}" if runner.due_at > now else "when asked"
+    return f"in {duration(runner.due_at - now)}" if runner.due_at > now else "when asked"
 
 
 def _history(last: Snapshot | None, wall: float) -> str:
     if last is None or last.last_success is None:
         return "Never worked since the exporter started."
-    return f"Last worked {span(wall - last.last_success)} ago."
+    return f"Last worked {duration(wall - last.last_success)} ago."
 
 
 def note_parts(note: Note) -> Iterator[Element]:
     """What a person should know, and below it what to do."""
     yield element("p", _shortened(note.text))
-    lines = [_shortened(line) for line in note.mend.splitlines()]
+    lines = [_shortened(line) for line in note.hint.splitlines()]
     if len(lines) > 1:
         yield element("pre", (element("code", line) for line in lines))
     elif lines:
-        yield element("p", _sentence(lines[0]), class_="mend")
+        yield element("p", _sentence(lines[0]), class_="hint")
 
 
 def _shortened(text: str) -> str:
@@ -123,10 +123,10 @@ def _at_slashes(path: str) -> Iterator[Element]:
         yield element("wbr")
 
 
-def _sentence(mend: str) -> Iterator[Element]:
+def _sentence(hint: str) -> Iterator[Element]:
     at = 0
-    for typed in TYPED.finditer(mend):
-        yield element("span", mend[at : typed.start()])
+    for typed in TYPED.finditer(hint):
+        yield element("span", hint[at : typed.start()])
         yield element("code", typed[1] or typed[2])
         at = typed.end()
-    yield element("span", mend[at:])
+    yield element("span", hint[at:])

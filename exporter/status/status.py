@@ -62,7 +62,7 @@ def _of_runner(runner: Runner) -> Report:
         return Report(name, "starting", (), runner)
     if last.success:
         return Report(name, "noted" if last.notes else "works", last.notes, runner)
-    reason = Note(last.reason, last.mend)
+    reason = Note(last.reason, last.hint)
     return Report(name, "stuck" if runner.stuck else "fails", (reason, *last.notes), runner)
 
 
@@ -76,7 +76,7 @@ def as_text(report: Report) -> Iterator[str]:
     yield f"  {SIGNS[report.state]} {printable(report.name):<24} {_summary(report)}".rstrip()
     for note in report.notes:
         yield f"      {printable(note.text)}"
-        for number, line in enumerate(note.mend.splitlines()):
+        for number, line in enumerate(note.hint.splitlines()):
             yield f"      {' ' if number else '→'} {printable(line)}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from exporter.probe import Box
+from exporter.probe import Host
 
 # docker-ID.scope, docker/ID, libpod-ID.scope/container, cri-containerd-ID.scope, crio-ID.scope, kubepods/…/ID
 CONTAINER = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?=/|$)", re.MULTILINE)
@@ -21,14 +21,14 @@ def parse_containers(text: str) -> list[str]:
     return list(dict.fromkeys(CONTAINER.findall(text)))
 
 
-def container_of(pid: int, box: Box) -> str:
+def container_of(pid: int, host: Host) -> str:
     """The container that a process runs in: its name, or 12 digits of its id where the name is unknown.
 
     Empty on the host, and where there is no telling: the process has ended or may not be looked at. Of
     containers inside one another it is the one that the host's engine knows.
     """
-    ids = parse_containers(_read(box.proc / str(pid) / "cgroup"))
-    names = (box.container_names[identity] for identity in ids if identity in box.container_names)
+    ids = parse_containers(_read(host.proc / str(pid) / "cgroup"))
+    names = (host.container_names[identity] for identity in ids if identity in host.container_names)
     return next(names, ids[0][:12] if ids else "")
 
 

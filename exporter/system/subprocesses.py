@@ -1,8 +1,7 @@
-"""Runs the box's tools: the one place that starts a process.
+"""Runs the host's tools: the one place that starts a process.
 
-A run ends with its process, not with its pipes, since a grandchild may hold those for ever. Both are watched
-here, for asyncio waits for the pipes too; and where it is cancelled while a process starts, it leaves behind
-the children that it has by then.
+A run ends with its process, not with its pipes, since a grandchild may hold those for ever. asyncio waits for
+the end of pipes that it made itself, so these are ours: the child gets their writing ends.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
+import sys
 import time
+from asyncio.subprocess import Process
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +25,9 @@ from exporter.probe import ProbeError
 CHUNK = 64 * 1024
 STDOUT_LIMIT = 4 * 1024 * 1024
 STDERR_LIMIT = 64 * 1024
+if sys.version_info < (3, 12):  # where asyncio would start a thread for each process, to wait for it
+    asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # the exit status of a program that was to become another
 
 # Where set, every finished process of this context is noted: `grid-exporter probe NAME` shows what ran.
@@ -47,7 +50,7 @@ class Output:
         return self.stdout.decode("utf-8", "surrogateescape")
 
     @property
-    def complaint(self) -> str:
+    def error_message(self) -> str:
         """The last line that the tool wrote on standard error, or how it ended: the reason of a failure."""
         lines = self.stderr.decode("utf-8", "backslashreplace").split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "")
@@ -72,12 +75,12 @@ def _signal_name(number: int) -> str:
 class _Pipe:
     """The reading end of a process's output: keeps up to ``limit`` bytes and throws the rest away.
 
-    flooded: called when there was more, again and again while it comes.
+    on_overflow: called when there was more, again and again while it comes.
     """
 
     limit: int
-    flooded: Callable[[], None] = lambda: None
-    full: bool = False
+    on_overflow: Callable[[], None] = lambda: None
+    truncated: bool = False
     kept: bytearray = field(default_factory=bytearray)
     fd: int = -1
 
@@ -108,13 +111,13 @@ class _Pipe:
         except MemoryError:  # so much was too much already
             self.limit, data, over = len(self.kept), b"lost", True
         if over:
-            self.full = True
-            self.flooded()
+            self.truncated = True
+            self.on_overflow()
         return bool(data)
 
     def drain(self) -> None:
         """Takes all that came before the process ended. A grandchild's writing can't make it endless."""
-        while not self.full and self.read():
+        while not self.truncated and self.read():
             pass
 
 
@@ -146,7 +149,7 @@ def _not_installed(program: str) -> ProbeError:
 
 
 async def run(
-    *argv: str, env: Mapping[str, str] | None = None, limit: int = STDOUT_LIMIT, anywhere: bool = False
+    *argv: str, env: Mapping[str, str] | None = None, limit: int = STDOUT_LIMIT, via_launcher: bool = False
 ) -> Output:
     """Runs a tool to its end, in a session of its own; the exit status is the caller's to judge.
 
@@ -157,42 +160,44 @@ async def run(
         argv: the program and its arguments; no shell is involved.
         env: what it needs beyond the minimal environment.
         limit: how many bytes of standard output may come; the rest of standard error is thrown away.
-        anywhere: the program may lie on a file system that doesn't answer: another one then becomes it, since
-            merely to look for it could hang.
+        via_launcher: the program may lie on a file system that doesn't answer: another one then becomes it,
+            since merely to look for it could hang.
 
     Raises:
         ProbeError: it is not installed, could not be started, or printed more than ``limit``.
     """
-    command = ("nice", "-n", "0", *argv) if anywhere else argv
+    command = ("nice", "-n", "0", *argv) if via_launcher else argv
     program = find(command[0])
     started = time.monotonic()
     out, err = _Pipe(limit), _Pipe(STDERR_LIMIT)
     try:
         with out.open() as out_end, err.open() as err_end:
-            process = subprocess.Popen(  # noqa: ASYNC220 - it returns once the program runs, as asyncio's does
-                command, executable=program,
-                stdin=subprocess.DEVNULL, stdout=out_end, stderr=err_end,
-                env=environment(env or {}), cwd="/", start_new_session=True,
+            starting = asyncio.create_task(
+                asyncio.create_subprocess_exec(
+                    *command, executable=program,
+                    stdin=asyncio.subprocess.DEVNULL, stdout=out_end, stderr=err_end,
+                    env=environment(env or {}), cwd="/", start_new_session=True,
+                )
             )  # fmt: skip
-            out.flooded = partial(_kill_group, process.pid)
-            await _ended(process)
+            out.on_overflow = partial(_kill_started, starting)
+            code = await _wait_for_end(starting)
             seconds = time.monotonic() - started
             out.drain()
             err.drain()
     except OSError as error:
         raise ProbeError(f"{argv[0]} could not be started: {error.strerror}") from error
-    if out.full:
+    if out.truncated:
         raise ProbeError(f"{argv[0]} printed more than {out.limit // 1024} KiB")
-    output = Output(argv, process.returncode, bytes(out.kept), bytes(err.kept), seconds)
-    if anywhere:
-        _see_that_it_started(output)
+    output = Output(argv, code, bytes(out.kept), bytes(err.kept), seconds)
+    if via_launcher:
+        _raise_if_not_launched(output)
     ran = trace.get()
     if ran is not None:
         ran.append(output)
     return output
 
 
-def _see_that_it_started(output: Output) -> None:
+def _raise_if_not_launched(output: Output) -> None:
     program, failed = output.argv[0], output.stderr.startswith(b"nice: ")
     if failed and output.code == NOT_FOUND:
         raise _not_installed(program)
@@ -200,32 +205,29 @@ def _see_that_it_started(output: Output) -> None:
         raise _not_executable(program)
 
 
-async def _ended(process: subprocess.Popen[bytes]) -> None:
-    """Waits until the process is gone and leaves nothing of its group behind, whatever happens meanwhile.
+async def _wait_for_end(starting: asyncio.Task[Process]) -> int:
+    """The exit status of the process that is being started; nothing of its group is left, whatever happens.
 
-    The group is killed before the process is reaped: until then nobody else can have its number.
+    asyncio, cancelled while it starts a process, would kill that process alone and leave the children that it
+    has by then. So the start is never cancelled: it is waited for, and the group killed.
     """
-    loop = asyncio.get_running_loop()
-    gone = asyncio.Event()
     try:
-        watch = os.pidfd_open(process.pid)
-    except OSError:  # no descriptor is left for it
-        _kill_group(process.pid)
+        await asyncio.wait({starting})
+        return await starting.result().wait()
+    except asyncio.CancelledError:
+        starting.add_done_callback(_kill_started)
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            await starting.result().wait()
         raise
-    loop.add_reader(watch, gone.set)
-    try:
-        try:
-            await gone.wait()
-        finally:
-            _kill_group(process.pid)
-            await gone.wait()
     finally:
-        loop.remove_reader(watch)
-        os.close(watch)
-        process.poll()
+        # The process may be reaped by now. Its number is given to no other while its group has members.
+        _kill_started(starting)
 
 
-def _kill_group(pid: int) -> None:
-    """Kills every process of the group that ``pid`` leads; where none is left there is nothing to hit."""
+def _kill_started(starting: asyncio.Task[Process]) -> None:
+    """Kills every process of the started one's group; where none is left there is nothing to hit."""
+    if not starting.done() or starting.cancelled() or starting.exception() is not None:
+        return
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(starting.result().pid, signal.SIGKILL)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
 from exporter.probe import ProbeError
 
-LONG = 64 * 1024  # bytes or characters; to read so many takes some milliseconds
+LARGE = 64 * 1024  # bytes or characters; to read so many takes some milliseconds
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
 
-async def in_thread(work: Callable[[*_Args], _T], *args: *_Args) -> _T:
-    """What ``work`` returns or raises.
+async def run_in_thread(function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+    """What ``function`` returns or raises.
 
     Nothing can end a thread. So when this is cancelled it waits, for as long as it takes, until its thread is
     gone: one that hangs in reading a file must keep its probe's next run away, as a process does that can't
@@ -32,18 +32,18 @@ async def in_thread(work: Callable[[*_Args], _T], *args: *_Args) -> _T:
 
     def run() -> None:
         try:
-            result = work(*args)
+            result = function(*args)
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is waited for
-            tell(outcome.set_exception, error)
+            report(outcome.set_exception, error)
         else:
-            tell(outcome.set_result, result)
+            report(outcome.set_result, result)
 
-    def tell(settle: Callable[..., None], value: object) -> None:
+    def report(settle: Callable[..., None], value: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: this was abandoned
             loop.call_soon_threadsafe(settle, value)
 
     try:
-        _thread.start_new_thread(run, ())  # threading's own waits until it runs, and the loop with it
+        threading.Thread(target=run, daemon=True).start()
     except RuntimeError as error:
         raise ProbeError(str(error), "let the exporter have more: TasksMax= in its unit") from error
     try:
@@ -55,10 +55,10 @@ async def in_thread(work: Callable[[*_Args], _T], *args: *_Args) -> _T:
     return outcome.result()
 
 
-async def aside(length: int, work: Callable[[*_Args], _T], *args: *_Args) -> _T:
-    """What ``work`` makes of so much text; in a thread only where that is long, since a thread has its price.
+async def run_in_thread_if_large(length: int, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+    """What ``function`` makes of so much text; in a thread only where that is large: a thread has its price.
 
     Raises:
-        ProbeError: as ``in_thread``.
+        ProbeError: as ``run_in_thread``.
     """
-    return await in_thread(work, *args) if length > LONG else work(*args)
+    return await run_in_thread(function, *args) if length > LARGE else function(*args)

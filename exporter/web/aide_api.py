@@ -22,7 +22,7 @@ from exporter.aide.state import Standing, standing
 from exporter.probe import ProbeError
 from exporter.web.aide_token import bearer, read_token, same
 from exporter.web.bearer import authorization
-from exporter.web.rate_limit import Limiter, neighbourhood
+from exporter.web.rate_limit import Limiter, client_key
 
 REPORT = "/-/aide/report"
 ACCEPT = "/-/aide/accept"
@@ -72,7 +72,7 @@ class Action:
             response = refusal.response
             answer = "" if refusal.is_old else f"{response.status} {refusal}"
         except asyncio.CancelledError:
-            if not answer and not self._limits[False].wait(neighbourhood(request.remote)):
+            if not answer and not self._limits[False].wait(client_key(request.remote)):
                 answer = _AWAY
             raise
         finally:
@@ -84,12 +84,12 @@ class Action:
         token = await self._token()
         given = bearer(authorization(request))
         right = isinstance(token, str) and given is not None and same(given, token)
-        limit, where = self._limits[right], neighbourhood(request.remote)
+        limit, where = self._limits[right], client_key(request.remote)
         is_old = limit.refuses(where)
         if seconds := limit.wait(where):
             raise _Refusal(429, "too many tries", {"Retry-After": str(seconds)}, is_old=is_old)
         if isinstance(token, ProbeError):
-            log.warning("the AIDE action is shut: %s (%s)", token.reason, token.mend)
+            log.warning("the AIDE action is shut: %s (%s)", token.reason, token.hint)
             raise _Refusal(503, "the action's token file cannot be used; the log says why")
         if given is None:
             raise _Refusal(401, "the action's token is needed", {"WWW-Authenticate": 'Bearer realm="aide"'})
@@ -194,7 +194,7 @@ def _refuse_stale(id_: str, now: Standing) -> None:
     try:
         summary = offered(id_, now.summary)
     except ProbeError as error:
-        raise _Refusal(409, f"{error.reason} ({error.mend})") from error
+        raise _Refusal(409, f"{error.reason} ({error.hint})") from error
     if summary.accepted is not None:
         raise _Refusal(409, "that ID is accepted already")
 

@@ -22,19 +22,19 @@ def read_token(path: Path) -> str:
         ProbeError: it is missing, too open, too short, or no text.
     """
     new = f"openssl rand -hex 32 | sudo tee {path} >/dev/null && sudo chown root:grid-exporter {path} && "
-    mend = f"{new}sudo chmod 640 {path}"
+    hint = f"{new}sudo chmod 640 {path}"
     try:
         with files.plain(path) as file:
             mode = os.fstat(file.fileno()).st_mode
             token = token_in(file.read(2 * MOST))
     except (OSError, ValueError) as error:
         text = error.strerror if isinstance(error, OSError) else "it is no plain text file"
-        raise ProbeError(f"the token file {path} cannot be used: {text}", mend) from error
+        raise ProbeError(f"the token file {path} cannot be used: {text}", hint) from error
     if stat.S_IMODE(mode) & _FORBIDDEN:
         raise ProbeError(f"the token file {path} is open to others than its group", f"sudo chmod 640 {path}")
     if token is None:
         raise ProbeError(
-            f"the token file {path} cannot be used: it has no token of at least {LEAST} characters", mend
+            f"the token file {path} cannot be used: it has no token of at least {LEAST} characters", hint
         )
     return token.decode("ascii")
 

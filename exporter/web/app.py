@@ -13,7 +13,7 @@ from exporter.aide.files import Paths
 from exporter.engine.exporter import Exporter
 from exporter.status import page
 from exporter.web.aide_api import Action, mount
-from exporter.web.auth import Guard
+from exporter.web.auth import Auth
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -22,12 +22,12 @@ BODY_LIMIT = 4096  # bytes; what is sent here is an ID at most
 PAGE_PATIENCE = 2.0  # seconds that a person waits for quick probes' figures
 
 
-def make_app(exporter: Exporter, guard: Guard | None = None) -> web.Application:
+def make_app(exporter: Exporter, auth: Auth | None = None) -> web.Application:
     """The application that serves this exporter to whom the guard lets in (to everybody, without one)."""
     handlers = _Handlers(exporter)
     app = web.Application(client_max_size=BODY_LIMIT)
-    if guard is not None:
-        guard.stand_before(app)
+    if auth is not None:
+        auth.install(app)
     app.router.add_get("/metrics", handlers.metrics)
     app.router.add_get("/", handlers.page)
     app.router.add_get("/-/healthy", handlers.healthy)

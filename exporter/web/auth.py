@@ -15,7 +15,7 @@ from exporter.probe import ProbeError
 from exporter.web import tls
 from exporter.web.bearer import authorization
 from exporter.web.credentials import Credentials, read_token
-from exporter.web.rate_limit import neighbourhood
+from exporter.web.rate_limit import client_key
 from exporter.web.web_config import load
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ OWN_DOOR = "/-/aide/"  # what lies below has a token of its own, and a request c
 TLS, CERTIFICATES, CREDENTIALS = "TLS", "client certificates", "passwords or tokens"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Marks = tuple[tuple[Path, object], ...]
+Fingerprints = tuple[tuple[Path, object], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Rules:
     credentials: Credentials
     context: ssl.SSLContext | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    marks: Marks = ()
+    marks: Fingerprints = ()
 
     @property
     def layers(self) -> set[str]:
@@ -56,11 +56,11 @@ def read_rules(path: Path) -> Rules:
     Raises:
         ConfigError: any of it can't be used.
     """
-    own_mark = _marks([path])
+    own_mark = _fingerprints([path])
     config, directory = load(path), path.parent
     tokens = [directory / name for name in config.bearer_token_files]
     tls_config = config.tls_server_config
-    marks = own_mark + _marks([*tokens, *(tls.files(tls_config, directory) if tls_config else ())])
+    marks = own_mark + _fingerprints([*tokens, *(tls.files(tls_config, directory) if tls_config else ())])
     return Rules(
         Credentials(config.users, [read_token(token) for token in tokens]),
         tls.server_context(tls_config, directory) if tls_config else None,
@@ -69,13 +69,13 @@ def read_rules(path: Path) -> Rules:
     )
 
 
-class Guard:
+class Auth:
     """The rules in force. Without a web-config everybody may come in."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self.rules = read_rules(path) if path else Rules(Credentials({}, []))
-        self._seen: Marks | str = ()  # what came of the last look at changed files
+        self._seen: Fingerprints | str = ()  # what came of the last look at changed files
         self._said = ""  # why they were not taken
 
     @property
@@ -89,7 +89,7 @@ class Guard:
         Faulty ones leave everything as it was, are logged once, and are tried again at every look: what was
         wrong may be a file that they name. Returns whether other rules are in force now.
         """
-        if self._path is None or _marks(path for path, _ in self.rules.marks) == self.rules.marks:
+        if self._path is None or _fingerprints(path for path, _ in self.rules.marks) == self.rules.marks:
             self._seen, self._said = (), ""
             return False
         found = self._changed(self._path)
@@ -117,7 +117,7 @@ class Guard:
         lost = sorted(self.rules.layers - rules.layers)
         return f"it is without {' and '.join(lost)}, which only a restart takes away" if lost else rules
 
-    def stand_before(self, app: web.Application) -> None:
+    def install(self, app: web.Application) -> None:
         """Lets requests through to this application when they may come in, and adds the configured headers.
 
         What aiohttp's parser refuses (400) never comes to an application, so it has neither.
@@ -146,17 +146,17 @@ async def _may_come_in(request: web.Request, credentials: Credentials) -> bool:
     if request.path in OPEN_PATHS or request.path.startswith(OWN_DOOR):
         return True
     try:
-        return await credentials.open_to(authorization(request), neighbourhood(request.remote))
+        return await credentials.authenticate(authorization(request), client_key(request.remote))
     except ProbeError as error:
         raise web.HTTPServiceUnavailable(text=f"{error.reason}\n") from error
 
 
-def _marks(paths: Iterable[Path]) -> Marks:
+def _fingerprints(paths: Iterable[Path]) -> Fingerprints:
     """What changes when a file is replaced, written anew or made readable, or when a link leads elsewhere."""
-    return tuple((path, _mark(path)) for path in paths)
+    return tuple((path, _fingerprint(path)) for path in paths)
 
 
-def _mark(path: Path) -> object:
+def _fingerprint(path: Path) -> object:
     try:
         status = path.stat()
     except OSError as error:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 256  # then the oldest makes room: Prometheus's own scrape always gets in
 HANDSHAKE_SECONDS = 10.0  # that TLS may take to agree
-REST_SECONDS = 1.0  # until a connection is accepted again after the machine had no room for one
+BACKOFF_SECONDS = 1.0  # until a connection is accepted again after the machine had no room for one
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -40,7 +40,7 @@ class Connections:
         self._there: dict[web.RequestHandler, asyncio.Task[None]] = {}  # the oldest first
         self._answering: set[asyncio.BaseProtocol] = set()
         self._listeners: list[socket.socket] = []
-        self._rests = False
+        self._backing_off = False
 
     def accept_from(self, listeners: Iterable[socket.socket]) -> None:
         """Begins to let in who asks at these sockets."""
@@ -80,9 +80,9 @@ class Connections:
             sock, _ = listener.accept()
         except OSError as error:
             if error.errno in NO_ROOM:
-                self._rest(listener, error)
+                self._back_off(listener, error)
             return  # anything else is the trouble of the one who asked
-        self._rests = False
+        self._backing_off = False
         self._make_room()
         handler = self._server()
         self._there[handler] = asyncio.create_task(self._connect(handler, sock))
@@ -100,12 +100,12 @@ class Connections:
         for handler in gone:
             del self._there[handler]
         while len(self._there) >= self._most:
-            oldest = self._whom_to_drop()
+            oldest = self._pick_eviction()
             self._there.pop(oldest).cancel()
             if oldest.transport is not None:
                 oldest.transport.abort()
 
-    def _whom_to_drop(self) -> web.RequestHandler:
+    def _pick_eviction(self) -> web.RequestHandler:
         """The oldest that is not being answered; of those who are, only half of the places are safe."""
         too_busy = len(self._answering) > self._most // 2
         eligible = (handler for handler in self._there if (handler in self._answering) is too_busy)
@@ -119,13 +119,13 @@ class Connections:
         finally:
             self._answering.discard(request.protocol)
 
-    def _rest(self, listener: socket.socket, error: OSError) -> None:
+    def _back_off(self, listener: socket.socket, error: OSError) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(listener)
-        loop.call_later(REST_SECONDS, self._resume, listener)
-        if not self._rests:
+        loop.call_later(BACKOFF_SECONDS, self._resume, listener)
+        if not self._backing_off:
             log.warning("no connection can be accepted just now: %s", error.strerror)
-        self._rests = True
+        self._backing_off = True
 
     def _resume(self, listener: socket.socket) -> None:
         if listener.fileno() >= 0:

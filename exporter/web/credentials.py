@@ -17,7 +17,7 @@ import bcrypt
 
 from exporter.config.strict_yaml import ConfigError
 from exporter.system.files import read
-from exporter.system.threads import in_thread
+from exporter.system.threads import run_in_thread
 from exporter.web.bearer import WANTED, token_in
 from exporter.web.web_config import BCRYPT
 
@@ -33,7 +33,7 @@ class Credentials:
         self._tokens = [hashlib.sha256(token).digest() for token in tokens]
         self._salt = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._nobodies = _hashes_of_nobody(users.values())
+        self._dummy_hashes = _make_dummy_hashes(users.values())
         # One at a time, and each client's one after the other: who tries passwords by the thousand must take
         # neither the machine's cores nor the others' turns.
         self._one = asyncio.Lock()
@@ -50,7 +50,7 @@ class Credentials:
         offers = ["Basic"] if self._users else []
         return ", ".join([*offers, "Bearer"] if self._tokens else offers)
 
-    async def open_to(self, authorization: str, client: str = "") -> bool:
+    async def authenticate(self, authorization: str, client: str = "") -> bool:
         """Whether this Authorization header's value is right. client: who sent it, in whatever words.
 
         Raises:
@@ -85,7 +85,7 @@ class Credentials:
         attempt = password if len(password) <= LONGEST and b"\0" not in password else b""
         turn = self._turns.setdefault(client, asyncio.Lock())
         async with turn, self._one:
-            matches = await in_thread(bcrypt.checkpw, attempt, known or self._hash_of_nobody(user))
+            matches = await run_in_thread(bcrypt.checkpw, attempt, known or self._dummy_hash(user))
         if not (matches and known and colon and attempt == password):
             return False
         self._right[digest] = None
@@ -93,15 +93,15 @@ class Credentials:
             self._right.popitem(last=False)
         return True
 
-    def _hash_of_nobody(self, user: bytes) -> bytes:
+    def _dummy_hash(self, user: bytes) -> bytes:
         """What an unknown user's password is checked against: no name can be guessed by the time that takes.
 
         A name always gets the same one, so that it seems to be a user with a cost of its own.
         """
-        return self._nobodies[hmac.digest(self._salt, user, "sha256")[0] % len(self._nobodies)]
+        return self._dummy_hashes[hmac.digest(self._salt, user, "sha256")[0] % len(self._dummy_hashes)]
 
 
-def _hashes_of_nobody(hashes: Iterable[str]) -> list[bytes]:
+def _make_dummy_hashes(hashes: Iterable[str]) -> list[bytes]:
     """Hashes that no password has, each as costly to check as one of the users' own."""
     costs = [int(match[1]) for known in hashes if (match := BCRYPT.fullmatch(known))]
     return [bcrypt.gensalt(cost) + b"." * 31 for cost in costs or [4]]

@@ -37,7 +37,7 @@ class Limiter:
         return 0 if through else math.ceil((1 - left) * self._seconds)
 
 
-def neighbourhood(address: str | None) -> str:
+def client_key(address: str | None) -> str:
     """What counts as one client: an IPv4 address, or the /64 in which an IPv6 client chooses its own."""
     try:
         known = ipaddress.ip_address((address or "").partition("%")[0])

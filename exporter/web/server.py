@@ -14,8 +14,8 @@ from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.probe import ProbeError
-from exporter.system.threads import in_thread
-from exporter.web.auth import Guard
+from exporter.system.threads import run_in_thread
+from exporter.web.auth import Auth
 from exporter.web.connections import Connections
 
 log = logging.getLogger(__name__)
@@ -75,12 +75,12 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-class Site:
+class Server:
     """Serves an application on sockets that are already listening."""
 
-    def __init__(self, app: web.Application, listeners: list[socket.socket], guard: Guard) -> None:
+    def __init__(self, app: web.Application, listeners: list[socket.socket], auth: Auth) -> None:
         self._listeners = listeners
-        self._guard = guard
+        self._guard = auth
         # Who has gone away waits for nothing: neither for a run nor, among those who guess, for bcrypt.
         self._runner = web.AppRunner(
             app,
@@ -124,7 +124,7 @@ class Site:
             await asyncio.sleep(LOOK_EVERY)
             try:
                 context = self._guard.rules.context
-                await in_thread(self._guard.refresh)
+                await run_in_thread(self._guard.refresh)
                 if self._connections is not None and self._guard.rules.context is not context:
                     self._connections.renew()
             except ProbeError:

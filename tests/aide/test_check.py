@@ -112,7 +112,7 @@ def test_where_the_configuration_lies(paths: Paths, monkeypatch: pytest.MonkeyPa
     assert check(paths) == 1
     summary = load_summary(paths.summary)
     assert summary
-    assert "aide-common" in summary.mend
+    assert "aide-common" in summary.hint
 
 
 def test_one_at_a_time(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_another_whole_database(store: Store) -> None:
     store.database.write_bytes(database("a", "x"))
     with pytest.raises(ProbeError, match="not the one that was last checked") as caught:
         in_force(store.paths, store.database)
-    assert f"sudo rm {store.paths.trusted}" in caught.value.mend
+    assert f"sudo rm {store.paths.trusted}" in caught.value.hint
 
 
 def test_no_database(store: Store) -> None:
@@ -108,7 +108,7 @@ def test_no_database(store: Store) -> None:
     store.database.unlink()
     with pytest.raises(ProbeError, match="there is no database") as caught:
         in_force(store.paths, store.database)
-    assert "init" in caught.value.mend
+    assert "init" in caught.value.hint
 
 
 def test_a_damaged_one_while_another_is_kept(store: Store) -> None:
@@ -117,7 +117,7 @@ def test_a_damaged_one_while_another_is_kept(store: Store) -> None:
     store.paths.previous.write_bytes(store.old)
     with pytest.raises(ProbeError, match="worthless") as caught:
         in_force(store.paths, store.database)
-    assert f"sudo cp {store.paths.previous} {store.database}" in caught.value.mend
+    assert f"sudo cp {store.paths.previous} {store.database}" in caught.value.hint
 
 
 def test_a_directory_in_its_place(store: Store) -> None:

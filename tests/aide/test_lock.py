@@ -46,7 +46,7 @@ def test_open_directories_are_refused(paths: Paths, part: str, mode: int) -> Non
     getattr(paths, part).chmod(mode)
     with pytest.raises(ProbeError, match="open to someone else") as caught, exclusive(paths, "check"):
         pytest.fail("an open directory was used")
-    assert "chmod" in caught.value.mend
+    assert "chmod" in caught.value.hint
 
 
 def test_a_link_for_a_directory(paths: Paths, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_no_right_to(paths: Paths) -> None:
     paths.state.parent.write_bytes(b"a file")
     with pytest.raises(ProbeError, match="Not a directory") as caught, exclusive(paths, "check"):
         pytest.fail("there is no directory")
-    assert caught.value.mend == "run it as root"
+    assert caught.value.hint == "run it as root"
 
 
 def test_a_killed_check(paths: Paths) -> None:

@@ -67,7 +67,7 @@ def test_accepted(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_failed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     """A failed check shows why and what helps, and nothing to accept."""
-    save(store.paths.summary, Summary(success=False, started=1, ended=2, reason="no", mend="do"))
+    save(store.paths.summary, Summary(success=False, started=1, ended=2, reason="no", hint="do"))
     code, text = shown(store, capsys)
     assert code == 2
     assert text.splitlines()[1:] == ["FAILED: no", "  what helps: do"]

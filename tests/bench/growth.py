@@ -17,8 +17,8 @@ from exporter.config.load import load
 from exporter.engine.cache import Cache
 from exporter.engine.runner import Runner
 from exporter.engine.scrape import Scraper
-from exporter.engine.self_metrics import OwnFigures, Reload
-from exporter.probe import Box
+from exporter.engine.self_metrics import Reload, SelfMetrics
+from exporter.probe import Host
 from tests.bench.calm import Calm
 from tests.bench.load import Effort
 from tests.bench.report import Figure, Table, Target
@@ -106,10 +106,10 @@ def _measure(box: FakeBox, kind: str, rounds: int) -> tuple[int, Cost]:
 async def _grown(box: FakeBox, kind: str, rounds: int) -> tuple[int, Cost]:
     """The number of series, and the medians of what each round cost."""
     here = box.directory
-    plan = load(here / "config.yml", Box(proc=here / "proc", cgroup=here / "cgroup"))
+    plan = load(here / "config.yml", Host(proc=here / "proc", cgroup=here / "cgroup"))
     cache = Cache()
     cache.configure([next(probe for probe in plan.probes if probe.kind == kind)])
-    scraper = Scraper(cache, OwnFigures([kind], [kind], Reload(successful=True, time=time.time())))
+    scraper = Scraper(cache, SelfMetrics([kind], [kind], Reload(successful=True, time=time.time())))
     (runner,) = cache.runners.values()
     await _run(runner)  # the first is left out
     costs = [await _cost(box, scraper, runner) for _ in range(rounds)]
@@ -136,7 +136,7 @@ async def _run(runner: Runner) -> None:
     """One run, due or not."""
     runner.replace(runner.probe)
     runner.start_if_due(runner.clock())
-    await runner.concluded()
+    await runner.finished()
 
 
 async def _cpu(work: Awaitable[object]) -> float:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from exporter.config.load import load
-from exporter.probe import Box
+from exporter.probe import Host
 from tests.bench import servers, story
 from tests.bench.calm import Calm
 from tests.bench.load import Effort, storm
@@ -56,7 +56,7 @@ def _box(directory: Path, fault: str) -> FakeBox:
 
 def _ttls(box: FakeBox) -> Mapping[str, float]:
     """Each tool's ttl."""
-    probes = load(box.directory / "config.yml", Box()).probes
+    probes = load(box.directory / "config.yml", Host()).probes
     ttls = {probe.kind: probe.schedule.ttl for probe in probes}
     return {tool: ttls[kind] for tool, kind in PROBES.items()}
 

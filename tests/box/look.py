@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.config import load
-from exporter.probe import Box, Result
+from exporter.probe import Host, Result
 from tests.box.box import FakeBox
 from tests.series import series
 
@@ -14,7 +14,7 @@ async def looks(box: FakeBox, kind: str) -> list[Result]:
     """One run of each of the probes of a kind; of the containers' before the cards'."""
     probes = load.load(
         box.directory / "config.yml",
-        Box(proc=box.directory / "proc", cgroup=box.directory / "cgroup"),
+        Host(proc=box.directory / "proc", cgroup=box.directory / "cgroup"),
     ).probes
     if kind == "gpu":
         await next(probe for probe in probes if probe.kind == "containers").run()

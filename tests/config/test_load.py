@@ -5,7 +5,7 @@ import pytest
 
 from exporter.config.load import discover, duration, load, parse
 from exporter.config.strict_yaml import ConfigError
-from exporter.probe import Box
+from exporter.probe import Host
 from exporter.probes import KINDS
 from tests.system.test_subprocesses import gone
 
@@ -78,7 +78,7 @@ def test_every_directory_and_command_is_a_probe_of_its_own(tmp_path: Path) -> No
     """One that hangs costs the others nothing."""
     path = tmp_path / "config.yml"
     path.write_text(WHOLE)
-    plan = load(path, Box())
+    plan = load(path, Host())
     assert [probe.name for probe in plan.probes] == [
         "host", "gpu", "disk:/ai/models", "disk:/srv/models", "tor", "containers", "services", "aide",
         "command:ups",
@@ -90,18 +90,18 @@ def test_what_is_not_configured_is_said_to_be_off(tmp_path: Path) -> None:
     """Each kind that is missing has its line, with how to switch it on."""
     path = tmp_path / "config.yml"
     path.write_text("probes: {host: {}}")
-    plan = load(path, Box())
+    plan = load(path, Host())
     assert set(plan.absent) == {kind.name for kind in KINDS} - {"host"}
-    assert "config.yml" in plan.absent["gpu"].mend
+    assert "config.yml" in plan.absent["gpu"].hint
 
 
 def test_unchanged_settings_make_equal_probes(tmp_path: Path) -> None:
     """What a reload leaves as it was can be told by comparison."""
     path = tmp_path / "config.yml"
     path.write_text(WHOLE)
-    assert load(path, Box()).probes == load(path, Box()).probes
+    assert load(path, Host()).probes == load(path, Host()).probes
     path.write_text(WHOLE.replace("5m", "6m"))
-    assert load(path, Box()).probes[2] != parse(WHOLE)["disk"]
+    assert load(path, Host()).probes[2] != parse(WHOLE)["disk"]
 
 
 def test_commands_in_a_file_that_anyone_may_write_are_refused(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_commands_in_a_file_that_anyone_may_write_are_refused(tmp_path: Path) ->
     path.write_text(WHOLE)
     path.chmod(0o666)
     with pytest.raises(ConfigError, match=r"names commands and anyone may write it: chmod o-w"):
-        load(path, Box())
+        load(path, Host())
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_configuration_is_said_to_be_none(tmp_path: Path, cont
     path = tmp_path / "config.yml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=why):
-        load(path, Box())
+        load(path, Host())
 
 
 def test_half_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_half_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(os, "fstat", meanwhile)
     with pytest.raises(ConfigError, match="is being written just now"):
-        load(path, Box())
+        load(path, Host())
 
 
 def test_a_configuration_may_come_through_a_pipe() -> None:
@@ -145,20 +145,20 @@ def test_a_configuration_may_come_through_a_pipe() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"probes: {host: {}}")
     os.close(writer)
-    assert list(load(Path(f"/dev/fd/{reader}"), Box()).settings) == ["host"]
+    assert list(load(Path(f"/dev/fd/{reader}"), Host()).settings) == ["host"]
     os.close(reader)
 
 
 def test_an_endless_file_is_no_configuration() -> None:
     """A device that never ends doesn't fill the memory."""
     with pytest.raises(ConfigError, match="is larger than 1024 KiB"):
-        load(Path("/dev/urandom"), Box())
+        load(Path("/dev/urandom"), Host())
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
     """What can't be read says why."""
     with pytest.raises(ConfigError, match="can't be read: Is a directory"):
-        load(tmp_path, Box())
+        load(tmp_path, Host())
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
 async def test_without_a_file_every_kind_is_found_or_explained(tmp_path: Path) -> None:
     """On an empty box nothing but the host is found, and each missing thing has its reason."""
     os.environ.pop("HF_HOME", None)
-    plan = await discover(Box(root=tmp_path))
+    plan = await discover(Host(root=tmp_path))
     assert {"host"} <= set(plan.settings)
     assert set(plan.settings) | set(plan.absent) == {kind.name for kind in KINDS}
     assert all(note.text for note in plan.absent.values())
@@ -201,7 +201,7 @@ async def test_a_tool_that_hangs_does_not_hold_up_the_start(
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
     monkeypatch.setattr("exporter.config.load.LOOK_SECONDS", 3.0)
-    plan = await discover(Box(root=tmp_path))
+    plan = await discover(Host(root=tmp_path))
     assert "could not be told" in plan.absent["services"].text
     assert "host" in plan.settings
     await gone(int(pid_file.read_text()))

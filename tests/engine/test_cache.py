@@ -242,10 +242,10 @@ async def test_nothing_is_looked_after_while_a_run_that_nobody_waits_for_is_unde
     cache = cache_of(script, wait=0, timeout=10)
     await scrape(cache)
     generation = cache.generation
-    assert cache.quiet_until(cache.select([]), now()) == float("inf")
+    assert cache.next_due_at(cache.select([]), now()) == float("inf")
     await asyncio.sleep(20)
     assert cache.generation != generation
-    assert cache.quiet_until(cache.select([]), now()) == float("inf")
+    assert cache.next_due_at(cache.select([]), now()) == float("inf")
     await cache.stop()
 
 
@@ -254,7 +254,7 @@ async def test_the_next_thing_to_look_after_is_what_is_due_or_too_old_first() ->
     """quiet_until is the time when a probe becomes due, or its figures too old."""
     cache = cache_of(Script("soon"), ttl=2)
     await scrape(cache)
-    assert cache.quiet_until(cache.select([]), now()) == now() + 2
+    assert cache.next_due_at(cache.select([]), now()) == now() + 2
     runner = cache.select([])[0]
     assert isinstance(runner.families(now())["grid_scripted"], Rendered)
 
@@ -274,7 +274,7 @@ class Chance:
             self._get_stuck,
             self._ask,
             self._give_up,
-            self._rest,
+            self._back_off,
         )
 
     async def _reload(self) -> None:
@@ -305,7 +305,7 @@ class Chance:
         if self.scrapes:
             self.random.choice(self.scrapes).cancel()
 
-    async def _rest(self) -> None:
+    async def _back_off(self) -> None:
         await asyncio.sleep(self.random.choice([0, 0.01, 1, 3, 30]))
 
 

@@ -16,7 +16,7 @@ def runner_of(script: Script, **schedule: float) -> Runner:
 
 async def run(runner: Runner) -> Snapshot:
     runner.start_if_due(now())
-    await runner.concluded()
+    await runner.finished()
     assert runner.snapshot is not None
     return runner.snapshot
 
@@ -75,7 +75,7 @@ async def test_a_failed_run_keeps_the_last_good_figures_until_they_are_too_old()
     script.error = failing()
     await asyncio.sleep(3)
     snapshot = await run(runner)
-    assert (snapshot.success, snapshot.reason, snapshot.mend) == (False, "the tool is broken", "mend it")
+    assert (snapshot.success, snapshot.reason, snapshot.hint) == (False, "the tool is broken", "mend it")
     assert value(runner) == 1
     await asyncio.sleep(start + 15.9 - now())
     assert value(runner) == 1
@@ -145,7 +145,7 @@ async def test_a_run_beyond_its_timeout_is_ended_and_counted() -> None:
     assert snapshot.reason == "took longer than 10s and was ended"
     assert runner.runs["timeout"] == 1
     await asyncio.sleep(0)
-    assert (script.under_way, runner.flight, runner.stuck) == (0, None, False)
+    assert (script.under_way, runner.in_flight, runner.stuck) == (0, None, False)
 
 
 @virtual_time
@@ -156,7 +156,7 @@ async def test_no_new_run_starts_until_an_unkillable_one_is_gone() -> None:
     snapshot = await run(runner)
     assert runner.stuck
     assert snapshot.reason == "took longer than 10s and can't be killed; no new run until it is gone"
-    assert "state D" in snapshot.mend
+    assert "state D" in snapshot.hint
     for _ in range(20):
         await asyncio.sleep(60)
         runner.start_if_due(now())
@@ -204,7 +204,7 @@ async def test_a_replaced_probe_leaves_nothing_of_the_old_one() -> None:
     runner.replace(new.probe(settings="other"))
     assert (value(runner), changes) == (None, [replaced])
     await asyncio.sleep(0.1)
-    assert (old.under_way, runner.flight, changes) == (0, None, [replaced, replaced])
+    assert (old.under_way, runner.in_flight, changes) == (0, None, [replaced, replaced])
 
 
 @virtual_time
@@ -215,7 +215,7 @@ async def test_a_run_that_has_only_just_been_asked_for_is_ended_too() -> None:
     runner.start_if_due(now())
     runner.replace(new.probe(settings="other"))
     await asyncio.sleep(0.1)
-    assert (old.under_way, runner.flight) == (0, None)
+    assert (old.under_way, runner.in_flight) == (0, None)
 
 
 @virtual_time
@@ -229,7 +229,7 @@ async def test_stopping_ends_the_run_and_waits_for_its_process() -> None:
     assert script.unkillable is not None
     asyncio.get_running_loop().call_later(0.5, script.unkillable.set)
     await runner.stop()
-    assert (script.under_way, runner.flight, now() - before) == (0, None, 0.5)
+    assert (script.under_way, runner.in_flight, now() - before) == (0, None, 0.5)
 
 
 @virtual_time
@@ -243,7 +243,7 @@ async def test_stopping_abandons_what_cannot_be_killed() -> None:
     await runner.stop()
     assert now() - before <= GRACE
     await asyncio.sleep(0.01)
-    assert (script.under_way, runner.flight) == (0, None)
+    assert (script.under_way, runner.in_flight) == (0, None)
 
 
 @virtual_time

@@ -4,7 +4,7 @@ import time
 
 from exporter.engine.cache import Cache
 from exporter.engine.scrape import KEPT, RENEWED_EVERY, Scraper
-from exporter.engine.self_metrics import OwnFigures, Reload
+from exporter.engine.self_metrics import Reload, SelfMetrics
 from tests.clock import now, virtual_time
 from tests.scripted import Script
 
@@ -12,7 +12,7 @@ from tests.scripted import Script
 def scraper_of(*scripts: Script, ttl: float = 2) -> Scraper:
     cache = Cache(now)
     cache.configure([script.probe(ttl=ttl) for script in scripts])
-    return Scraper(cache, OwnFigures(["scripted"], ["scripted"], Reload(successful=True, time=time.time())))
+    return Scraper(cache, SelfMetrics(["scripted"], ["scripted"], Reload(successful=True, time=time.time())))
 
 
 async def scrape(scraper: Scraper, *names: str, compress: bool = False) -> bytes:

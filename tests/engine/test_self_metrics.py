@@ -5,7 +5,7 @@ import pytest
 
 from exporter import __version__
 from exporter.engine.runner import Runner
-from exporter.engine.self_metrics import OwnFigures, Reload, probe_families
+from exporter.engine.self_metrics import Reload, SelfMetrics, probe_families
 from exporter.metrics.exposition import join
 from tests.clock import now, virtual_time
 from tests.scripted import Script, failing
@@ -13,7 +13,7 @@ from tests.scripted import Script, failing
 
 def test_every_kind_says_whether_it_is_on() -> None:
     """A box without a thing says 0, so that "not here" and "broken" differ."""
-    own = OwnFigures(["gpu", "host"], {"host"}, Reload(successful=True, time=time.time()))
+    own = SelfMetrics(["gpu", "host"], {"host"}, Reload(successful=True, time=time.time()))
     body = join([own.render([])]).decode()
     assert 'grid_probe_enabled{probe="gpu"} 0.0' in body
     assert 'grid_probe_enabled{probe="host"} 1.0' in body
@@ -21,7 +21,7 @@ def test_every_kind_says_whether_it_is_on() -> None:
 
 def test_the_exporter_says_which_it_is_and_what_configuration_is_in_force() -> None:
     """Its version, and when the configuration in force was read, whatever became of the one on disk since."""
-    own = OwnFigures([], [], Reload(successful=False, time=1_700_000_000.0))
+    own = SelfMetrics([], [], Reload(successful=False, time=1_700_000_000.0))
     body = join([own.render([])]).decode()
     assert f'grid_exporter_build_info{{version="{__version__}"}} 1.0' in body
     assert "grid_exporter_config_last_reload_successful 0.0" in body
@@ -33,7 +33,7 @@ async def test_a_failing_probe_shows_at_once_with_all_its_counters() -> None:
     """Success is 0, every outcome counts from 0, the last success is absent until there was one."""
     runner = Runner(Script("p", error=failing()).probe(), lambda: None, now)
     runner.start_if_due(now())
-    await runner.concluded()
+    await runner.finished()
     samples = {
         (sample.name, *sample.labels.values()): sample.value
         for family in probe_families([runner])
@@ -57,7 +57,7 @@ async def test_times_are_those_of_the_runs_starts(monkeypatch: pytest.MonkeyPatc
     for script.error in (None, failing()):
         starts.append(time.time())
         runner.start_if_due(now())
-        await runner.concluded()
+        await runner.finished()
         await asyncio.sleep(30)
     values = {family.name: family.samples[0].value for family in probe_families([runner])}
     assert values["grid_probe_last_success_timestamp_seconds"] == starts[0]

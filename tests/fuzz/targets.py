@@ -23,7 +23,7 @@ from exporter.aide import aide_report
 from exporter.aide.database import count_entries
 from exporter.config import load
 from exporter.config.strict_yaml import ConfigError
-from exporter.probe import Box, ProbeError
+from exporter.probe import Host, ProbeError
 from exporter.probes import KINDS
 from exporter.probes.containers.cgroups import parse_groups
 from exporter.probes.disk.mounts import parse_mounts
@@ -109,7 +109,7 @@ async def _at_once(work: Callable[..., object], *args: object) -> object:
 
 def _substitute(monkeypatch: pytest.MonkeyPatch, tools: _Tools) -> None:
     """Puts these in the place of the real tools and threads, wherever a probe has them from."""
-    substitutes = {subprocesses.run: tools.run, threads.in_thread: _at_once}
+    substitutes = {subprocesses.run: tools.run, threads.run_in_thread: _at_once}
     names = [module.name for module in pkgutil.walk_packages(probes.__path__, "exporter.probes.")]
     for module in (subprocesses, *map(importlib.import_module, names)):
         for name, value in vars(module).copy().items():
@@ -119,7 +119,7 @@ def _substitute(monkeypatch: pytest.MonkeyPatch, tools: _Tools) -> None:
 
 def _run_of(kind: str, settings: object, folder: Path) -> Callable[[], Awaitable[Iterable[Metric]]]:
     (which,) = [it for it in KINDS if it.name == kind]
-    box = Box(proc=folder / "proc", cgroup=folder / "cgroup", root=folder, state=None)
+    box = Host(proc=folder / "proc", cgroup=folder / "cgroup", root=folder, state=None)
     (only,) = which.build(load.parse(json.dumps({"probes": {kind: settings}}))[kind], box)
 
     async def run() -> Iterable[Metric]:
@@ -158,7 +158,9 @@ def door(*good: bytes) -> Make:
         credentials = Credentials({"alice": texts.HASH}, [texts.TOKEN])
 
         async def look(change: Change) -> Iterable[Metric]:
-            await credentials.open_to(change(workshop.rng.choice(good)).decode("utf-8", "surrogateescape"))
+            await credentials.authenticate(
+                change(workshop.rng.choice(good)).decode("utf-8", "surrogateescape")
+            )
             return ()
 
         return look

@@ -12,16 +12,16 @@ from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
 from exporter.aide.summary import Outcome, Summary, save
 from exporter.metrics.exposition import join, render
-from exporter.probe import Box, Note, ProbeError, Result
+from exporter.probe import Host, Note, ProbeError, Result
 from exporter.probes.aide import KIND, Settings, build, debian_runs_too, discover
 from tests.aide.store import Store, killed_in, make, summary
 from tests.unprivileged import unprivileged
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Box:
+def box(tmp_path: Path) -> Host:
     """A box whose root is a directory."""
-    return Box(root=tmp_path)
+    return Host(root=tmp_path)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
     return make(tmp_path)
 
 
-async def run(box: Box) -> Result:
+async def run(box: Host) -> Result:
     """One run of the probe; the checks' directory is the box's /state."""
     (probe,) = build(Settings(state="/state"), box)
     assert probe.name == "aide"
@@ -49,7 +49,7 @@ def values(result: Result) -> dict[str, float]:
     return {name.removeprefix("grid_aide_"): float(value) for name, value in pairs}
 
 
-async def test_findings(box: Box, store: Store) -> None:
+async def test_findings(box: Host, store: Store) -> None:
     """A check with findings shows when it was, how long it took, and how many there are of each kind."""
     result = await run(box)
     assert values(result) == {
@@ -65,7 +65,7 @@ async def test_findings(box: Box, store: Store) -> None:
     assert result.notes == (Note("AIDE found differences", "sudo grid-exporter aide show"),)
 
 
-async def test_clean(box: Box, store: Store) -> None:
+async def test_clean(box: Host, store: Store) -> None:
     """A clean check is clean, and there is nothing to note."""
     save(store.paths.summary, summary(store, added=0, findings=()))
     result = await run(box)
@@ -73,9 +73,9 @@ async def test_clean(box: Box, store: Store) -> None:
     assert result.notes == ()
 
 
-async def test_failed(box: Box, store: Store) -> None:
+async def test_failed(box: Host, store: Store) -> None:
     """A failed check is neither clean nor has it entries; when it was and why it failed is told."""
-    failed = Summary(success=False, started=5, ended=7, reason="no database", mend="sudo aideinit")
+    failed = Summary(success=False, started=5, ended=7, reason="no database", hint="sudo aideinit")
     save(store.paths.summary, failed)
     result = await run(box)
     assert values(result) == {
@@ -86,7 +86,7 @@ async def test_failed(box: Box, store: Store) -> None:
     assert result.notes == (Note("the last AIDE check failed: no database", "sudo aideinit"),)
 
 
-async def test_killed(box: Box, store: Store) -> None:
+async def test_killed(box: Host, store: Store) -> None:
     """A killed check is a failed one at once; how long it took is not known."""
     killed_in("check", store.paths)
     found = values(await run(box))
@@ -95,19 +95,19 @@ async def test_killed(box: Box, store: Store) -> None:
     assert found["last_check_timestamp_seconds"] > 1003.5
 
 
-async def test_under_way(box: Box, store: Store) -> None:
+async def test_under_way(box: Host, store: Store) -> None:
     """While a check runs the last one's figures stand."""
     with exclusive(store.paths, "check"):
         assert values(await run(box))["check_success"] == 1
 
 
-async def test_a_clock_that_was_set_back(box: Box, store: Store) -> None:
+async def test_a_clock_that_was_set_back(box: Host, store: Store) -> None:
     """A duration below zero is none."""
     save(store.paths.summary, summary(store, started=2000.0))
     assert "check_duration_seconds" not in values(await run(box))
 
 
-async def test_what_was_accepted_alarms_nobody(box: Box, store: Store) -> None:
+async def test_what_was_accepted_alarms_nobody(box: Host, store: Store) -> None:
     """Whoever has reviewed and accepted what a check found is not told of it until the next check."""
     save(store.paths.summary, summary(store, accepted=8.0))
     result = await run(box)
@@ -118,7 +118,7 @@ async def test_what_was_accepted_alarms_nobody(box: Box, store: Store) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-async def test_accepting(box: Box, store: Store, *, success: bool) -> None:
+async def test_accepting(box: Host, store: Store, *, success: bool) -> None:
     """The last attempt to accept shows how it ended and when."""
     save(store.paths.summary, summary(store, accepted=8.0, database_timestamp=1003.0))
     save(store.paths.outcome, Outcome(success=success, timestamp=8, reason="" if success else "stale"))
@@ -130,32 +130,32 @@ async def test_accepting(box: Box, store: Store, *, success: bool) -> None:
     assert [note.text for note in result.notes] == told
 
 
-async def test_no_check_yet(box: Box) -> None:
+async def test_no_check_yet(box: Host) -> None:
     """That no check has run yet is a fact, told with the way to start one; there are no figures."""
     result = await run(box)
     assert values(result) == {}
     assert result.notes == (Note("no AIDE check has run yet", "sudo systemctl start grid-aide-check"),)
 
 
-async def test_a_summary_that_may_not_be_read(box: Box, store: Store) -> None:
+async def test_a_summary_that_may_not_be_read(box: Host, store: Store) -> None:
     """A summary of another group's is a failure that names the group to change."""
     store.paths.summary.chmod(0)
     store.paths.state.parent.chmod(0o755)
     with unprivileged(), pytest.raises(ProbeError, match="may not be read") as caught:
         await run(box)
-    assert "chgrp" in caught.value.mend
+    assert "chgrp" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["summary.json", "outcome.json", "running.json"])
 @pytest.mark.parametrize("data", [b"", b"{", b'{"success": true', b"\x00" * 100, b"[" * 10_000])
-async def test_damaged(box: Box, store: Store, name: str, data: bytes) -> None:
+async def test_damaged(box: Host, store: Store, name: str, data: bytes) -> None:
     """What is cut off or no JSON is a failure that names the file."""
     (store.paths.state / name).write_bytes(data)
     with pytest.raises(ProbeError, match=name):
         await run(box)
 
 
-async def test_a_hostile_directory(box: Box, store: Store) -> None:
+async def test_a_hostile_directory(box: Host, store: Store) -> None:
     """A FIFO, a link, a directory or an endless file in the summary's place is a failure and no wait."""
     path = store.paths.summary
     for plant in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir):
@@ -178,7 +178,7 @@ async def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) 
     (root / "state").mkdir(parents=True, exist_ok=True)
     (root / "state" / "summary.json").write_bytes(data)
     with pytest.raises(ProbeError):
-        await run(Box(root=root))
+        await run(Host(root=root))
 
 
 def debian(root: Path, *, timer: bool = True, cron: bool = True, shipped: bool = True, off: str = "") -> None:
@@ -200,7 +200,7 @@ def test_debians_timer(tmp_path: Path) -> None:
     debian(tmp_path)
     note = debian_runs_too(tmp_path)
     assert note
-    assert note.mend == "sudo systemctl disable --now dailyaidecheck.timer"
+    assert note.hint == "sudo systemctl disable --now dailyaidecheck.timer"
 
 
 def test_debians_cron_job(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_debians_cron_job(tmp_path: Path) -> None:
     debian(tmp_path, timer=False, shipped=False)
     note = debian_runs_too(tmp_path)
     assert note
-    assert "CRON_DAILY_RUN=no" in note.mend
+    assert "CRON_DAILY_RUN=no" in note.hint
 
 
 def test_debians_check_is_off(tmp_path: Path) -> None:
@@ -230,14 +230,14 @@ def test_a_closed_folder_of_debians_is_no_trouble(tree: Path) -> None:
         assert debian_runs_too(tree) is None
 
 
-async def test_beside_debians(box: Box, store: Store) -> None:
+async def test_beside_debians(box: Host, store: Store) -> None:
     """The note comes with the figures."""
     debian(box.root)
     result = await run(box)
     assert result.notes[-1].text == "Debian's own daily AIDE check runs beside this one"
 
 
-async def test_discover(box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_discover(box: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """AIDE is watched from the moment its checks are set up and it is there, not from its first check."""
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "aide").touch(mode=0o755)
@@ -248,13 +248,13 @@ async def test_discover(box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (tmp_path / "aide").unlink()
     found = await discover(box)
     assert isinstance(found, Note)
-    assert "install aide" in found.mend
+    assert "install aide" in found.hint
     (state / "summary.json").touch()
     assert await discover(box) == Settings()
     assert KIND.name == "aide"
 
 
-async def test_discover_by_a_stranger(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_discover_by_a_stranger(box: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may not look at what the checks left is told who may."""
     (box.root / "var/lib/grid-exporter-aide").mkdir(parents=True)
     monkeypatch.setattr("os.access", lambda path, mode: False)

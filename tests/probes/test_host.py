@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.metrics.exposition import join, render
-from exporter.probe import Box, ProbeError, Result
+from exporter.probe import Host, ProbeError, Result
 from exporter.probes.host import (
     TICKS_PER_SECOND,
     Settings,
@@ -31,7 +31,7 @@ def proc(tmp_path: Path) -> Path:
 
 async def look(proc: Path) -> Result:
     """One run of the probe on that /proc."""
-    (probe,) = build(Settings(), Box(proc=proc))
+    (probe,) = build(Settings(), Host(proc=proc))
     return await probe.run()
 
 
@@ -111,7 +111,7 @@ async def test_missing_file_is_named(proc: Path, name: str) -> None:
     (proc / name).unlink()
     with pytest.raises(ProbeError, match=rf"{proc}/{name} is not there") as caught:
         await look(proc)
-    assert "ProcSubset" in caught.value.mend
+    assert "ProcSubset" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["meminfo", "stat", "loadavg", "pressure"])
@@ -204,7 +204,7 @@ def test_parsers_raise_nothing_but_probe_errors(text: str) -> None:
 
 async def test_a_host_is_always_found() -> None:
     """Without a configuration the host is looked at."""
-    assert await discover(Box()) == Settings()
+    assert await discover(Host()) == Settings()
 
 
 async def test_this_host() -> None:

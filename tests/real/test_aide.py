@@ -187,7 +187,7 @@ def test_without_a_database(world: World) -> None:
     """A first check without a database fails, and says how to make one."""
     world.database.unlink()
     world.failed("there is no database")
-    assert "init" in world.summary().mend
+    assert "init" in world.summary().hint
 
 
 def _cut(share: float) -> Callable[[Path], object]:
@@ -252,7 +252,7 @@ def test_a_database_that_was_made_anew(world: World, capsys: pytest.CaptureFixtu
     (world.tree / "new").write_text("x")
     world.init()
     world.failed("not the one that was last checked or accepted")
-    assert f"sudo rm {world.paths.trusted}" in world.summary().mend
+    assert f"sudo rm {world.paths.trusted}" in world.summary().hint
     world.paths.trusted.unlink()
     assert world.check().clean
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.probe import Box, ProbeError, Result
+from exporter.probe import Host, ProbeError, Result
 from exporter.probes.disk import discovery, scan_result
 from exporter.probes.disk.probe import Settings, build
 from exporter.scanner import scan
@@ -59,7 +59,7 @@ def advice(directory: Path) -> str:
 
 async def look(directory: Path) -> Result:
     """One run of the probe on that directory."""
-    (probe,) = build(Settings(directories=(str(directory),)), Box())
+    (probe,) = build(Settings(directories=(str(directory),)), Host())
     return await probe.run()
 
 
@@ -170,8 +170,8 @@ def test_mends_closed_directories_by_its_own_advice() -> None:
         (models / "models--org--name/blobs").chmod(0o700)
         home.chmod(0o700)
         with unprivileged():
-            mend = advice(models)
-        subprocess.run(["sh", "-c", mend.replace("sudo ", "")], check=True)
+            hint = advice(models)
+        subprocess.run(["sh", "-c", hint.replace("sudo ", "")], check=True)
         before = os.umask(0o077)
         (models / "later").mkdir()
         os.umask(before)

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from exporter.probe import Box, ProbeError
+from exporter.probe import Host, ProbeError
 from exporter.probes.containers.probe import look
 from tests.real.container_world import in_every_state, in_states_of_docker
 from tests.real.dockerd import FOR_EVER, Docker, dockerd, processes, until
@@ -32,9 +32,9 @@ def docker(docker: Docker) -> Iterator[Docker]:
     docker.remove()
 
 
-async def found(argv: Sequence[str], box: Box | None = None) -> dict[str, float]:
+async def found(argv: Sequence[str], box: Host | None = None) -> dict[str, float]:
     """The series of one run."""
-    result = await look(argv, box or Box())
+    result = await look(argv, box or Host())
     return series(result.families)
 
 
@@ -92,7 +92,7 @@ async def test_hostile_label(world: Docker) -> None:
 
 async def test_same_names_as_the_engine(world: Docker) -> None:
     """What is left for the GPU probe is the engine's own list of ids and names."""
-    box = Box()
+    box = Host()
     await found(world.argv, box)
     listed = world("ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}")
     assert box.container_names == dict(line.split() for line in listed.splitlines())
@@ -153,7 +153,7 @@ case "$1" in inspect) {command_line} rm --force victim >/dev/null;; esac
 exec {command_line} "$@"
 """)
     tool.chmod(0o755)
-    box = Box()
+    box = Host()
     now = await found((str(tool),), box)
     assert list(box.container_names.values()) == ["stays"]
     assert now["grid_container_engine_up"] == 1
@@ -164,7 +164,7 @@ async def test_frozen_daemon(docker: Docker) -> None:
     """A daemon that answers nothing hangs the tool; ending the run leaves no process, the next is well."""
     with docker.frozen():
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(look(docker.argv, Box()), 0.5)
+            await asyncio.wait_for(look(docker.argv, Host()), 0.5)
         assert not processes(" ".join(docker.argv))
     assert (await found(docker.argv))["grid_container_engine_up"] == 1
 
@@ -191,7 +191,7 @@ async def test_socket_for_root_and_a_group_alone(docker: Docker, tool: str) -> N
     rest = (tool, *docker.argv[1:])
     with pytest.raises(ProbeError, match="may not open the engine's socket") as caught:
         await found((*someone, "--clear-groups", *rest))
-    assert "group docker, which makes it root" in caught.value.mend
+    assert "group docker, which makes it root" in caught.value.hint
     group = docker.socket.stat().st_gid
     now = await found((*someone, f"--groups={group}", *rest))
     assert on("state", "there", state="created") in now

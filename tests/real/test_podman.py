@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.probe import Box
+from exporter.probe import Host
 from exporter.probes.containers.probe import look
 from tests.real.container_world import in_every_state
 from tests.real.dockerd import Engine, podman
@@ -21,7 +21,7 @@ def engine() -> Iterator[Engine]:
 
 async def test_every_state(engine: Engine) -> None:
     """Podman's containers come out as Docker's do, with what they use."""
-    box = Box()
+    box = Host()
     result = await look(engine.argv, box)
     now = series(result.families)
     assert {it for it, value in now.items() if it.startswith("grid_container_state") and value} == {
@@ -46,6 +46,6 @@ async def test_health(engine: Engine) -> None:
     """Podman's health checks show, starting and then as they end."""
     engine.start("checked", "sleep", "1000000", options=["--health-cmd=true", "--health-interval=disable"])
     name = 'grid_container_health{container="checked",health="'
-    assert series((await look(engine.argv, Box())).families)[f'{name}starting"}}'] == 1
+    assert series((await look(engine.argv, Host())).families)[f'{name}starting"}}'] == 1
     engine("healthcheck", "run", "checked")
-    assert series((await look(engine.argv, Box())).families)[f'{name}healthy"}}'] == 1
+    assert series((await look(engine.argv, Host())).families)[f'{name}healthy"}}'] == 1

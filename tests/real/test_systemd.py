@@ -209,9 +209,9 @@ def test_doctor_mends_what_it_complains_of(box: World) -> None:
     said = box.try_run(*command, user="grid-exporter")
     assert said.returncode == 1
     _, _, rest = said.stdout.partition("✗ disk:/home/bob/models")
-    complaint, mend = (line.strip() for line in rest.splitlines()[1:3])
+    complaint, hint = (line.strip() for line in rest.splitlines()[1:3])
     assert complaint == "/home/bob/models may not be read by grid-exporter"
-    box.run("sh", "-c", mend.removeprefix("→ ").replace("sudo ", ""))
+    box.run("sh", "-c", hint.removeprefix("→ ").replace("sudo ", ""))
     try:
         said = box.try_run(*command, user="grid-exporter")
         assert "✓ disk:/home/bob/models" in said.stdout

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.core import Metric
 
 from exporter.metrics.exposition import join, render
-from exporter.probe import Box, Duration, Note, Probe, ProbeError
+from exporter.probe import Duration, Host, Note, Probe, ProbeError
 from exporter.probes.tor import control as tor_control
 from exporter.probes.tor import probe as tor
 from exporter.system import subprocesses
@@ -47,7 +47,7 @@ class World:
             url=page.replace(".test/", f".test:{self.page_port}/").replace(".nowhere/", ".nowhere:80/"),
             control=control,
         )
-        [probe] = tor.build(settings, Box(state=state))
+        [probe] = tor.build(settings, Host(state=state))
         return probe
 
 
@@ -212,7 +212,7 @@ async def test_the_cookie_may_not_be_read(world: World) -> None:
             await tor_control.ask(world.network.control, 5)
     finally:
         os.seteuid(0)
-    assert "GROUPS=debian-tor" in caught.value.mend
+    assert "GROUPS=debian-tor" in caught.value.hint
 
 
 async def test_the_exits_go_and_come_back(world: World) -> None:
@@ -266,7 +266,7 @@ async def test_tor_stops_and_starts(world: World) -> None:
         found, notes = await look(probe)
         assert found == {"grid_tor_up": 0}
         assert notes[0].text.startswith("Tor is down: curl: (7)")
-        assert "systemctl status tor" in notes[0].mend
+        assert "systemctl status tor" in notes[0].hint
         assert "Connection refused" in notes[1].text
     finally:
         world.network.start_client()

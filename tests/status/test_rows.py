@@ -63,8 +63,8 @@ def test_a_probe_that_fails() -> None:
     """Why and what helps come first, then the figures that there still are, and since when it fails."""
     failed = row(runner(snapshot=left(success=False, figures=90)), "fails", Note("it is broken", "mend it"))
     assert failed["state"] == "✗can't find out"
-    reason, mend, figures, history = failed["says"].split("|")
-    assert (reason, mend, history) == ("it is broken", "mend it", "Last worked 90 s ago.")
+    reason, hint, figures, history = failed["says"].split("|")
+    assert (reason, hint, history) == ("it is broken", "mend it", "Last worked 90 s ago.")
     assert figures.startswith("memory")
     assert failed["age"] == "90 s"
 
@@ -93,11 +93,11 @@ async def test_when_the_next_run_is_due() -> None:
     """In so long; at the next question; never while one is under way or can't be killed."""
     one = runner(snapshot=left(ago=100))
     assert row(one)["due"] == "when asked"
-    one.flight = asyncio.create_task(asyncio.sleep(0))
+    one.in_flight = asyncio.create_task(asyncio.sleep(0))
     assert row(one)["due"] == "running"
     one.stuck = True
     assert row(one)["due"] == "when freed"
-    await one.flight
+    await one.in_flight
 
 
 def test_what_is_off() -> None:
@@ -111,7 +111,7 @@ def test_what_is_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mend", "typed"),
+    ("hint", "typed"),
     [
         ("see `ps`, then `kill 1`.", ["ps", "kill 1"]),
         ("sudo chmod 640 /x", ["sudo chmod 640 /x"]),
@@ -120,11 +120,11 @@ def test_what_is_off() -> None:
         ("an odd ` one", []),
     ],
 )
-def test_what_is_typed_is_told_from_words(mend: str, typed: list[str]) -> None:
+def test_what_is_typed_is_told_from_words(hint: str, typed: list[str]) -> None:
     """What stands in backquotes, and a command by its first word; nothing of the sentence is lost."""
-    _, sentence = note_parts(Note("it is broken", mend))
+    _, sentence = note_parts(Note("it is broken", hint))
     assert [part.text for part in sentence.iter("code")] == typed
-    assert text(sentence) == mend.replace("`", "") if typed else mend
+    assert text(sentence) == hint.replace("`", "") if typed else hint
 
 
 def test_a_long_reason_keeps_both_ends() -> None:
@@ -145,10 +145,10 @@ def test_a_name_that_is_no_text_links_to_its_metrics() -> None:
 
 
 @given(st.text(), st.text(), st.text())
-def test_whatever_is_told_becomes_text(name: str, said: str, mend: str) -> None:
+def test_whatever_is_told_becomes_text(name: str, said: str, hint: str) -> None:
     """No character goes into the tree that a page should not hold, and a name keeps its usual limit."""
     of = runner(f"disk:{name}", left(success=False))
-    made = running_row(Report(of.probe.name, "fails", (Note(said, mend),), of), NOW, WALL)
+    made = running_row(Report(of.probe.name, "fails", (Note(said, hint),), of), NOW, WALL)
     assert all(part.isprintable() for part in made.itertext())
     assert len(text(made[0])) <= LABEL_LIMIT
     assert tostring(made, encoding="utf-8", method="html")

@@ -36,7 +36,7 @@ async def test_what_mends_it_is_told() -> None:
     """A failure brings its reason and what helps; what is off brings how to switch it on."""
     scene = Scene({"gpu": BROKEN, "aide": found("", *FINDINGS)}, {"tor": TOR_OFF})
     gpu, aide, tor = reports(await scene.exporter())
-    assert gpu.notes == (Note(BROKEN.reason, BROKEN.mend),)
+    assert gpu.notes == (Note(BROKEN.reason, BROKEN.hint),)
     assert aide.notes == FINDINGS
     assert tor.notes == (TOR_OFF,)
     assert tor.runner is None
@@ -48,7 +48,7 @@ async def test_a_run_left_behind_by_a_new_configuration_is_stuck_not_starting() 
     made = Exporter(Plan({}, (script.probe(timeout=0.05),), {}, "a test"))
     made.start_runs()
     (runner,) = made.cache.runners.values()
-    await runner.concluded()
+    await runner.finished()
     made.apply(Plan({}, (script.probe(timeout=1),), {}, "another"))
     (report,) = reports(made)
     assert (report.state, runner.snapshot) == ("stuck", None)
@@ -72,9 +72,9 @@ def test_lines_for_a_terminal() -> None:
 
 
 @given(st.text(), st.text(), st.text())
-def test_a_terminal_is_given_nothing_to_obey(name: str, text: str, mend: str) -> None:
+def test_a_terminal_is_given_nothing_to_obey(name: str, text: str, hint: str) -> None:
     """No control character, no change of direction, no half of a character gets through."""
-    assert all(line.isprintable() for line in as_text(Report(name, "fails", (Note(text, mend),))))
+    assert all(line.isprintable() for line in as_text(Report(name, "fails", (Note(text, hint),))))
 
 
 def test_every_state_has_its_word_and_sign() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.probe import Box
+from exporter.probe import Host
 from exporter.system.cgroup import container_of, parse_containers
 
 ID, INNER = "3c" * 32, "9e" * 32
@@ -48,7 +48,7 @@ def test_host(line: str) -> None:
     assert parse_containers(f"{line}\n") == []
 
 
-def write(box: Box, pid: int, groups: str) -> None:
+def write(box: Host, pid: int, groups: str) -> None:
     """Gives a process its groups."""
     (box.proc / str(pid)).mkdir(parents=True)
     (box.proc / str(pid) / "cgroup").write_text(groups, "utf-8", "surrogateescape")
@@ -56,7 +56,7 @@ def write(box: Box, pid: int, groups: str) -> None:
 
 def test_name(tmp_path: Path) -> None:
     """A container goes by its name, by 12 digits of its id where that is unknown, and the host by nothing."""
-    box = Box(proc=tmp_path, container_names={ID: "ollama"})
+    box = Host(proc=tmp_path, container_names={ID: "ollama"})
     write(box, 1, f"1:name=systemd:/docker/{ID}\n0::/docker/{ID}\n")
     write(box, 2, f"0::/docker/{INNER}\n")
     write(box, 3, "0::/init.scope\n")
@@ -66,7 +66,7 @@ def test_name(tmp_path: Path) -> None:
 
 def test_container_in_a_container(tmp_path: Path) -> None:
     """Of nested containers it is the one whose name is known, else the outer one."""
-    box = Box(proc=tmp_path)
+    box = Host(proc=tmp_path)
     write(box, 1, f"0::/docker/{ID}/docker/{INNER}\n")
     assert container_of(1, box) == ID[:12]
     box.container_names[INNER] = "inner"
@@ -75,4 +75,4 @@ def test_container_in_a_container(tmp_path: Path) -> None:
 
 def test_gone(tmp_path: Path) -> None:
     """A process that has ended is no error: no container is known."""
-    assert container_of(77, Box(proc=tmp_path)) == ""
+    assert container_of(77, Host(proc=tmp_path)) == ""

@@ -9,28 +9,28 @@ import pytest
 
 from exporter.engine.runner import Runner
 from exporter.probe import Duration, Probe, Result, Schedule
-from exporter.system.threads import LONG, aside, in_thread
+from exporter.system.threads import LARGE, run_in_thread, run_in_thread_if_large
 
 
 async def test_what_the_work_returns_or_raises_comes_back() -> None:
     """A result and an error both reach who awaits them, from another thread than the loop's."""
-    assert await in_thread(divmod, 7, 2) == (3, 1)
-    assert await in_thread(threading.get_ident) != threading.get_ident()
+    assert await run_in_thread(divmod, 7, 2) == (3, 1)
+    assert await run_in_thread(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
-        await in_thread(divmod, 1, 0)
+        await run_in_thread(divmod, 1, 0)
 
 
 async def test_only_what_is_long_is_read_in_a_thread() -> None:
     """A short text is read sooner than a thread starts; a long one would hold up the loop."""
-    for length in (0, LONG):
-        assert await aside(length, threading.get_ident) == threading.get_ident()
-    assert await aside(LONG + 1, threading.get_ident) != threading.get_ident()
+    for length in (0, LARGE):
+        assert await run_in_thread_if_large(length, threading.get_ident) == threading.get_ident()
+    assert await run_in_thread_if_large(LARGE + 1, threading.get_ident) != threading.get_ident()
 
 
 async def test_a_cancelled_one_waits_for_its_thread() -> None:
     """The run of a probe is not over before its thread is, or the next one would start beside it."""
     release = threading.Event()
-    task = asyncio.create_task(in_thread(release.wait))
+    task = asyncio.create_task(run_in_thread(release.wait))
     await asyncio.sleep(0.01)
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=0.05)
@@ -43,7 +43,7 @@ async def test_a_cancelled_one_waits_for_its_thread() -> None:
 async def test_a_second_cancellation_abandons_the_thread() -> None:
     """Whoever stops the exporter doesn't wait for what hangs."""
     release = threading.Event()
-    task = asyncio.create_task(in_thread(release.wait))
+    task = asyncio.create_task(run_in_thread(release.wait))
     for _ in range(2):
         await asyncio.sleep(0.01)
         task.cancel()
@@ -61,20 +61,20 @@ async def test_a_read_that_hangs_is_not_repeated_and_takes_no_thread_from_others
         return len(set(Path("/proc/self/task").iterdir()) - before)
 
     async def look() -> Result:
-        await in_thread((tmp_path / "hangs").read_bytes)
+        await run_in_thread((tmp_path / "hangs").read_bytes)
         return Result(())
 
     schedule = Schedule(ttl=Duration(1), wait=Duration(0), timeout=Duration(0.01))
     runner = Runner(Probe("hangs", schedule, None, look), lambda: None)
     runner.start_if_due(runner.clock())
-    await runner.concluded()
+    await runner.finished()
     assert runner.stuck
     runner.start_if_due(runner.clock() + 3600)
     assert more() == 1
-    assert await in_thread(divmod, 7, 2) == (3, 1)
+    assert await run_in_thread(divmod, 7, 2) == (3, 1)
     (tmp_path / "hangs").write_bytes(b"")
-    assert runner.flight is not None
-    await runner.flight
+    assert runner.in_flight is not None
+    await runner.in_flight
     assert not runner.stuck
     async with asyncio.timeout(20):
         while more():
@@ -91,10 +91,10 @@ def python(script: str, *argv: str) -> subprocess.CompletedProcess[str]:
 def test_a_thread_that_cannot_be_had_is_a_clear_failure() -> None:
     """On a machine that is full of processes a probe fails for that reason, not for a bug."""
     script = (
-        "import asyncio, os, resource; from exporter.system.threads import in_thread\n"
+        "import asyncio, os, resource; from exporter.system.threads import run_in_thread\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"
         "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
-        "asyncio.run(in_thread(int))\n"
+        "asyncio.run(run_in_thread(int))\n"
     )
     assert "exporter.probe.ProbeError: can't start new thread" in python(script).stderr
 
@@ -103,9 +103,9 @@ def test_an_exit_waits_for_no_thread_that_hangs(tmp_path: Path) -> None:
     """The interpreter ends although a read never returns."""
     os.mkfifo(tmp_path / "hangs")
     script = (
-        "import asyncio, pathlib, sys; from exporter.system.threads import in_thread\n"
+        "import asyncio, pathlib, sys; from exporter.system.threads import run_in_thread\n"
         "async def main():\n"
-        "    task = asyncio.create_task(in_thread(pathlib.Path(sys.argv[1]).read_bytes))\n"
+        "    task = asyncio.create_task(run_in_thread(pathlib.Path(sys.argv[1]).read_bytes))\n"
         "    for _ in range(2):\n"
         "        await asyncio.sleep(0.01)\n"
         "        task.cancel()\n"

@@ -27,7 +27,7 @@ RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @dataclass
-class Box:
+class Host:
     """A box with the action switched on, and a client of it."""
 
     store: Store
@@ -51,7 +51,7 @@ class Box:
 
 
 @pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
+async def box(tmp_path: Path) -> AsyncIterator[Host]:
     """A box on which a check has succeeded, with the action switched on."""
     runtime, token_file = tmp_path / "run", tmp_path / "token"
     runtime.mkdir()
@@ -61,7 +61,7 @@ async def box(tmp_path: Path) -> AsyncIterator[Box]:
     app = web.Application()
     mount(app, lambda: made.action)
     async with TestClient(TestServer(app)) as client:
-        made = Box(store, runtime, token_file, client, Action(token_file, store.paths, runtime))
+        made = Host(store, runtime, token_file, client, Action(token_file, store.paths, runtime))
         yield made
 
 
@@ -72,7 +72,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
         yield caplog
 
 
-async def test_off(box: Box) -> None:
+async def test_off(box: Host) -> None:
     """Without a token file configured there is no such page, whoever asks."""
     box.action = None
     assert (await box.report()).status == 404
@@ -80,7 +80,7 @@ async def test_off(box: Box) -> None:
     assert box.requested() is None
 
 
-async def test_report(box: Box) -> None:
+async def test_report(box: Host) -> None:
     """The report holds the last check and its findings, the last attempt to accept, and what is under way."""
     save(box.store.paths.outcome, Outcome(success=False, timestamp=5, reason="r"))
     response = await box.report()
@@ -93,13 +93,13 @@ async def test_report(box: Box) -> None:
     assert (body["under_way"], body["requested"]) == (None, False)
 
 
-async def test_report_before_any_check(box: Box) -> None:
+async def test_report_before_any_check(box: Host) -> None:
     """Before the first check the report says that there is none."""
     box.store.paths.summary.unlink()
     assert (await (await box.report()).json())["check"] is None
 
 
-async def test_accept(box: Box) -> None:
+async def test_accept(box: Host) -> None:
     """The ID of the last check is asked of root, who finds it and makes the candidate the database."""
     response = await box.accept(id=box.store.id)
     assert response.status == 202
@@ -127,7 +127,7 @@ async def test_accept(box: Box) -> None:
     ],
 )
 async def test_no_token(
-    box: Box, logged: pytest.LogCaptureFixture, headers: dict[str, str], status: int
+    box: Host, logged: pytest.LogCaptureFixture, headers: dict[str, str], status: int
 ) -> None:
     """Without the token nothing opens, nothing is told, nothing is asked, and the address is logged."""
     for response in (
@@ -144,7 +144,7 @@ async def test_no_token(
     assert not [record for record in logged.records if TOKEN in record.getMessage()]
 
 
-async def test_several_tokens_are_none(box: Box) -> None:
+async def test_several_tokens_are_none(box: Host) -> None:
     """A request that brings two Authorization headers, one of them right, brings none."""
     for other in (f"Bearer {TOKEN}", "Bearer wrong", "Basic x"):
         for values in ((f"Bearer {TOKEN}", other), (other, f"Bearer {TOKEN}")):
@@ -152,7 +152,7 @@ async def test_several_tokens_are_none(box: Box) -> None:
             assert (await box.client.get(REPORT, headers=headers)).status == 401
 
 
-async def test_every_try_is_logged(box: Box, logged: pytest.LogCaptureFixture) -> None:
+async def test_every_try_is_logged(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """What was let through is logged as what was not."""
     await box.report()
     await box.accept(id=box.store.id)
@@ -162,14 +162,14 @@ async def test_every_try_is_logged(box: Box, logged: pytest.LogCaptureFixture) -
     ]
 
 
-async def test_a_new_token(box: Box) -> None:
+async def test_a_new_token(box: Host) -> None:
     """A token that is exchanged works at once, and the old one no longer."""
     box.token_file.write_text("n" * 40)
     assert (await box.report()).status == 403
     assert (await box.report({"Authorization": f"Bearer {'n' * 40}"})).status == 200
 
 
-async def test_a_token_file_that_is_too_open(box: Box, logged: pytest.LogCaptureFixture) -> None:
+async def test_a_token_file_that_is_too_open(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """A token that everyone on the box can read opens nothing, and only the log says why."""
     box.token_file.chmod(0o644)
     response = await box.report()
@@ -178,7 +178,7 @@ async def test_a_token_file_that_is_too_open(box: Box, logged: pytest.LogCapture
     assert "chmod 640" in logged.text
 
 
-async def test_no_token_file(box: Box) -> None:
+async def test_no_token_file(box: Host) -> None:
     """Without the file nothing opens."""
     box.token_file.unlink()
     assert (await box.report()).status == 503
@@ -206,7 +206,7 @@ async def test_no_token_file(box: Box) -> None:
         (b'{"id": "%s"}' % (b"0" * 64), "application/json; charset=utf-8", 409),
     ],
 )
-async def test_odd_bodies(box: Box, body: bytes, content_type: str, status: int) -> None:
+async def test_odd_bodies(box: Host, body: bytes, content_type: str, status: int) -> None:
     """A body that is no ID in JSON is refused for what it is, and asks nothing of root."""
     response = await box.client.post(ACCEPT, data=body, headers={**RIGHT, "Content-Type": content_type})
     assert response.status == status
@@ -214,7 +214,7 @@ async def test_odd_bodies(box: Box, body: bytes, content_type: str, status: int)
     assert (await box.report()).status == 200
 
 
-async def test_a_body_that_does_not_come(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_come(box: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that holds back its body is not waited for beyond a limit."""
     monkeypatch.setattr("exporter.web.aide_api._BODY_SECONDS", 0.05)
 
@@ -226,7 +226,7 @@ async def test_a_body_that_does_not_come(box: Box, monkeypatch: pytest.MonkeyPat
     assert (await box.client.post(ACCEPT, data=slowly(), headers=headers)).status == 408
 
 
-async def test_a_client_that_goes_away(box: Box, logged: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_goes_away(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """A client that leaves in the middle of its body is no fault of ours, and asks nothing of root."""
     _, writer = await asyncio.open_connection(box.client.host, box.client.port)
     head = f"POST {ACCEPT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
@@ -240,13 +240,13 @@ async def test_a_client_that_goes_away(box: Box, logged: pytest.LogCaptureFixtur
     assert "Error handling request" not in logged.text
 
 
-async def test_a_body_of_another_encoding(box: Box) -> None:
+async def test_a_body_of_another_encoding(box: Host) -> None:
     """A body that says it is compressed and is not is a bad request."""
     headers = {**RIGHT, "Content-Type": "application/json", "Content-Encoding": "gzip"}
     assert (await box.client.post(ACCEPT, data=b"no gzip", headers=headers)).status == 400
 
 
-async def test_stale(box: Box) -> None:
+async def test_stale(box: Host) -> None:
     """An ID that the last check doesn't offer (any more) is refused, and says what is."""
     assert (await box.accept(id="0" * 64)).status == 409
     save(box.store.paths.summary, Summary(success=False, started=1, ended=2, reason="no disk"))
@@ -260,7 +260,7 @@ async def test_stale(box: Box) -> None:
     assert box.requested() is None
 
 
-async def test_while_something_is_under_way(box: Box) -> None:
+async def test_while_something_is_under_way(box: Host) -> None:
     """While a check or an accept runs, or a request waits, no other is taken."""
     for command in ("check", "accept"):
         with exclusive(box.store.paths, command):
@@ -272,7 +272,7 @@ async def test_while_something_is_under_way(box: Box) -> None:
     assert "grid-aide-accept.path" in (await response.json())["error"]
 
 
-async def test_at_once(box: Box) -> None:
+async def test_at_once(box: Host) -> None:
     """Of many that ask in one moment one is heard, and what root finds is whole."""
     responses = await asyncio.gather(*(box.accept(id=box.store.id) for _ in range(12)))
     assert sorted(response.status for response in responses) == [202] + [409] * 11
@@ -280,14 +280,14 @@ async def test_at_once(box: Box) -> None:
     assert [path.name for path in box.runtime.iterdir()] == [NAME]
 
 
-async def test_no_runtime_directory(box: Box, logged: pytest.LogCaptureFixture) -> None:
+async def test_no_runtime_directory(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """Where the request cannot be left, the client learns that, and the log learns why."""
     box.runtime.rmdir()
     assert (await box.accept(id=box.store.id)).status == 503
     assert re.search(r"cannot leave its request: .*No such file", logged.text)
 
 
-async def test_a_damaged_summary(box: Box, logged: pytest.LogCaptureFixture) -> None:
+async def test_a_damaged_summary(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """What the last check left and cannot be read is neither reported nor accepted."""
     box.store.paths.summary.write_bytes(b"{")
     assert (await box.report()).status == 503
@@ -295,7 +295,7 @@ async def test_a_damaged_summary(box: Box, logged: pytest.LogCaptureFixture) -> 
     assert "summary.json is damaged" in logged.text
 
 
-async def test_hammered(box: Box, logged: pytest.LogCaptureFixture) -> None:
+async def test_hammered(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """Who tries too often is told to wait, fills no log, and does not shut out the owner next to him."""
     assert box.action
     clock = still(box.action)
@@ -312,7 +312,7 @@ async def test_hammered(box: Box, logged: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage().rpartition(": ")[2][:3] for record in logged.records[12:]] == ["403", "429"]
 
 
-async def test_hammered_while_shut(box: Box, logged: pytest.LogCaptureFixture) -> None:
+async def test_hammered_while_shut(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """A token file that can't be used is no way to fill the log either."""
     assert box.action
     still(box.action)
@@ -323,7 +323,7 @@ async def test_hammered_while_shut(box: Box, logged: pytest.LogCaptureFixture) -
 
 
 async def test_who_goes_away_at_once_fills_no_log(
-    box: Box, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    box: Host, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that leaves before its token was looked at counts as one without it."""
     assert box.action
@@ -345,28 +345,28 @@ def still(action: Action) -> Clock:
     return clock
 
 
-async def test_the_owner_hammers(box: Box) -> None:
+async def test_the_owner_hammers(box: Host) -> None:
     """The right token has its limit too."""
     statuses = [response.status for response in await asyncio.gather(*(box.report() for _ in range(60)))]
     assert statuses.count(200) >= 20
     assert 429 in statuses
 
 
-async def test_other_methods(box: Box) -> None:
+async def test_other_methods(box: Host) -> None:
     """Neither path answers to another method."""
     assert (await box.client.head(REPORT, headers=RIGHT)).status == 405
     assert (await box.client.get(ACCEPT, headers=RIGHT)).status == 405
     assert (await box.client.put(ACCEPT, headers=RIGHT)).status == 405
 
 
-async def test_the_error_is_json(box: Box) -> None:
+async def test_the_error_is_json(box: Host) -> None:
     """A refusal says its reason in JSON."""
     response = await box.report({})
     assert response.content_type == "application/json"
     assert json.loads(await response.text()) == {"error": "the action's token is needed"}
 
 
-async def test_no_file_is_left_open(box: Box) -> None:
+async def test_no_file_is_left_open(box: Host) -> None:
     """Tries of every kind leave no descriptor behind."""
     await box.report()
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - its own descriptor must not count twice

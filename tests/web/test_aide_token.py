@@ -33,7 +33,7 @@ def test_too_open(token_file: Path, mode: int) -> None:
     token_file.chmod(mode)
     with pytest.raises(ProbeError, match="open to others") as caught:
         read_token(token_file)
-    assert caught.value.mend == f"sudo chmod 640 {token_file}"
+    assert caught.value.hint == f"sudo chmod 640 {token_file}"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_not_a_file(token_file: Path, tmp_path: Path) -> None:
     for name in ("token", "missing", "link", "fifo"):
         with pytest.raises(ProbeError, match="cannot be used") as caught:
             read_token(tmp_path / name)
-        assert "openssl rand" in caught.value.mend
+        assert "openssl rand" in caught.value.hint
 
 
 @pytest.mark.parametrize(

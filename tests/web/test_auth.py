@@ -19,7 +19,7 @@ from exporter.status import page
 from exporter.web import credentials
 from exporter.web.aide_api import REPORT
 from exporter.web.app import make_app
-from exporter.web.auth import Guard
+from exporter.web.auth import Auth
 from exporter.web.web_config import HEADERS
 from tests.box.files import link
 from tests.crowd import crowd
@@ -45,15 +45,15 @@ def touch_later(path: Path, text: str) -> None:
     os.utime(path, ns=(before + 10**9, before + 10**9))
 
 
-def settled(guard: Guard) -> bool:
+def settled(auth: Auth) -> bool:
     """Whether other rules are in force once the guard has seen the same files twice."""
-    return guard.refresh() or guard.refresh()
+    return auth.refresh() or auth.refresh()
 
 
 async def test_metrics_and_page_are_behind_the_door(tmp_path: Path, aiohttp_client: Connect) -> None:
     """Whatever is asked for, but for /-/healthy and /-/ready, stays closed without credentials."""
-    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
-    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
+    auth = Auth(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
+    client = await aiohttp_client(make_app(exporter_of(Script()), auth))
     for path in ("/metrics", "/", "/nothing", "/metrics?collect[]=x", "/-/healthy/", "/-/healthyx"):
         answer = await client.get(path)
         assert (answer.status, await answer.text()) == (401, "Unauthorized\n"), path
@@ -96,17 +96,17 @@ WRONG_HEADERS = [
 @pytest.mark.parametrize("name", WRONG_HEADERS)
 async def test_no_header_opens_the_door(tmp_path: Path, aiohttp_client: Connect, name: str) -> None:
     """Such as proxies and frameworks believe in."""
-    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
-    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
+    auth = Auth(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
+    client = await aiohttp_client(make_app(exporter_of(Script()), auth))
     for value in ("/-/healthy", "alice", "Basic", "Basic ", "Bearer", "Bearer ", HASH):
         assert (await client.get("/metrics", headers={name: value})).status == 401
 
 
 async def test_what_is_open_says_nothing_but_that(tmp_path: Path, aiohttp_client: Connect) -> None:
     """Whether it lives and is ready: no name of a probe, no version of it, no figure."""
-    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
+    auth = Auth(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
     exporter = exporter_of(Script("secret-probe", error=failing("secret reason")))
-    client = await aiohttp_client(make_app(exporter, guard))
+    client = await aiohttp_client(make_app(exporter, auth))
     assert await (await client.get("/-/ready")).text() == "not ready: the first runs are under way\n"
     exporter.start_runs()
     await exporter.cache.refresh(exporter.cache.select([]))
@@ -119,8 +119,8 @@ async def test_what_is_open_says_nothing_but_that(tmp_path: Path, aiohttp_client
 async def test_guesses_do_not_hold_up_who_is_known(tmp_path: Path, aiohttp_client: Connect) -> None:
     """While many try passwords, each of which costs a hash, who was let in before is answered."""
     costly = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
-    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{costly}'}}"))
-    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
+    auth = Auth(web_config(tmp_path, f"basic_auth_users: {{alice: '{costly}'}}"))
+    client = await aiohttp_client(make_app(exporter_of(Script()), auth))
     assert (await client.get("/metrics", headers=RIGHT)).status == 200
     guesses = [
         asyncio.create_task(client.get("/metrics", headers={"Authorization": basic("alice", str(n))}))
@@ -152,8 +152,8 @@ async def test_guesses_do_not_hold_up_another_address(tmp_path: Path) -> None:
 
 async def test_two_authorizations_are_none(tmp_path: Path, aiohttp_client: Connect) -> None:
     """A request that brings several, which a proxy may read differently, stays outside."""
-    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
-    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
+    auth = Auth(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
+    client = await aiohttp_client(make_app(exporter_of(Script()), auth))
     both = [("Authorization", RIGHT["Authorization"]), ("Authorization", basic("x", "y"))]
     assert (await client.get("/metrics", headers=both)).status == 401
 
@@ -188,13 +188,13 @@ async def test_where_no_thread_can_be_had_the_door_stays_shut(
     """It is said, instead of a password being called wrong, and a token still opens."""
     token = "t" * 32
     (tmp_path / "token").write_text(token)
-    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}\nbearer_token_files: [token]"))
+    auth = Auth(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}\nbearer_token_files: [token]"))
 
     async def refused(*_: object) -> bool:
         raise failing("can't start new thread")
 
-    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
-    monkeypatch.setattr(credentials, "in_thread", refused)
+    client = await aiohttp_client(make_app(exporter_of(Script()), auth))
+    monkeypatch.setattr(credentials, "run_in_thread", refused)
     answer = await client.get("/metrics", headers=RIGHT)
     assert (answer.status, await answer.text()) == (503, "can't start new thread\n")
     assert (await client.get("/metrics", headers={"Authorization": f"Bearer {token}"})).status == 200
@@ -205,7 +205,7 @@ async def test_configured_headers_are_on_every_answer(tmp_path: Path, aiohttp_cl
     text = (
         f"http_server_config: {{headers: {{X-Frame-Options: deny}}}}\nbasic_auth_users: {{alice: '{HASH}'}}"
     )
-    client = await aiohttp_client(make_app(exporter_of(Script()), Guard(web_config(tmp_path, text))))
+    client = await aiohttp_client(make_app(exporter_of(Script()), Auth(web_config(tmp_path, text))))
     for path, headers in (("/metrics", RIGHT), ("/metrics", {}), ("/nothing", RIGHT), ("/-/healthy", {})):
         assert (await client.get(path, headers=headers)).headers["X-Frame-Options"] == "deny"
 
@@ -250,7 +250,7 @@ async def test_no_answer_tells_a_version_and_each_has_every_header(
 async def test_a_pages_own_header_stands(tmp_path: Path, aiohttp_client: Connect) -> None:
     """The status page's policy is stricter than one for all could be; elsewhere the configured one counts."""
     text = 'http_server_config: {headers: {Content-Security-Policy: "default-src *"}}'
-    client = await aiohttp_client(make_app(exporter_of(Script()), Guard(web_config(tmp_path, text))))
+    client = await aiohttp_client(make_app(exporter_of(Script()), Auth(web_config(tmp_path, text))))
     policies = [
         (await client.get(path)).headers.getall("Content-Security-Policy") for path in ("/", "/metrics")
     ]
@@ -262,11 +262,11 @@ async def test_tokens_are_rotated_without_a_restart(tmp_path: Path, aiohttp_clie
     token = tmp_path / "token"
     first, second = "first" * 8, "second" * 8
     token.write_text(f"{first}\n")
-    guard = Guard(web_config(tmp_path, "bearer_token_files: [token]"))
-    client = await aiohttp_client(make_app(exporter_of(Script()), guard))
+    auth = Auth(web_config(tmp_path, "bearer_token_files: [token]"))
+    client = await aiohttp_client(make_app(exporter_of(Script()), auth))
     assert (await client.get("/metrics", headers={"Authorization": f"Bearer {first}"})).status == 200
     touch_later(token, f"{second}\n")
-    assert settled(guard)
+    assert settled(auth)
     assert (await client.get("/metrics", headers={"Authorization": f"Bearer {first}"})).status == 401
     assert (await client.get("/metrics", headers={"Authorization": f"Bearer {second}"})).status == 200
 
@@ -274,19 +274,19 @@ async def test_tokens_are_rotated_without_a_restart(tmp_path: Path, aiohttp_clie
 def test_a_broken_new_file_keeps_the_old_rules(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A mistake neither opens the door nor locks out who could come in, is logged once, and can be mended."""
     path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
-    guard = Guard(path)
-    before = guard.rules
+    auth = Auth(path)
+    before = auth.rules
     touch_later(path, "basic_auth_users: {alice: secret}")
     for _ in range(4):
-        assert not guard.refresh()
-    assert guard.rules is before
+        assert not auth.refresh()
+    assert auth.rules is before
     assert len(caplog.records) == 1
     assert "secret" not in caplog.text
     touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
-    assert settled(guard)
+    assert settled(auth)
     path.unlink()
-    assert not settled(guard)
-    assert guard.protects
+    assert not settled(auth)
+    assert auth.protects
 
 
 def test_a_file_that_is_still_being_written_is_not_taken(
@@ -294,13 +294,13 @@ def test_a_file_that_is_still_being_written_is_not_taken(
 ) -> None:
     """Only what two looks in a row have found counts: half a file is neither used nor complained of."""
     path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
-    guard = Guard(path)
+    auth = Auth(path)
     for text in ("basic_auth_users: {al", f"basic_auth_users: {{al: '{HASH}'}}", "", "basic_auth_users: {"):
         touch_later(path, text)
-        assert not guard.refresh()
+        assert not auth.refresh()
     assert not caplog.records
     touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
-    assert settled(guard)
+    assert settled(auth)
 
 
 LAYERS = {
@@ -320,10 +320,10 @@ def test_an_emptied_file_opens_no_door(
     clients, more = LAYERS[layer]
     (tmp_path / "token").write_text("t" * 32)
     path = web_config(tmp_path, (Certificates(tmp_path).server(clients=True) if clients else "") + more)
-    guard = Guard(path)
+    auth = Auth(path)
     touch_later(path, text)
-    assert not settled(guard)
-    assert guard.protects
+    assert not settled(auth)
+    assert auth.protects
     assert "only a restart takes away" in caplog.text
 
 
@@ -343,29 +343,29 @@ def test_no_layer_goes_without_a_restart(tmp_path: Path) -> None:
     ]
     whole = "\n".join(lines)
     path = web_config(tmp_path, whole)
-    guard = Guard(path)
-    before = guard.rules
+    auth = Auth(path)
+    before = auth.rules
     for end in range(len(whole)):
         touch_later(path, whole[:end])
-        assert not settled(guard) or guard.rules.layers == before.layers
+        assert not settled(auth) or auth.rules.layers == before.layers
     touch_later(path, whole)
-    guard.refresh()
-    assert guard.rules.layers == before.layers == {"TLS", "client certificates", "passwords or tokens"}
+    auth.refresh()
+    assert auth.rules.layers == before.layers == {"TLS", "client certificates", "passwords or tokens"}
 
 
 def test_a_layer_may_come_and_change_without_a_restart(tmp_path: Path) -> None:
     """From nothing to passwords, on to tokens, on to TLS with client certificates."""
     (tmp_path / "token").write_text("t" * 32)
     path = web_config(tmp_path, "")
-    guard = Guard(path)
+    auth = Auth(path)
     for text in (
         f"basic_auth_users: {{alice: '{HASH}'}}\n",
         "bearer_token_files: [token]\n",
         f"bearer_token_files: [token]\n{Certificates(tmp_path).server(clients=True)}",
     ):
         touch_later(path, text)
-        assert settled(guard)
-        assert guard.protects
+        assert settled(auth)
+        assert auth.protects
 
 
 def test_what_was_refused_for_a_file_that_it_names_is_taken_once_that_is_there(
@@ -373,24 +373,24 @@ def test_what_was_refused_for_a_file_that_it_names_is_taken_once_that_is_there(
 ) -> None:
     """The file itself has not changed since; and one mistake is logged once, however often it is met."""
     path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
-    guard = Guard(path)
+    auth = Auth(path)
     touch_later(path, "bearer_token_files: [later]")
     for _ in range(5):
-        assert not guard.refresh()
+        assert not auth.refresh()
     assert [record.getMessage()[-43:] for record in caplog.records] == [
         "later can't be read: No such file or directory"[-43:]
     ]
     (tmp_path / "later").write_text("t" * 32)
-    assert settled(guard)
-    assert guard.rules.credentials.challenge == "Bearer"
+    assert settled(auth)
+    assert auth.rules.credentials.challenge == "Bearer"
 
 
 def test_a_file_that_is_made_readable_is_seen(tmp_path: Path) -> None:
     """Neither its content nor the time of that changes with its mode."""
     path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
-    guard = Guard(path)
+    auth = Auth(path)
     path.chmod(0o600 if path.stat().st_mode & 0o077 else 0o640)
-    assert settled(guard)
+    assert settled(auth)
 
 
 def test_a_fifo_in_the_files_place_is_not_waited_for(
@@ -398,10 +398,10 @@ def test_a_fifo_in_the_files_place_is_not_waited_for(
 ) -> None:
     """Whoever looks would never come back."""
     path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
-    guard = Guard(path)
+    auth = Auth(path)
     path.unlink()
     os.mkfifo(path)
-    assert not settled(guard)
+    assert not settled(auth)
     assert "web.yml can't be read: it is no regular file" in caplog.text
 
 
@@ -415,12 +415,12 @@ def test_certificate_and_key_are_swapped_together(tmp_path: Path, caplog: pytest
     link(tmp_path / "..data", Path("..1"))
     for name in ("server.crt", "server.key"):
         link(tmp_path / name, Path("..data") / name)
-    guard = Guard(path)
-    before = guard.rules.context
-    assert not settled(guard)
+    auth = Auth(path)
+    before = auth.rules.context
+    assert not settled(auth)
     link(tmp_path / "..data", Path("..2"))
-    assert settled(guard)
-    assert guard.rules.context is not before
+    assert settled(auth)
+    assert auth.rules.context is not before
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
@@ -430,8 +430,8 @@ AIDE_TOKEN = "0123456789abcdef" * 4
 async def test_the_aide_action_has_a_door_of_its_own(tmp_path: Path, aiohttp_client: Connect) -> None:
     """Its token opens it, where a scrape needs a password, and the password does not."""
     exporter = with_action(tmp_path)
-    guard = Guard(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
-    client = await aiohttp_client(make_app(exporter, guard))
+    auth = Auth(web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}"))
+    client = await aiohttp_client(make_app(exporter, auth))
     token = {"Authorization": f"Bearer {AIDE_TOKEN}"}
     assert (await client.get(REPORT, headers=token)).status == 200
     assert (await client.get("/metrics", headers=token)).status == 401
@@ -469,14 +469,14 @@ def with_action(tmp_path: Path) -> Exporter:
 def test_a_broken_file_at_the_start_is_an_error(tmp_path: Path) -> None:
     """The exporter does not start without the protection that was asked for."""
     with pytest.raises(ConfigError, match=r"none\.yml can't be read: No such file"):
-        Guard(tmp_path / "none.yml")
+        Auth(tmp_path / "none.yml")
     with pytest.raises(ConfigError, match=r"tls_server_config: .*a\.crt: No such file"):
-        Guard(web_config(tmp_path, "tls_server_config: {cert_file: a.crt, key_file: a.key}"))
+        Auth(web_config(tmp_path, "tls_server_config: {cert_file: a.crt, key_file: a.key}"))
 
 
 def test_what_protects_is_known(tmp_path: Path) -> None:
     """TLS alone keeps nobody out; users, tokens and required client certificates do."""
     certificates = Certificates(tmp_path)
-    assert not Guard(None).protects
-    assert not Guard(web_config(tmp_path, certificates.server())).protects
-    assert Guard(web_config(tmp_path, certificates.server(clients=True))).protects
+    assert not Auth(None).protects
+    assert not Auth(web_config(tmp_path, certificates.server())).protects
+    assert Auth(web_config(tmp_path, certificates.server(clients=True))).protects

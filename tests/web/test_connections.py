@@ -120,7 +120,7 @@ async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> No
             await asyncio.sleep(0.02)
 
 
-def _dropped(running: server.Site) -> bool:
+def _dropped(running: server.Server) -> bool:
     assert running._runner.server is not None
     return not running._runner.server.connections
 

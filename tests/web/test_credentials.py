@@ -21,7 +21,7 @@ def basic(user: str, password: str) -> str:
 
 async def test_without_users_and_tokens_everybody_may_come_in() -> None:
     """No credentials are needed where none are configured."""
-    assert await Credentials({}, []).open_to("")
+    assert await Credentials({}, []).authenticate("")
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -29,8 +29,8 @@ async def test_the_right_password_opens_every_time(user: str) -> None:
     """The first time by bcrypt, then by what is remembered; the scheme's case does not matter."""
     door = Credentials(USERS, [])
     for _ in range(2):
-        assert await door.open_to(basic(user, "secret"))
-        assert await door.open_to(basic(user, "secret").replace("Basic", "bAsIc"))
+        assert await door.authenticate(basic(user, "secret"))
+        assert await door.authenticate(basic(user, "secret").replace("Basic", "bAsIc"))
 
 
 WRONG = {
@@ -55,31 +55,31 @@ WRONG = {
 async def test_everything_else_stays_outside(name: str) -> None:
     """Also right after the right password was seen, and a second time."""
     door = Credentials(USERS, [])
-    assert await door.open_to(basic("alice", "secret"))
-    assert not await door.open_to(WRONG[name])
-    assert not await door.open_to(WRONG[name])
+    assert await door.authenticate(basic("alice", "secret"))
+    assert not await door.authenticate(WRONG[name])
+    assert not await door.authenticate(WRONG[name])
 
 
 async def test_a_remembered_password_opens_nothing_for_another_user() -> None:
     """What is remembered is name, hash and password together; parts that join up differently don't count."""
     door = Credentials({"alice": HASH, "alices": HASH}, [])
-    assert await door.open_to(basic("alice", "secret"))
-    assert not await door.open_to(basic("alices", "ecret"))
+    assert await door.authenticate(basic("alice", "secret"))
+    assert not await door.authenticate(basic("alices", "ecret"))
 
 
 @pytest.mark.parametrize("version", ["2a", "2b", "2y"])
 async def test_a_hash_of_every_maker_is_opened_by_its_password(version: str) -> None:
     """It begins with $2y$ from htpasswd, with $2a$ or $2b$ from others; they are the same thing."""
     door = Credentials({"alice": HASH.replace("$2b$", f"${version}$")}, [])
-    assert await door.open_to(basic("alice", "secret"))
-    assert not await door.open_to(basic("alice", "Secret"))
+    assert await door.authenticate(basic("alice", "secret"))
+    assert not await door.authenticate(basic("alice", "Secret"))
 
 
 async def test_right_and_wrong_passwords_at_once_get_each_their_answer() -> None:
     """However they are mixed, and with nothing remembered yet."""
     door = Credentials(USERS, [])
     tries = [basic("alice", "secret" if n % 2 else f"wrong{n % 10}") for n in range(300)]
-    answers = await asyncio.gather(*(door.open_to(tried, str(n % 7)) for n, tried in enumerate(tries)))
+    answers = await asyncio.gather(*(door.authenticate(tried, str(n % 7)) for n, tried in enumerate(tries)))
     assert answers == [bool(n % 2) for n in range(300)]
 
 
@@ -93,10 +93,10 @@ async def test_no_wrong_password_makes_a_later_one_right() -> None:
     ]
     for _ in range(2):
         for attempt in attempts:
-            assert not await door.open_to(attempt)
-    assert await door.open_to(basic("alice", "secret"))
+            assert not await door.authenticate(attempt)
+    assert await door.authenticate(basic("alice", "secret"))
     for attempt in attempts:
-        assert not await door.open_to(attempt)
+        assert not await door.authenticate(attempt)
 
 
 async def test_an_unknown_user_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +110,8 @@ async def test_an_unknown_user_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(bcrypt, "checkpw", counting)
     door = Credentials({"alice": HASH}, [])
-    await door.open_to(basic("alice", "wrong"))
-    await door.open_to(basic("mallory", "wrong"))
+    await door.authenticate(basic("alice", "wrong"))
+    await door.authenticate(basic("mallory", "wrong"))
     assert checked == [HASH[:7].encode()] * 2
 
 
@@ -128,7 +128,7 @@ async def test_unknown_users_cost_what_the_users_do(monkeypatch: pytest.MonkeyPa
     door = Credentials({"alice": HASH, "bob": HASH.replace("$04$", "$05$")}, [])
     for number in range(3 * 40):
         asking = f"user{number % 40}"
-        await door.open_to(basic(asking, f"guess{number}"))
+        await door.authenticate(basic(asking, f"guess{number}"))
     assert {len(costs) for costs in checked.values()} == {1}
     assert set.union(*checked.values()) == {b"$2b$04$", b"$2b$05$"}
 
@@ -143,9 +143,11 @@ async def test_one_client_does_not_take_the_others_turns(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(bcrypt, "checkpw", counting)
     door = Credentials(USERS, [])
-    guesses = [asyncio.create_task(door.open_to(basic("alice", str(n)), "192.0.2.1")) for n in range(100)]
+    guesses = [
+        asyncio.create_task(door.authenticate(basic("alice", str(n)), "192.0.2.1")) for n in range(100)
+    ]
     await asyncio.sleep(0)
-    assert await door.open_to(basic("alice", "secret"), "192.0.2.2")
+    assert await door.authenticate(basic("alice", "secret"), "192.0.2.2")
     assert checked.index(b"secret") < 5
     await asyncio.gather(*guesses)
     assert not door._turns
@@ -156,15 +158,15 @@ async def test_what_is_remembered_is_bounded() -> None:
     users = {f"u{n}": HASH for n in range(credentials.REMEMBERED + 5)}
     door = Credentials(users, [])
     for user in users:
-        assert await door.open_to(basic(user, "secret"))
+        assert await door.authenticate(basic(user, "secret"))
     assert len(door._right) == credentials.REMEMBERED
 
 
 async def test_any_of_several_tokens_opens() -> None:
     """While a token is rotated the old and the new one both work; nothing else does."""
     door = Credentials({}, [b"old-token", b"new-token"])
-    assert await door.open_to("Bearer old-token")
-    assert await door.open_to("bearer new-token")
+    assert await door.authenticate("Bearer old-token")
+    assert await door.authenticate("bearer new-token")
     for wrong in (
         "",
         "Bearer",
@@ -174,12 +176,12 @@ async def test_any_of_several_tokens_opens() -> None:
         "Basic old-token",
         "old-token",
     ):
-        assert not await door.open_to(wrong)
+        assert not await door.authenticate(wrong)
 
 
 async def test_a_token_does_not_open_a_door_that_has_none() -> None:
     """Where only passwords are configured an empty token is no way in."""
-    assert not await Credentials({"alice": HASH}, []).open_to("Bearer ")
+    assert not await Credentials({"alice": HASH}, []).authenticate("Bearer ")
 
 
 @pytest.mark.parametrize(

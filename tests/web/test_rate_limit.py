@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.web.rate_limit import Limiter, neighbourhood
+from exporter.web.rate_limit import Limiter, client_key
 
 
 class Clock:
@@ -70,4 +70,4 @@ def test_memory_is_bounded() -> None:
 )
 def test_neighbourhood(address: str | None, known_as: str) -> None:
     """An IPv6 client counts by its network, since it has endless addresses in it."""
-    assert neighbourhood(address) == known_as
+    assert client_key(address) == known_as

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from exporter.web import server
-from exporter.web.auth import Guard
+from exporter.web.auth import Auth
 from exporter.web.server import ListenError, listen
 from tests.crowd import GET, Crowd, crowd
 from tests.daemon import free_port
@@ -253,7 +253,7 @@ async def test_a_broken_new_certificate_keeps_the_old(
 
 def test_without_a_web_config_nothing_is_watched() -> None:
     """There is no file to look at."""
-    assert Guard(None).refresh() is False
+    assert Auth(None).refresh() is False
 
 
 async def test_a_bug_ends_no_watching(
@@ -262,12 +262,12 @@ async def test_a_bug_ends_no_watching(
     """An error that nobody thought of is logged once, and the looks go on."""
     looks = 0
 
-    def broken(_: Guard) -> bool:
+    def broken(_: Auth) -> bool:
         nonlocal looks
         looks += 1
         raise LookupError("a bug")
 
-    monkeypatch.setattr(Guard, "refresh", broken)
+    monkeypatch.setattr(Auth, "refresh", broken)
     async with crowd(Script(), web_config=web_config(tmp_path, "")) as there, asyncio.timeout(20):
         watching = await watched(there, monkeypatch)
         while looks < 3:

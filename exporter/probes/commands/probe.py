@@ -8,10 +8,10 @@ from functools import partial
 
 from prometheus_client.core import Metric
 
-from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.commands.textformat import Family, parse
 from exporter.system.subprocesses import run
-from exporter.system.threads import in_thread
+from exporter.system.threads import run_in_thread
 
 OUTPUT_LIMIT = 1024 * 1024
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
@@ -77,24 +77,24 @@ def claim(command: str, families: Sequence[Family], claims: dict[str, dict[str, 
     claims[command] = types
 
 
-async def look(command: Command, box: Box) -> Result:
+async def look(command: Command, host: Host) -> Result:
     """Runs the command once and reads what it printed.
 
     Raises:
         ProbeError: it could not be run, failed, or printed something else than metrics.
     """
-    output = await run(*command.argv, limit=OUTPUT_LIMIT, anywhere=True)
+    output = await run(*command.argv, limit=OUTPUT_LIMIT, via_launcher=True)
     # Its arguments and what it complains of may hold secrets: those stay off the status page and the log.
-    mend = f"see what it says: `grid-exporter --config.file FILE probe command:{command.name}`"
+    hint = f"see what it says: `grid-exporter --config.file FILE probe command:{command.name}`"
     if output.code != 0:
-        raise ProbeError(f"{command.argv[0]} failed: {output.ending}", mend)
+        raise ProbeError(f"{command.argv[0]} failed: {output.ending}", hint)
     try:
-        families, found = await in_thread(_read, output.stdout, command.name)
+        families, found = await run_in_thread(_read, output.stdout, command.name)
     except ValueError as error:
-        raise ProbeError(str(error), mend) from error
+        raise ProbeError(str(error), hint) from error
     if not families:
-        raise ProbeError(f"{command.argv[0]} printed no figures", mend)
-    claim(command.name, families, box.command_types)
+        raise ProbeError(f"{command.argv[0]} printed no figures", hint)
+    claim(command.name, families, host.command_types)
     return Result(found)
 
 
@@ -103,7 +103,7 @@ def _read(stdout: bytes, command: str) -> tuple[list[Family], list[Metric]]:
     return families, metrics(families, command)
 
 
-def build(commands: Sequence[Command], box: Box) -> list[Probe]:
+def build(commands: Sequence[Command], host: Host) -> list[Probe]:
     """A probe for each command.
 
     Raises:
@@ -113,11 +113,11 @@ def build(commands: Sequence[Command], box: Box) -> list[Probe]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two commands are named {name}")
-    box.command_types = {name: box.command_types.get(name, {}) for name in names}
-    return [Probe(f"command:{c.name}", c, c, partial(look, c, box)) for c in commands]
+    host.command_types = {name: host.command_types.get(name, {}) for name in names}
+    return [Probe(f"command:{c.name}", c, c, partial(look, c, host)) for c in commands]
 
 
-async def discover(box: Box) -> Note:  # noqa: ARG001 - every kind is asked alike
+async def discover(host: Host) -> Note:  # noqa: ARG001 - every kind is asked alike
     """Nobody's commands can be guessed."""
     return Note(
         "no command is configured",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.metrics.families import number
-from exporter.probe import Box
+from exporter.probe import Host
 
 MEMBERSHIP = re.compile(r"^\d+:([^:]*):/(.*)$", re.ASCII | re.MULTILINE)
 
@@ -20,10 +20,10 @@ class Usage:
     memory_bytes: float | None
 
 
-def usage(box: Box, pid: int, container_id: str) -> Usage:
+def usage(host: Host, pid: int, container_id: str) -> Usage:
     """What the container of this main process uses (pid 0: it has none); None for what can't be read."""
-    groups = parse_groups(_read(f"{box.proc}/{pid}/cgroup"), container_id)
-    return Usage(_cpu_seconds(box.cgroup, groups), _memory_bytes(box.cgroup, groups))
+    groups = parse_groups(_read(f"{host.proc}/{pid}/cgroup"), container_id)
+    return Usage(_cpu_seconds(host.cgroup, groups), _memory_bytes(host.cgroup, groups))
 
 
 def parse_groups(text: str, container_id: str) -> dict[str, str]:

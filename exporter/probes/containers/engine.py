@@ -9,7 +9,7 @@ from exporter.probe import ProbeError
 from exporter.probes.containers.inspect_json import Container, parse
 from exporter.system import subprocesses
 from exporter.system.subprocesses import Output
-from exporter.system.threads import in_thread
+from exporter.system.threads import run_in_thread
 
 ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 GONE = re.compile(r"no such (object|container)", re.IGNORECASE)
@@ -40,7 +40,7 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
     # Ids alone, for want of a template that every version of both tools understands.
     listed = await _ask(engine, "ps", "--all", "--no-trunc", "--quiet", limit=PS_LIMIT)
     if listed.code:
-        raise ProbeError(f"{engine[0]} ps: {listed.complaint}")
+        raise ProbeError(f"{engine[0]} ps: {listed.error_message}")
     ids = listed.text.split()
     if odd := next((word for word in ids if not ID.fullmatch(word)), None):
         raise ProbeError(f"{engine[0]} ps printed what is no container's id: {odd[:64]!r}")
@@ -48,12 +48,12 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
         return [], ""
     inspected = await _ask(engine, "inspect", "--type", "container", *ids, limit=INSPECT_LIMIT)
     if inspected.code and not inspected.stdout.strip():
-        raise ProbeError(f"{engine[0]} inspect: {inspected.complaint}")
-    containers, wrong = await in_thread(parse, inspected.stdout)
+        raise ProbeError(f"{engine[0]} inspect: {inspected.error_message}")
+    containers, wrong = await run_in_thread(parse, inspected.stdout)
     missing = set(ids) - {container.id for container in containers} - _gone(inspected)
     if not missing:
         return containers, ""
-    reason = wrong[0] if wrong else inspected.complaint
+    reason = wrong[0] if wrong else inspected.error_message
     return containers, f"{engine[0]} inspect fails for {len(missing)} of {len(ids)} containers: {reason}"
 
 
@@ -62,12 +62,12 @@ async def _ask(engine: Sequence[str], *arguments: str, limit: int) -> Output:
     said = output.stderr.decode("utf-8", "replace")
     if output.code and FORBIDDEN.search(said):
         raise ProbeError(
-            f"this user may not open the engine's socket: {output.complaint}",
+            f"this user may not open the engine's socket: {output.error_message}",
             "put a proxy before it that lets only GET through and set probes.containers.command: "
             "[docker, -H, tcp://127.0.0.1:2375]; or add the user to the group docker, which makes it root",
         )
     if output.code and DOWN.search(said):
-        raise EngineDown(output.complaint)
+        raise EngineDown(output.error_message)
     return output
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from prometheus_client.core import Metric
 
 from exporter.metrics.families import Samples, counter, gauge
-from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.containers import watchtower
 from exporter.probes.containers.cgroups import usage
 from exporter.probes.containers.engine import EngineDown, inspect_all
 from exporter.probes.containers.inspect_json import Container, by_name, timestamp
-from exporter.system.threads import in_thread
+from exporter.system.threads import run_in_thread
 
 ENGINE_UP = gauge("grid_container_engine_up", "Whether the container engine answers, 0 or 1 (docker ps).")
 INFO = gauge(
@@ -116,7 +116,7 @@ def describe(samples: Samples, name: str, container: Container) -> None:
     samples.add(MEMORY_LIMIT, host.memory or None, name)
 
 
-def measure(containers: Mapping[str, Container], box: Box) -> list[Metric]:
+def measure(containers: Mapping[str, Container], host: Host) -> list[Metric]:
     """The families of these containers by name. Reads their cgroups: a few files each, so for a thread."""
     samples = Samples()
     samples.add(ENGINE_UP, 1)
@@ -126,13 +126,13 @@ def measure(containers: Mapping[str, Container], box: Box) -> list[Metric]:
     for name, container in containers.items():
         describe(samples, name, container)
         samples.add(WATCHED, watchtower.updates(container, unlabelled=unlabelled), name)
-        used = usage(box, container.state.pid, container.id)
+        used = usage(host, container.state.pid, container.id)
         samples.add(CPU, used.cpu_seconds, name)
         samples.add(MEMORY, used.memory_bytes, name)
     return samples.families()
 
 
-async def look(engine: Sequence[str], box: Box) -> Result:
+async def look(engine: Sequence[str], host: Host) -> Result:
     """Asks the engine for its containers and the kernel for what they use.
 
     Raises:
@@ -143,18 +143,18 @@ async def look(engine: Sequence[str], box: Box) -> Result:
     except EngineDown as down:
         return _engine_down(str(down))
     containers = by_name(found)
-    box.container_names = {container.id: name for name, container in containers.items()}
-    families = await in_thread(measure, containers, box)
+    host.container_names = {container.id: name for name, container in containers.items()}
+    families = await run_in_thread(measure, containers, host)
     if wrong:
         raise ProbeError(wrong, families=families)
     return Result(families, () if found else _whose(engine))
 
 
-def _engine_down(complaint: str) -> Result:
+def _engine_down(error_message: str) -> Result:
     samples = Samples()
     samples.add(ENGINE_UP, 0)
-    mend = "start it (systemctl start docker), or set probes.containers.command to where it listens"
-    return Result(samples.families(), (Note(f"no container engine answers: {complaint}", mend),))
+    hint = "start it (systemctl start docker), or set probes.containers.command to where it listens"
+    return Result(samples.families(), (Note(f"no container engine answers: {error_message}", hint),))
 
 
 def _whose(engine: Sequence[str]) -> tuple[Note, ...]:
@@ -164,27 +164,27 @@ def _whose(engine: Sequence[str]) -> tuple[Note, ...]:
     return (Note("podman shows this user no containers; it shows everyone only their own", ROOTS),)
 
 
-def build(settings: Settings, box: Box) -> list[Probe]:
+def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of the engine."""
-    return [Probe("containers", settings, settings, partial(look, settings.command, box))]
+    return [Probe("containers", settings, settings, partial(look, settings.command, host))]
 
 
-async def discover(box: Box) -> Settings | Note:
+async def discover(host: Host) -> Settings | Note:
     """Docker where its socket is (its tool alone is often there without a daemon), else Podman."""
-    return _find(box)
+    return _find(host)
 
 
-def _find(box: Box) -> Settings | Note:
-    if shutil.which("docker") and (box.root / "var/run/docker.sock").exists():
+def _find(host: Host) -> Settings | Note:
+    if shutil.which("docker") and (host.root / "var/run/docker.sock").exists():
         return Settings()
     if shutil.which("podman"):
         # Asking alone would give a user who has none (a service's) a storage, and a process that stays.
         own = os.path.expanduser("~/.local/share/containers")  # noqa: PTH111 - never raises
-        if os.geteuid() == 0 or os.access(box.root / own.lstrip("/"), os.R_OK):
+        if os.geteuid() == 0 or os.access(host.root / own.lstrip("/"), os.R_OK):
             return Settings(command=("podman",))
         return Note("podman shows everyone only their own containers, and this user has none", ROOTS)
-    mend = "set probes.containers.command, such as [docker, -H, unix:///run/user/1000/docker.sock]"
-    return Note("no /var/run/docker.sock and no podman on PATH", mend)
+    hint = "set probes.containers.command, such as [docker, -H, unix:///run/user/1000/docker.sock]"
+    return Note("no /var/run/docker.sock and no podman on PATH", hint)
 
 
 KIND = Kind("containers", Settings, build, discover)

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from exporter.metrics.families import Samples, gauge
-from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.disk import discovery, scan_result
 from exporter.probes.disk.mounts import Mount, origin, parse_mounts
-from exporter.probes.disk.scan_result import SCANNER, Findings
+from exporter.probes.disk.scan_result import SCANNER, ScanResult
 from exporter.system.subprocesses import run
-from exporter.system.threads import in_thread
+from exporter.system.threads import run_in_thread
 
 SIZE = gauge(
     "grid_directory_size_bytes",
@@ -90,7 +90,7 @@ def tidy(path: str) -> str:
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def result(directory: str, found: Findings, mounts: Mapping[int, Mount]) -> Result:
+def result(directory: str, found: ScanResult, mounts: Mapping[int, Mount]) -> Result:
     """The families and notes of a scan.
 
     Raises:
@@ -125,8 +125,8 @@ async def scan(directory: str, proc: Path) -> Result:
     idle = (ionice, "-c", "3", "-t") if ionice else ()
     output = await run(*idle, sys.executable, "-I", "-S", str(SCANNER), directory)
     if output.code != 0:
-        raise ProbeError(f"the scan of {directory} broke off: {output.complaint}")
-    return await in_thread(_conclude, directory, output.stdout, proc)
+        raise ProbeError(f"the scan of {directory} broke off: {output.error_message}")
+    return await run_in_thread(_conclude, directory, output.stdout, proc)
 
 
 def _conclude(directory: str, stdout: bytes, proc: Path) -> Result:
@@ -138,18 +138,18 @@ def _conclude(directory: str, stdout: bytes, proc: Path) -> Result:
     return result(directory, scan_result.parse(stdout), mounts)
 
 
-def build(settings: Settings, box: Box) -> list[Probe]:
+def build(settings: Settings, host: Host) -> list[Probe]:
     """One probe a directory; each keeps its figures when another is added or taken out."""
     schedule = Schedule(ttl=settings.ttl, wait=settings.wait, timeout=settings.timeout)
     return [
-        Probe(f"disk:{path}", schedule, path, partial(scan, path, box.proc))
+        Probe(f"disk:{path}", schedule, path, partial(scan, path, host.proc))
         for path in map(tidy, settings.directories)
     ]
 
 
-async def discover(box: Box) -> Settings | Note:
+async def discover(host: Host) -> Settings | Note:
     """The usual directories that are there."""
-    found = await discovery.look(box.root)
+    found = await discovery.look(host.root)
     if found.directories:
         return Settings(directories=found.directories)
     text = f"no directory of models that this user can see: looked at {', '.join(discovery.USUAL)}"

@@ -24,7 +24,7 @@ class Room(msgspec.Struct, frozen=True):
     avail: int
 
 
-class Findings(msgspec.Struct, frozen=True, kw_only=True):
+class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """All that scan.py prints of a directory.
 
     rooms: the directory's, where it could be looked at, and the root's. size: in bytes, None where not all
@@ -43,7 +43,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     closed: tuple[str, ...] = ()
 
 
-def parse(stdout: bytes) -> Findings:
+def parse(stdout: bytes) -> ScanResult:
     """The findings, from what scan.py printed.
 
     Raises:
@@ -51,12 +51,12 @@ def parse(stdout: bytes) -> Findings:
     """
     try:
         # msgspec's own decoder refuses a name whose bytes are not UTF-8; json takes it.
-        return msgspec.convert(json.loads(stdout), Findings)
+        return msgspec.convert(json.loads(stdout), ScanResult)
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise ProbeError(f"the scan printed what it never prints: {error}") from error
 
 
-def failure(directory: str, findings: Findings) -> tuple[str, str]:
+def failure(directory: str, findings: ScanResult) -> tuple[str, str]:
     """Why a directory could not be looked at, and what to do about it."""
     match findings.errno:
         case errno.ENOENT:
@@ -65,11 +65,11 @@ def failure(directory: str, findings: Findings) -> tuple[str, str]:
             return f"{directory} is not a directory", "configure the directory that holds the models"
         case errno.EACCES | errno.EPERM:
             return f"{directory} may not be read by {findings.user}", _permit(directory, findings)
-    mend = "see what dmesg says of its file system, and mount it again"
-    return f"{directory} can't be read: {findings.failed}", mend
+    hint = "see what dmesg says of its file system, and mount it again"
+    return f"{directory} can't be read: {findings.failed}", hint
 
 
-def notes(directory: str, findings: Findings) -> tuple[Note, ...]:
+def notes(directory: str, findings: ScanResult) -> tuple[Note, ...]:
     """What a person should know of a scan that could not read everything."""
     if not findings.errors:
         return ()
@@ -81,7 +81,7 @@ def notes(directory: str, findings: Findings) -> tuple[Note, ...]:
     return (Note(text, _permit(directory, findings) if findings.user else ""),)
 
 
-def _permit(directory: str, findings: Findings) -> str:
+def _permit(directory: str, findings: ScanResult) -> str:
     """The commands that let the user read all of a directory, and what will be written there later."""
     who = shlex.quote(findings.user)
     commands = [f"sudo setfacl -R -m u:{who}:rX,d:u:{who}:rX {shlex.quote(directory)}"]

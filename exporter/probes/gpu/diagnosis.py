@@ -76,7 +76,7 @@ class Answer:
             return ""
         said = reason(self.words)
         if self.output.code:
-            return said if said and self.output.code > 0 else clean(self.output.complaint)
+            return said if said and self.output.code > 0 else clean(self.output.error_message)
         return f"no table came, but: {said}" if said else "no table came"
 
 
@@ -126,15 +126,15 @@ def find(answer: Answer) -> Found:
 def notes(remarks: Iterable[str]) -> tuple[Note, ...]:
     """Remarks for a person, each once, with what to do about it where that is known."""
     said = list(dict.fromkeys(remarks))[:LINES]
-    return tuple(Note(f"nvidia-smi says: {remark}", mend(remark)) for remark in said)
+    return tuple(Note(f"nvidia-smi says: {remark}", hint(remark)) for remark in said)
 
 
 def reason(said: Sequence[str]) -> str:
     """The line that explains most: the first that there is something to do about, else the first."""
-    return next(filter(mend, said), next(iter(said), ""))
+    return next(filter(hint, said), next(iter(said), ""))
 
 
-def mend(said: str) -> str:
+def hint(said: str) -> str:
     """What to do about it; nothing where that isn't known."""
     return next((step for phrase, step in MENDS.items() if phrase in said.lower()), "")
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from exporter.metrics.families import Samples
-from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.gpu import cards, processes
 from exporter.probes.gpu.csv_table import missing_end, parse_fields
-from exporter.probes.gpu.diagnosis import Answer, Found, find, mend, notes
+from exporter.probes.gpu.diagnosis import Answer, Found, find, hint, notes
 from exporter.system.cgroup import container_of
 from exporter.system.subprocesses import Output, run
-from exporter.system.threads import in_thread
+from exporter.system.threads import run_in_thread
 
 FORMAT = "--format=csv,nounits"
 REFUSAL = re.compile(r'Field "([^"]*)" is not a valid field to query')
@@ -42,16 +42,16 @@ class Memory:
     whole: bool = True
 
 
-def build(settings: Settings, box: Box) -> list[Probe]:
+def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of all cards."""
-    return [Probe("gpu", settings, settings, partial(_look, box, Memory()))]
+    return [Probe("gpu", settings, settings, partial(_look, host, Memory()))]
 
 
-async def discover(box: Box) -> Settings | Note:
+async def discover(host: Host) -> Settings | Note:
     """Cards are looked at where there is an nvidia-smi."""
     if shutil.which("nvidia-smi"):
         return Settings()
-    vendors = _vendors(box)
+    vendors = _vendors(host)
     others = " and ".join(sorted(vendors - {"NVIDIA"}))
     if others and "NVIDIA" not in vendors:
         return Note(f"no nvidia-smi, but a card of {others}: only those of NVIDIA can be looked at")
@@ -60,16 +60,16 @@ async def discover(box: Box) -> Settings | Note:
     )
 
 
-def _vendors(box: Box) -> set[str]:
+def _vendors(host: Host) -> set[str]:
     """Whose cards the kernel shows."""
     found = set()
-    for path in box.root.glob("sys/class/drm/card*/device/vendor"):
+    for path in host.root.glob("sys/class/drm/card*/device/vendor"):
         with contextlib.suppress(OSError, ValueError):
             found.add(VENDORS.get(path.read_text().strip(), ""))
     return found - {""}
 
 
-async def _look(box: Box, memory: Memory) -> Result:
+async def _look(host: Host, memory: Memory) -> Result:
     """One run.
 
     Raises:
@@ -86,7 +86,7 @@ async def _look(box: Box, memory: Memory) -> Result:
     if isinstance(running, BaseException) and not isinstance(running, ProbeError):
         raise running
     output, fields = listed
-    result = await in_thread(_result, box, output, fields, running)
+    result = await run_in_thread(_result, host, output, fields, running)
     if memory.whole:
         memory.fields = fields
     return result
@@ -130,7 +130,7 @@ async def _query_cards(memory: Memory) -> tuple[Output, dict[str, str]]:
         fields = {}
 
 
-def _result(box: Box, output: Output, fields: Mapping[str, str], running: Output | ProbeError) -> Result:
+def _result(host: Host, output: Output, fields: Mapping[str, str], running: Output | ProbeError) -> Result:
     """Puts both answers together.
 
     Raises:
@@ -143,14 +143,14 @@ def _result(box: Box, output: Output, fields: Mapping[str, str], running: Output
     cards.add_cards(samples, found.cards)
     trouble, said = "", list[str]()
     if found.cards:
-        trouble, said = _add_processes(samples, box, found, running, "" if found.trouble else end)
+        trouble, said = _add_processes(samples, host, found, running, "" if found.trouble else end)
     if found.trouble or trouble:
         raise _error(found.trouble or trouble, samples)
     return Result(samples.families(), notes([*found.remarks, *said]))
 
 
 def _add_processes(
-    samples: Samples, box: Box, there: Found, answered: Output | ProbeError, end: str
+    samples: Samples, host: Host, there: Found, answered: Output | ProbeError, end: str
 ) -> tuple[str, list[str]]:
     """Adds the cards' processes: the trouble where that can't be done, or not wholly, and what was said.
 
@@ -162,13 +162,13 @@ def _add_processes(
     if answer.table.columns and not answer.table.torn:
         running = processes.parse_processes(answer.table)
         missed = bool(answer.trouble) or answer.lost > there.lost  # one was lost since
-        container = partial(container_of, box=box)
+        container = partial(container_of, host=host)
         processes.add_processes(samples, running, there.cards, container, missed=missed)
     return answer.trouble and f"processes: {answer.trouble}", answer.words
 
 
 def _error(reason: str, samples: Samples | None = None) -> ProbeError:
-    return ProbeError(f"nvidia-smi: {reason}", mend(reason) or RUN_IT, samples.families() if samples else ())
+    return ProbeError(f"nvidia-smi: {reason}", hint(reason) or RUN_IT, samples.families() if samples else ())
 
 
 KIND = Kind("gpu", Settings, build, discover)

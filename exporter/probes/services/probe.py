@@ -11,11 +11,11 @@ from functools import partial
 import msgspec
 
 from exporter.metrics.families import Samples, counter, gauge
-from exporter.probe import Box, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.services import systemctl
 from exporter.probes.services.systemctl import Properties
 from exporter.system.subprocesses import find
-from exporter.system.threads import aside
+from exporter.system.threads import run_in_thread_if_large
 
 UNIT = ("name", "category")
 STATE = gauge(
@@ -210,24 +210,24 @@ async def look(categories: Categories) -> Result:
     asked = dict.fromkeys(name for names in categories.values() for name in names)
     units = await systemctl.show(UNIT_PROPERTIES, (*asked, "*.timer"))
     booted = time.time() - time.monotonic()
-    samples = await aside(len(units), parse, manager, units, categories, booted)
+    samples = await run_in_thread_if_large(len(units), parse, manager, units, categories, booted)
     return Result(samples.families())
 
 
-def build(settings: Settings, box: Box) -> list[Probe]:  # noqa: ARG001 - every kind is built alike
+def build(settings: Settings, host: Host) -> list[Probe]:  # noqa: ARG001 - every kind is built alike
     """The one probe of systemd."""
     categories = {category: [*map(full_name, names)] for category, names in settings.categories.items()}
     return [Probe("services", settings, settings, partial(look, categories))]
 
 
-async def discover(box: Box) -> Settings | Note:
+async def discover(host: Host) -> Settings | Note:
     """The well-known services that the box has; a note where it runs no systemd."""
-    if not (box.root / "run/systemd/system").is_dir():
+    if not (host.root / "run/systemd/system").is_dir():
         return Note("this system wasn't started by systemd")
     try:
         find("systemctl")
     except ProbeError as error:
-        return Note(error.reason, error.mend)
+        return Note(error.reason, error.hint)
     return Settings(categories=await _installed())
 
 

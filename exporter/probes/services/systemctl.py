@@ -33,10 +33,10 @@ async def show(properties: Sequence[str], units: Sequence[str] = ()) -> str:
     argv = ("systemctl", "show", "--all", "-p", ",".join(properties), "--", *units)
     output = await run(*argv, env={"TZ": "UTC"})
     if output.code != 0:
-        mend = (
+        hint = (
             "run `systemctl show` as the exporter's user; in its unit, User= instead of DynamicUser=yes helps"
         )
-        raise ProbeError(f"systemctl show: {output.complaint}", mend)
+        raise ProbeError(f"systemctl show: {output.error_message}", hint)
     return output.text
 
 

@@ -20,7 +20,7 @@ from exporter.probes.tor import cookie
 LINE_LIMIT = 4096
 LINES = 32
 ASKED = "version status/bootstrap-phase status/circuit-established traffic/read traffic/written"
-MEND = "see that Tor runs and that this is the ControlPort or ControlSocket of its torrc"
+HINT = "see that Tor runs and that this is the ControlPort or ControlSocket of its torrc"
 
 ENDPOINT = re.compile(
     r"unix:(?P<path>/[^\x00-\x20\x7f]+)"
@@ -81,10 +81,10 @@ async def ask(where: str, seconds: float) -> Facts:
         async with asyncio.timeout(seconds):
             return await _converse(endpoint(where))
     except TimeoutError:
-        raise ProbeError(f"Tor's control port {where} did not answer in {seconds:g} s", MEND) from None
+        raise ProbeError(f"Tor's control port {where} did not answer in {seconds:g} s", HINT) from None
     except OSError as error:
-        mend = cookie.GROUP_MEND if isinstance(error, PermissionError) else MEND
-        raise ProbeError(f"Tor's control port {where}: {_reason(error)}", mend) from error
+        hint = cookie.GROUP_HINT if isinstance(error, PermissionError) else HINT
+        raise ProbeError(f"Tor's control port {where}: {_reason(error)}", hint) from error
 
 
 def _reason(error: OSError) -> str:
@@ -126,14 +126,14 @@ async def _reply(reader: asyncio.StreamReader, asked: str) -> str:
             return reply
         if not line.startswith("250-"):
             break
-    raise ProbeError(f"Tor's control port answered {asked} with {line.strip()[:100]!r}", cookie.MEND)
+    raise ProbeError(f"Tor's control port answered {asked} with {line.strip()[:100]!r}", cookie.HINT)
 
 
 async def _line(reader: asyncio.StreamReader) -> str:
     try:
         line = await reader.readline()
     except ValueError:  # longer than LINE_LIMIT
-        raise ProbeError("Tor's control port does not speak the control protocol", MEND) from None
+        raise ProbeError("Tor's control port does not speak the control protocol", HINT) from None
     if not line.endswith(b"\n"):
         raise ConnectionError("it closed the connection")
     return line.decode("latin-1")

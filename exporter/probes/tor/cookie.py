@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from exporter.probe import ProbeError
-from exporter.system.threads import in_thread
+from exporter.system.threads import run_in_thread
 
 SIZE = 32
-MEND = "put CookieAuthentication 1 into torrc and reload Tor"
-GROUP_MEND = (
+HINT = "put CookieAuthentication 1 into torrc and reload Tor"
+GROUP_HINT = (
     "let the service's user into Tor's group (sudo make install GROUPS=debian-tor), and put "
     "CookieAuthFileGroupReadable 1 into torrc"
 )
@@ -54,8 +54,8 @@ async def log_in(say: Callable[[str], Awaitable[str]]) -> None:
         return
     if "SAFECOOKIE" not in methods or not path.startswith("/"):
         offered = ", ".join(methods)[:100] or "nothing"
-        raise ProbeError(f"Tor's control port offers no cookie to log in with, but {offered}", MEND)
-    cookie = await in_thread(_read, Path(path))
+        raise ProbeError(f"Tor's control port offers no cookie to log in with, but {offered}", HINT)
+    cookie = await run_in_thread(_read, Path(path))
     nonce = secrets.token_bytes(32)
     challenge = CHALLENGE.match(await say(f"AUTHCHALLENGE SAFECOOKIE {nonce.hex()}"))
     proof, salt = (bytes.fromhex(part) for part in challenge.groups()) if challenge else (b"", b"")
@@ -86,8 +86,8 @@ def _read(path: Path) -> bytes:
             return file.read(SIZE)
     except (OSError, ValueError) as error:  # Python raises the latter too: a path may hold a NUL
         reason = error.strerror if isinstance(error, OSError) else error
-        mend = GROUP_MEND if isinstance(error, PermissionError) else MEND
-        raise ProbeError(f"Tor's cookie {str(path)!r:.200}: {reason}", mend) from error
+        hint = GROUP_HINT if isinstance(error, PermissionError) else HINT
+        raise ProbeError(f"Tor's cookie {str(path)!r:.200}: {reason}", hint) from error
 
 
 def _check(found: os.stat_result) -> None:

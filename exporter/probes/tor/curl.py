@@ -70,10 +70,10 @@ def parse(output: Output) -> Answer:
     written = WRITTEN_OUT.fullmatch(last) if output.code >= 0 else None
     status, seconds = (int(written[1]), number(written[2])) if written else (0, None)
     if not status:
-        carried = True if EXIT_REPLIED.search(output.complaint) else CARRIED.get(output.code)
-        return Answer(carried, trouble=output.complaint if output.code else "it printed no HTTP status")
+        carried = True if EXIT_REPLIED.search(output.error_message) else CARRIED.get(output.code)
+        return Answer(carried, trouble=output.error_message if output.code else "it printed no HTTP status")
     if output.code:
-        return Answer(up=True, seconds=seconds, trouble=output.complaint)
+        return Answer(up=True, seconds=seconds, trouble=output.error_message)
     if status != HTTP_OK:
         return Answer(up=True, seconds=seconds, trouble=f"HTTP status {status}")
     return _read_page(body, seconds)

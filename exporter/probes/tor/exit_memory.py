@@ -13,7 +13,7 @@ import msgspec
 from exporter.probe import Note
 
 SIZE_LIMIT = 256
-MEND = "see that the directory belongs to the exporter's user (StateDirectory= in its unit)"
+HINT = "see that the directory belongs to the exporter's user (StateDirectory= in its unit)"
 
 
 class LastExit(msgspec.Struct, frozen=True):
@@ -55,13 +55,13 @@ class ExitMemory:
 
     def _keep(self, path: Path, last: LastExit) -> None:
         """Writes aside and renames, so that the file is whole at any moment."""
-        aside = path.with_name(f"{path.name}.new")
+        temporary = path.with_name(f"{path.name}.new")
         try:
-            aside.write_bytes(msgspec.json.encode(last))
-            aside.replace(path)
+            temporary.write_bytes(msgspec.json.encode(last))
+            temporary.replace(path)
             self.trouble = ()
         except OSError as error:
-            self.trouble = (Note(f"Tor's exit could not be kept in {path}: {error.strerror}", MEND),)
+            self.trouble = (Note(f"Tor's exit could not be kept in {path}: {error.strerror}", HINT),)
 
 
 def _read(path: Path) -> LastExit | None:

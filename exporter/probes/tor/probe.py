@@ -8,7 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 from exporter.metrics.families import Samples, counter, gauge
-from exporter.probe import Box, Duration, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.tor import control
 from exporter.probes.tor.curl import OUTPUT_LIMIT, Answer, curl, parse
 from exporter.probes.tor.exit_memory import ExitMemory
@@ -54,7 +54,7 @@ SEE_FOR_YOURSELF = "see what ran: `grid-exporter --config.file FILE probe tor`"
 CONTROL_SHARE = 0.1
 REQUEST_SHARE = 0.8
 
-MEND = "see that Tor runs (systemctl status tor@default) and that socks is the SocksPort of its torrc"
+HINT = "see that Tor runs (systemctl status tor@default) and that socks is the SocksPort of its torrc"
 SWITCH_ON = 'probes:\n  tor:\n    socks: "127.0.0.1:9050"'
 
 
@@ -102,9 +102,9 @@ def _is_page(url: str) -> bool:
     return plain and parts.scheme in ("http", "https") and host[-6:] not in ("", ".onion") and port != 0
 
 
-def build(settings: Settings, box: Box) -> list[Probe]:
+def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe; it remembers the last exit from run to run."""
-    exits = ExitMemory(box.state / "tor-exit.json" if box.state else None)
+    exits = ExitMemory(host.state / "tor-exit.json" if host.state else None)
 
     async def run() -> Result:
         found = Samples()
@@ -134,7 +134,7 @@ async def _ask_control(settings: Settings, found: Samples) -> tuple[Note, ...]:
     try:
         facts = await control.ask(settings.control, settings.timeout * CONTROL_SHARE)
     except ProbeError as error:
-        return (Note(error.reason, error.mend),)
+        return (Note(error.reason, error.hint),)
     found.add(BOOTSTRAP, facts.bootstrap)
     found.add(CIRCUIT, facts.circuit)
     found.add(TRAFFIC, facts.read, "read")
@@ -156,16 +156,16 @@ def _add_answer(found: Samples, answer: Answer, exit_changed: float | None) -> N
 def _remarks(answer: Answer) -> tuple[Note, ...]:
     """What a person should know of facts that are no failure of the probe."""
     if not answer.up:
-        return (Note(f"Tor is down: {answer.trouble}", MEND),)
+        return (Note(f"Tor is down: {answer.trouble}", HINT),)
     if not answer.is_tor:
-        return (Note("the check page did not see the request come from Tor", MEND),)
+        return (Note("the check page did not see the request come from Tor", HINT),)
     return ()
 
 
-async def discover(box: Box) -> Note:
+async def discover(host: Host) -> Note:
     """Never asks by itself: a request sends traffic out, and whoever runs Tor may not want that."""
-    places = os.pathsep.join(str(box.root / place.lstrip("/")) for place in os.get_exec_path())
-    if (box.root / "run/tor").exists() or shutil.which("tor", path=places):
+    places = os.pathsep.join(str(host.root / place.lstrip("/")) for place in os.get_exec_path())
+    if (host.root / "run/tor").exists() or shutil.which("tor", path=places):
         return Note("Tor is here but not asked, since asking sends traffic out", SWITCH_ON)
     return Note("no Tor here")
 

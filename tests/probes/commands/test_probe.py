@@ -5,7 +5,7 @@ import pytest
 
 from exporter.config.load import parse as parse_config
 from exporter.metrics.exposition import join, render
-from exporter.probe import Box, Duration, Note, Probe, ProbeError
+from exporter.probe import Duration, Host, Note, Probe, ProbeError
 from exporter.probes.commands import probe as commands
 from exporter.probes.commands.probe import Command, build, discover
 from exporter.probes.commands.textformat import Family, parse
@@ -30,9 +30,9 @@ def prints(script: Path, text: str) -> Path:
     return write(script, f'cat "{script}.out"')
 
 
-def probes(*scripts: Path, box: Box | None = None) -> list[Probe]:
+def probes(*scripts: Path, box: Host | None = None) -> list[Probe]:
     """The probes of commands that are named after their program."""
-    return build([Command(name=script.name, argv=(str(script),)) for script in scripts], box or Box())
+    return build([Command(name=script.name, argv=(str(script),)) for script in scripts], box or Host())
 
 
 async def scrape(*found: Probe) -> list[str]:
@@ -63,7 +63,7 @@ async def test_figures_carry_the_commands_name(script: Path) -> None:
 async def test_arguments_reach_the_program_as_they_are(script: Path) -> None:
     """No shell comes between: blanks and stars are the program's."""
     write(script, 'echo "args{first=\\"$1\\"} $#"')
-    (probe,) = build([Command(name="c", argv=(str(script), "a * $HOME", ""))], Box())
+    (probe,) = build([Command(name="c", argv=(str(script), "a * $HOME", ""))], Host())
     assert (await scrape(probe))[-1] == 'args{command="c",first="a * $HOME"} 2.0'
 
 
@@ -89,11 +89,11 @@ async def test_failures(script: Path, body: str, expected: str) -> None:
 @pytest.mark.parametrize("body", ["echo token=hunter2 >&2; exit 3", "kill -9 $$", "echo x one", "true"])
 async def test_secrets_are_kept(script: Path, body: str) -> None:
     """What a failed command was given and what it complains of is in no reason, which everybody reads."""
-    (probe,) = build([Command(name="c", argv=(str(write(script, body)), "--token", "hunter2"))], Box())
+    (probe,) = build([Command(name="c", argv=(str(write(script, body)), "--token", "hunter2"))], Host())
     with pytest.raises(ProbeError) as caught:
         await probe.run()
-    assert "hunter2" not in caught.value.reason + caught.value.mend
-    assert "probe command:c" in caught.value.mend
+    assert "hunter2" not in caught.value.reason + caught.value.hint
+    assert "probe command:c" in caught.value.hint
 
 
 async def test_missing_program(script: Path) -> None:
@@ -118,7 +118,7 @@ async def test_one_family_of_two_commands(tmp_path: Path) -> None:
 
 async def test_types_that_disagree(tmp_path: Path) -> None:
     """The command that is written first keeps the name; the other fails, and works again when they agree."""
-    box = Box()
+    box = Host()
     first, second = probes(
         prints(tmp_path / "a", "# TYPE x gauge\nx 1\n"), prints(tmp_path / "b", "x 2\n"), box=box
     )
@@ -133,7 +133,7 @@ async def test_types_that_disagree(tmp_path: Path) -> None:
 
 async def test_a_command_that_is_gone_holds_no_name(tmp_path: Path) -> None:
     """After a reload without the first command its types bind nobody."""
-    box = Box()
+    box = Host()
     first, second = prints(tmp_path / "a", "# TYPE x gauge\nx 1\n"), prints(tmp_path / "b", "x 2\n")
     (alone,) = probes(first, box=box)
     await alone.run()
@@ -159,14 +159,14 @@ def test_each_command_is_a_probe_of_its_own() -> None:
     """It has its name, and its own schedule: slow by default, never waited for."""
     plain = Command(name="ups", argv=("/u",))
     seldom = Command(name="ipmi", argv=("/i", "-a"), ttl=Duration(60))
-    assert [probe.name for probe in build([plain, seldom], Box())] == ["command:ups", "command:ipmi"]
+    assert [probe.name for probe in build([plain, seldom], Host())] == ["command:ups", "command:ipmi"]
     assert [c.ttl + c.wait for c in (plain, seldom)] == [30, 60]
 
 
 def test_two_commands_of_one_name() -> None:
     """Their figures could not be told apart."""
     with pytest.raises(ValueError, match="two commands are named ups"):
-        build([Command(name="ups", argv=("/a",)), Command(name="ups", argv=("/b",))], Box())
+        build([Command(name="ups", argv=("/a",)), Command(name="ups", argv=("/b",))], Host())
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,6 @@ def test_impossible_commands(name: str, argv: tuple[str, ...], expected: str) ->
 
 async def test_nothing_is_guessed() -> None:
     """Without a configuration there is no command, and the way to add one is shown."""
-    note = await discover(Box())
+    note = await discover(Host())
     assert isinstance(note, Note)
-    assert "commands" in parse_config(note.mend)
+    assert "commands" in parse_config(note.hint)

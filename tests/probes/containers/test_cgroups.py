@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.probe import Box
+from exporter.probe import Host
 from exporter.probes.containers.cgroups import Usage, parse_groups, usage
 
 ID = "5f" * 32
 OTHER = "a0" * 32
 
 
-def group(box: Box, path: str, **files: str) -> None:
+def group(box: Host, path: str, **files: str) -> None:
     """Writes a control group's files; a double underscore stands for a dot."""
     directory = box.cgroup / path
     directory.mkdir(parents=True)
@@ -19,16 +19,16 @@ def group(box: Box, path: str, **files: str) -> None:
         (directory / name.replace("__", ".")).write_text(text)
 
 
-def process(box: Box, membership: str, pid: int = 42) -> None:
+def process(box: Host, membership: str, pid: int = 42) -> None:
     """Writes the process's membership, as /proc shows it."""
     (box.proc / str(pid)).mkdir(parents=True)
     (box.proc / str(pid) / "cgroup").write_text(membership)
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Box:
+def box(tmp_path: Path) -> Host:
     """A box with a /proc and a /sys/fs/cgroup of its own."""
-    return Box(proc=tmp_path / "proc", cgroup=tmp_path / "cgroup")
+    return Host(proc=tmp_path / "proc", cgroup=tmp_path / "cgroup")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_version_1_paths() -> None:
     assert parse_groups(text, ID) == {**own, "name=systemd": ID}
 
 
-def test_version_2(box: Box) -> None:
+def test_version_2(box: Host) -> None:
     """Version 2: microseconds become seconds, and inactive file cache counts as free."""
     process(box, f"0::/system.slice/docker-{ID}.scope\n")
     group(
@@ -92,7 +92,7 @@ def test_version_2(box: Box) -> None:
     assert usage(box, 42, ID) == Usage(1.5, 6000)
 
 
-def test_version_1(box: Box) -> None:
+def test_version_1(box: Host) -> None:
     """Version 1: nanoseconds become seconds; the whole group's cache counts, not that of its top alone."""
     process(box, f"2:cpuacct:/docker/{ID}\n3:memory:/docker/{ID}\n0::/docker/{ID}\n")
     group(box, f"cpuacct/docker/{ID}", cpuacct__usage="2500000000\n")
@@ -103,7 +103,7 @@ def test_version_1(box: Box) -> None:
     assert usage(box, 42, ID) == Usage(2.5, 7000)
 
 
-def test_container_that_has_just_ended(box: Box) -> None:
+def test_container_that_has_just_ended(box: Host) -> None:
     """Nothing is known of a process that is gone, or whose group is."""
     assert usage(box, 42, ID) == Usage(None, None)
     process(box, f"0::/docker/{ID}\n")
@@ -113,21 +113,21 @@ def test_container_that_has_just_ended(box: Box) -> None:
 @pytest.mark.parametrize(
     "text", ["", "max\n", "-1\n", "nan\n", "1e400\n", "\0\n", "usage_usec\n", "usage_usec x\n"]
 )
-def test_files_that_make_no_sense(box: Box, text: str) -> None:
+def test_files_that_make_no_sense(box: Host, text: str) -> None:
     """Whatever is no figure is left out, never 0."""
     process(box, f"0::/docker/{ID}\n")
     group(box, f"docker/{ID}", cpu__stat=text, memory__current=text, memory__stat="inactive_file 0\n")
     assert usage(box, 42, ID) == Usage(None, None)
 
 
-def test_cache_read_later_than_the_total(box: Box) -> None:
+def test_cache_read_later_than_the_total(box: Host) -> None:
     """Memory is never negative, though its two files are read one after the other."""
     process(box, f"0::/docker/{ID}\n")
     group(box, f"docker/{ID}", memory__current="100\n", memory__stat="inactive_file 200\n")
     assert usage(box, 42, ID) == Usage(None, 0)
 
 
-def test_memory_without_its_cache(box: Box) -> None:
+def test_memory_without_its_cache(box: Host) -> None:
     """Without the cache's part the memory is not known: the whole would be another figure."""
     process(box, f"0::/docker/{ID}\n")
     group(box, f"docker/{ID}", memory__current="100\n")

@@ -107,7 +107,7 @@ async def test_silently_left_out(tool: Tool) -> None:
 
 @pytest.mark.parametrize("subcommand", ["ps", "inspect"])
 @pytest.mark.parametrize(
-    "complaint",
+    "error_message",
     [
         (CAPTURES / "docker" / "down.err").read_text(),
         (CAPTURES / "docker" / "20.10" / "down.err").read_text(),
@@ -116,12 +116,12 @@ async def test_silently_left_out(tool: Tool) -> None:
         "failed to connect to the docker API at unix:///x; check if the path is correct: no such file",
     ],
 )
-async def test_engine_down(tool: Tool, subcommand: str, complaint: str) -> None:
+async def test_engine_down(tool: Tool, subcommand: str, error_message: str) -> None:
     """However a tool words it, and whenever it happens: an engine that does not run is down."""
-    tool.says(subcommand, "[]\n", complaint, 1)
+    tool.says(subcommand, "[]\n", error_message, 1)
     with pytest.raises(EngineDown) as down:
         await inspect_all(tool.argv)
-    assert str(down.value) in complaint
+    assert str(down.value) in error_message
 
 
 @pytest.mark.parametrize("subcommand", ["ps", "inspect"])
@@ -131,8 +131,8 @@ async def test_socket_that_may_not_be_opened(tool: Tool, subcommand: str, versio
     tool.says(subcommand, "", (CAPTURES / version / "denied.err").read_text(), 1)
     with pytest.raises(ProbeError, match="may not open the engine's socket: permission denied") as caught:
         await inspect_all(tool.argv)
-    assert "group docker, which makes it root" in caught.value.mend
-    assert "proxy" in caught.value.mend
+    assert "group docker, which makes it root" in caught.value.hint
+    assert "proxy" in caught.value.hint
 
 
 @pytest.mark.parametrize(

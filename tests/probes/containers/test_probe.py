@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.exposition import join, render
-from exporter.probe import Box, Duration, Note, ProbeError
+from exporter.probe import Duration, Host, Note, ProbeError
 from exporter.probes.containers.inspect_json import by_name, parse
 from exporter.probes.containers.probe import Settings, build, discover, look, measure
 from tests.probes.container_tool import FIRST, SECOND, Tool, inspected
@@ -16,7 +16,7 @@ from tests.series import series
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 NOTHING = Path("/nonexistent")
-BARE = Box(proc=NOTHING, cgroup=NOTHING, root=NOTHING)
+BARE = Host(proc=NOTHING, cgroup=NOTHING, root=NOTHING)
 
 
 @pytest.fixture
@@ -122,14 +122,14 @@ def test_watchtower() -> None:
 
 async def test_names_for_the_gpu(tool: Tool) -> None:
     """A run leaves every container's name by its full id, and takes away those that are gone."""
-    box = Box(proc=NOTHING, container_names={"0" * 64: "gone"})
+    box = Host(proc=NOTHING, container_names={"0" * 64: "gone"})
     await look(tool.argv, box)
     assert box.container_names == {FIRST: "ab", SECOND: "cd"}
 
 
 async def test_same_name_in_names_for_the_gpu(tool: Tool) -> None:
     """The GPU's figures name a container as its own do, also where two have one name."""
-    box = Box(proc=NOTHING)
+    box = Host(proc=NOTHING)
     tool.says("inspect", inspected(FIRST, SECOND).replace("/cd", "/ab"))
     await look(tool.argv, box)
     assert box.container_names == {FIRST: "ab", SECOND: SECOND[:12]}
@@ -137,7 +137,7 @@ async def test_same_name_in_names_for_the_gpu(tool: Tool) -> None:
 
 async def test_engine_down(tool: Tool) -> None:
     """An engine that is down is a fact: the run succeeds, says so, and leaves the names alone."""
-    box = Box(container_names={FIRST: "ab"})
+    box = Host(container_names={FIRST: "ab"})
     tool.says("ps", "", (CAPTURES / "docker" / "down.err").read_text(), 1)
     result = await look(tool.argv, box)
     assert series(result.families) == {"grid_container_engine_up": 0}
@@ -148,7 +148,7 @@ async def test_engine_down(tool: Tool) -> None:
 async def test_no_containers(tool: Tool) -> None:
     """An engine without a container is up, and nothing more is to tell."""
     tool.says("ps", "")
-    result = await look(tool.argv, Box())
+    result = await look(tool.argv, Host())
     assert series(result.families) == {"grid_container_engine_up": 1}
     assert not result.notes
 
@@ -157,7 +157,7 @@ async def test_one_that_makes_no_sense(tool: Tool) -> None:
     """The run fails for one container that makes no sense, with the figures of the others."""
     tool.says("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
     with pytest.raises(ProbeError, match="1 of 2") as caught:
-        await look(tool.argv, Box(proc=NOTHING))
+        await look(tool.argv, Host(proc=NOTHING))
     found = series(caught.value.families)
     assert found['grid_container_state{container="cd",state="running"}'] == 1
     assert found["grid_container_engine_up"] == 1
@@ -200,7 +200,7 @@ def test_use_of_the_box(tmp_path: Path) -> None:
     (group / "memory.current").write_text("10000\n")
     (group / "memory.stat").write_text("inactive_file 4000\n")
     containers, _ = parse(inspected(FIRST).replace('"running"', '"running", "Pid": 42').encode())
-    found = series(measure(by_name(containers), Box(proc=tmp_path, cgroup=tmp_path)))
+    found = series(measure(by_name(containers), Host(proc=tmp_path, cgroup=tmp_path)))
     assert found['grid_container_cpu_seconds_total{container="ab"}'] == 1.5
     assert found['grid_container_memory_bytes{container="ab"}'] == 6000
 
@@ -245,11 +245,11 @@ def test_hostile_words(raw: list[dict[str, object]]) -> None:
 
 def test_build() -> None:
     """There is one probe, with the settings' schedule, and two of equal settings are equal."""
-    (probe,) = build(Settings(), Box())
+    (probe,) = build(Settings(), Host())
     assert probe.name == "containers"
     assert probe.schedule == Settings(ttl=Duration(2), wait=Duration(5), timeout=Duration(10))
-    assert build(Settings(), Box()) == [probe]
-    assert build(Settings(command=("podman",)), Box()) != [probe]
+    assert build(Settings(), Host()) == [probe]
+    assert build(Settings(command=("podman",)), Host()) != [probe]
 
 
 @pytest.mark.parametrize("command", [(), ("",)])
@@ -285,12 +285,12 @@ async def test_discover(
     if socket:
         (tmp_path / "var/run").mkdir(parents=True)
         (tmp_path / "var/run/docker.sock").touch()
-    found = await discover(Box(root=tmp_path))
+    found = await discover(Host(root=tmp_path))
     if command:
         assert found == Settings(command=command)
     else:
         assert isinstance(found, Note)
-        assert "probes.containers.command" in found.mend
+        assert "probes.containers.command" in found.hint
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -304,9 +304,9 @@ async def test_discover_podman_of_one_user(
     shutil.copy("/bin/true", tmp_path / "podman")
     if own:
         (tmp_path / "home/alice/.local/share/containers").mkdir(parents=True)
-    found = await discover(Box(root=tmp_path))
+    found = await discover(Host(root=tmp_path))
     if own:
         assert found == Settings(command=("podman",))
     else:
         assert isinstance(found, Note)
-        assert "unix:///run/podman/podman.sock" in found.mend
+        assert "unix:///run/podman/podman.sock" in found.hint

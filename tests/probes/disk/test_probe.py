@@ -7,12 +7,12 @@ import pytest
 
 from exporter.config.load import parse as parse_config
 from exporter.config.strict_yaml import ConfigError
-from exporter.probe import Box, Duration, Note, ProbeError, Result, Schedule
+from exporter.probe import Duration, Host, Note, ProbeError, Result, Schedule
 from exporter.probes.disk import probe as disk
 from exporter.probes.disk.discovery import Found
 from exporter.probes.disk.mounts import parse_mounts
 from exporter.probes.disk.probe import KIND, Settings, build, discover, result, tidy
-from exporter.probes.disk.scan_result import Findings, Room
+from exporter.probes.disk.scan_result import Room, ScanResult
 from tests.scanner.test_scan import du, sized
 from tests.series import series
 
@@ -22,13 +22,13 @@ ROOT = Room(mount=43, size=1000, free=500, avail=400)
 
 async def look(directory: Path) -> Result:
     """One run of the probe on that directory."""
-    (probe,) = build(Settings(directories=(str(directory),)), Box())
+    (probe,) = build(Settings(directories=(str(directory),)), Host())
     return await probe.run()
 
 
 def test_tells_all_that_a_scan_found() -> None:
     """Every family comes out: the directory's size, each model, its file system and the root's."""
-    found = Findings(
+    found = ScanResult(
         rooms=(Room(mount=63, size=9, free=8, avail=7), ROOT),
         size=300,
         models={"org/name": 200, "(other)": 100},
@@ -52,7 +52,7 @@ def test_tells_all_that_a_scan_found() -> None:
 
 def test_tells_one_file_system_once() -> None:
     """A directory on the root's file system, even by a mount of its own there, adds no second one."""
-    found = Findings(rooms=(Room(mount=66, size=1000, free=500, avail=400), ROOT), size=1)
+    found = ScanResult(rooms=(Room(mount=66, size=1000, free=500, avail=400), ROOT), size=1)
     told = series(result("/srv/models/self/inner", found, MOUNTS).families)
     assert len([name for name in told if name.startswith("grid_filesystem_size")]) == 1
     assert told['grid_directory_info{mountpoint="/",path="/srv/models/self/inner"}'] == 1
@@ -60,16 +60,16 @@ def test_tells_one_file_system_once() -> None:
 
 def test_leaves_out_what_a_file_system_does_not_tell() -> None:
     """A file system that says its size is 0 has none; a mount that went meanwhile has no name to go by."""
-    found = Findings(rooms=(Room(mount=63, size=0, free=0, avail=0), Room(99, 1, 1, 1)), size=1)
+    found = ScanResult(rooms=(Room(mount=63, size=0, free=0, avail=0), Room(99, 1, 1, 1)), size=1)
     told = series(result("/ai/models", found, MOUNTS).families)
     assert not [name for name in told if name.startswith("grid_filesystem")]
-    gone = Findings(rooms=(Room(99, 1, 1, 1), ROOT), size=1)
+    gone = ScanResult(rooms=(Room(99, 1, 1, 1), ROOT), size=1)
     assert not [n for n in series(result("/a", gone, MOUNTS).families) if n.startswith("grid_directory_info")]
 
 
 def test_tells_no_total_that_is_too_small() -> None:
     """Where a part could not be read the total is absent, the error is counted and the note names it."""
-    found = Findings(rooms=(ROOT, ROOT), models={"a": 1}, errors=1, unread=(("/ai/models/b", "Why"),))
+    found = ScanResult(rooms=(ROOT, ROOT), models={"a": 1}, errors=1, unread=(("/ai/models/b", "Why"),))
     told = result("/ai/models", found, MOUNTS)
     figures = series(told.families)
     assert 'grid_directory_size_bytes{path="/ai/models"}' not in figures
@@ -111,7 +111,7 @@ async def test_fails_where_there_is_no_directory(tmp_path: Path) -> None:
     with pytest.raises(ProbeError) as caught:
         await look(tmp_path / "absent")
     assert caught.value.reason == f"{tmp_path}/absent does not exist"
-    assert caught.value.mend
+    assert caught.value.hint
     told = series(caught.value.families)
     assert {name.partition("{")[0] for name in told} == {
         "grid_filesystem_size_bytes",
@@ -143,7 +143,7 @@ async def test_fails_where_the_scan_breaks_off(
 
 async def test_fails_without_a_table_of_mounts(tmp_path: Path) -> None:
     """Where /proc can't be read the reason says so."""
-    (probe,) = build(Settings(directories=(str(tmp_path),)), Box(proc=tmp_path))
+    (probe,) = build(Settings(directories=(str(tmp_path),)), Host(proc=tmp_path))
     with pytest.raises(ProbeError, match="self/mountinfo can't be read: No such file or directory"):
         await probe.run()
 
@@ -170,12 +170,12 @@ async def test_scans_where_there_is_no_ionice(tmp_path: Path, monkeypatch: pytes
 def test_gives_each_directory_a_probe_of_its_own() -> None:
     """Each is named by its path, and is the same probe as before when another is added or taken out."""
     settings = Settings(directories=("/ai/models", "/srv//models/"), ttl=Duration(90))
-    one, two = build(settings, Box())
+    one, two = build(settings, Host())
     assert (one.name, two.name, one.kind) == ("disk:/ai/models", "disk:/srv/models", "disk")
     assert one.schedule == two.schedule == Schedule(ttl=Duration(90), wait=Duration(0), timeout=Duration(600))
-    (alone,) = build(Settings(directories=("/ai/models",), ttl=Duration(90)), Box())
+    (alone,) = build(Settings(directories=("/ai/models",), ttl=Duration(90)), Host())
     assert alone == one
-    assert build(Settings(directories=("/ai/models",)), Box()) != [one]
+    assert build(Settings(directories=("/ai/models",)), Host()) != [one]
 
 
 @pytest.mark.parametrize(
@@ -225,17 +225,17 @@ async def test_discovers_the_usual_directories(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HOME", "/root")
     monkeypatch.delenv("HF_HOME", raising=False)
     (tmp_path / "ai/models").mkdir(parents=True)
-    assert await discover(Box(root=tmp_path)) == Settings(directories=(f"{tmp_path}/ai/models",))
+    assert await discover(Host(root=tmp_path)) == Settings(directories=(f"{tmp_path}/ai/models",))
 
 
 async def test_says_how_to_name_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none is found the note says where it was looked for and how to configure one."""
     monkeypatch.setenv("HOME", "/root")
     monkeypatch.delenv("HF_HOME", raising=False)
-    note = await discover(Box(root=tmp_path))
+    note = await discover(Host(root=tmp_path))
     assert isinstance(note, Note)
     assert "/ai/models" in note.text
-    parse_config(note.mend)
+    parse_config(note.hint)
 
 
 async def test_names_the_homes_that_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,8 +246,8 @@ async def test_names_the_homes_that_are_closed(tmp_path: Path, monkeypatch: pyte
         return Found(closed=closed)
 
     monkeypatch.setattr("exporter.probes.disk.discovery.look", look)
-    note = await discover(Box(root=tmp_path))
+    note = await discover(Host(root=tmp_path))
     assert isinstance(note, Note)
     assert "6 of these are closed to it: /home/a/.ollama/models, /home/b" in note.text
-    parse_config(note.mend)
-    assert closed[0] in note.mend
+    parse_config(note.hint)
+    assert closed[0] in note.hint

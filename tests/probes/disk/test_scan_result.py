@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probe import Note, ProbeError
-from exporter.probes.disk.scan_result import Findings, failure, notes, parse
+from exporter.probes.disk.scan_result import ScanResult, failure, notes, parse
 
 ROOM = b'"rooms":[{"mount":1,"size":3,"free":2,"avail":1}]'
 
@@ -59,23 +59,23 @@ def test_raises_nothing_but_a_reason(stdout: bytes) -> None:
 )
 def test_gives_every_failure_a_reason_and_a_way_out(code: int, failed: str, reason: str) -> None:
     """A directory that can't be looked at is told in a line, with what a person can do."""
-    findings = Findings(rooms=(), failed=failed, errno=code, user="grid-exporter")
-    said, mend = failure("/ai/models", findings)
+    findings = ScanResult(rooms=(), failed=failed, errno=code, user="grid-exporter")
+    said, hint = failure("/ai/models", findings)
     assert said == reason
-    assert mend
+    assert hint
 
 
 def test_opens_the_whole_way_to_a_closed_directory() -> None:
     """The mending commands let the user through each closed folder and read what is and will be there."""
-    findings = Findings(
+    findings = ScanResult(
         rooms=(),
         failed="Permission denied",
         errno=errno.EACCES,
         user="grid-exporter",
         closed=("/home/x", "/home/x/.cache"),
     )
-    _, mend = failure("/home/x/.cache/huggingface", findings)
-    assert mend == (
+    _, hint = failure("/home/x/.cache/huggingface", findings)
+    assert hint == (
         "sudo setfacl -m u:grid-exporter:x /home/x /home/x/.cache && "
         "sudo setfacl -R -m u:grid-exporter:rX,d:u:grid-exporter:rX /home/x/.cache/huggingface"
     )
@@ -83,21 +83,21 @@ def test_opens_the_whole_way_to_a_closed_directory() -> None:
 
 def test_quotes_paths_for_the_shell() -> None:
     """A path with blanks or worse in it is one word of the mending command."""
-    findings = Findings(rooms=(), errno=errno.EPERM, user="me", failed="x", closed=("/a b",))
-    _, mend = failure("/a b/$(c)", findings)
-    assert "x '/a b' &&" in mend
-    assert mend.endswith("'/a b/$(c)'")
+    findings = ScanResult(rooms=(), errno=errno.EPERM, user="me", failed="x", closed=("/a b",))
+    _, hint = failure("/a b/$(c)", findings)
+    assert "x '/a b' &&" in hint
+    assert hint.endswith("'/a b/$(c)'")
 
 
 def test_has_nothing_to_say_of_a_whole_scan() -> None:
     """A scan that read everything leaves no note."""
-    assert notes("/ai/models", Findings(rooms=(), size=1)) == ()
+    assert notes("/ai/models", ScanResult(rooms=(), size=1)) == ()
 
 
 def test_names_the_first_parts_that_could_not_be_read() -> None:
     """The note says how many parts are missing, names three, and says what that means and what helps."""
     unread = tuple((f"/ai/models/{name}", "Permission denied") for name in "abcd")
-    (note,) = notes("/ai/models", Findings(rooms=(), errors=25, unread=unread, user="me"))
+    (note,) = notes("/ai/models", ScanResult(rooms=(), errors=25, unread=unread, user="me"))
     assert note == Note(
         "25 part(s) of /ai/models can't be read: /ai/models/a (Permission denied), "
         "/ai/models/b (Permission denied), /ai/models/c (Permission denied), ...; so its size is not known",
@@ -108,6 +108,6 @@ def test_names_the_first_parts_that_could_not_be_read() -> None:
 def test_offers_no_permission_where_none_is_missing() -> None:
     """A damaged manifest is told without the command that would not help, and the size stays known."""
     unread = (("/ai/models/manifests/x", "Not a manifest: it is damaged"),)
-    (note,) = notes("/ai/models", Findings(rooms=(), size=5, errors=1, unread=unread))
+    (note,) = notes("/ai/models", ScanResult(rooms=(), size=5, errors=1, unread=unread))
     assert note.text.endswith("/ai/models/manifests/x (Not a manifest: it is damaged)")
-    assert note.mend == ""
+    assert note.hint == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.probes.gpu.diagnosis import LINES, Answer, find, mend, notes
+from exporter.probes.gpu.diagnosis import LINES, Answer, find, hint, notes
 from exporter.system.subprocesses import Output
 
 FIELDS = {"index": "index", "uuid": "uuid", "temperature.gpu": "temperature.gpu"}
@@ -115,9 +115,9 @@ def test_mends(said: str, step: str) -> None:
     """A known complaint comes with what to do about its cause."""
     (note,) = notes([said])
     assert note.text == f"nvidia-smi says: {said}"
-    assert step in note.mend
+    assert step in note.hint
 
 
 def test_no_mend() -> None:
     """An unknown complaint comes without something to do."""
-    assert mend("oops") == ""
+    assert hint("oops") == ""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.probe import Box, Note, ProbeError, Result
+from exporter.probe import Host, Note, ProbeError, Result
 from exporter.probes.gpu import probe as gpu
 from exporter.probes.gpu.cards import FIELDS
 from exporter.probes.gpu.csv_table import parse_fields
@@ -38,9 +38,9 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSmi:
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Box:
+def box(tmp_path: Path) -> Host:
     """A box with no process in its /proc."""
-    return Box(proc=tmp_path / "proc", root=tmp_path / "root")
+    return Host(proc=tmp_path / "proc", root=tmp_path / "root")
 
 
 def replayer(session: Path) -> str:
@@ -53,25 +53,25 @@ def short(found: dict[str, float]) -> dict[str, float]:
     return {re.sub(r'^grid_gpu_|,uuid="[^"]*"', "", name): value for name, value in found.items()}
 
 
-async def look(box: Box) -> Result:
+async def look(box: Host) -> Result:
     """One run of a new probe."""
     (probe,) = build(Settings(), box)
     return await probe.run()
 
 
-async def found(box: Box) -> dict[str, float]:
+async def found(box: Host) -> dict[str, float]:
     """What one run of a new probe finds."""
     return short(series((await look(box)).families))
 
 
-async def failure(box: Box) -> ProbeError:
+async def failure(box: Host) -> ProbeError:
     """Why one run of a new probe fails."""
     with pytest.raises(ProbeError) as caught:
         await look(box)
     return caught.value
 
 
-async def test_consumer_card(smi: FakeSmi, box: Box) -> None:
+async def test_consumer_card(smi: FakeSmi, box: Host) -> None:
     """Each figure of a loaded card comes in base units; what it doesn't have, such as ECC, is left out."""
     smi.replay("rtx-4090-loaded")
     assert await found(box) == {
@@ -111,7 +111,7 @@ async def test_consumer_card(smi: FakeSmi, box: Box) -> None:
     }
 
 
-async def test_two_cards_with_ecc(smi: FakeSmi, box: Box) -> None:
+async def test_two_cards_with_ecc(smi: FakeSmi, box: Host) -> None:
     """Two datacentre cards keep their figures apart; a process of unknown size is counted."""
     smi.replay("a100-pair")
     cards = await found(box)
@@ -140,7 +140,7 @@ async def test_two_cards_with_ecc(smi: FakeSmi, box: Box) -> None:
     assert not [name for name in cards if "fan_speed" in name or "tritonserver" in name]
 
 
-async def test_divided_card(smi: FakeSmi, box: Box) -> None:
+async def test_divided_card(smi: FakeSmi, box: Host) -> None:
     """A card with MIG has no utilization; its memory and its parts' processes are the card's."""
     smi.replay("h100-mig")
     cards = await found(box)
@@ -153,7 +153,7 @@ async def test_divided_card(smi: FakeSmi, box: Box) -> None:
     assert not [name for name in cards if "utilization" in name]
 
 
-async def test_windows(smi: FakeSmi, box: Box) -> None:
+async def test_windows(smi: FakeSmi, box: Host) -> None:
     """On Windows, and in its WSL, programs go by name; a card that also draws tells no process's memory."""
     smi.replay("windows-pair")
     cards = await found(box)
@@ -175,7 +175,7 @@ async def test_windows(smi: FakeSmi, box: Box) -> None:
     }
 
 
-async def test_old_driver(smi: FakeSmi, box: Box) -> None:
+async def test_old_driver(smi: FakeSmi, box: Host) -> None:
     """A driver of 2021 with the old names gives what it knows."""
     smi.replay("gtx-1080-470")
     cards = await found(box)
@@ -190,7 +190,7 @@ async def test_old_driver(smi: FakeSmi, box: Box) -> None:
     assert not [name for name in cards if "reserved" in name]
 
 
-async def test_card_that_tells_nothing(smi: FakeSmi, box: Box) -> None:
+async def test_card_that_tells_nothing(smi: FakeSmi, box: Host) -> None:
     """A card on a system on chip, N/A everywhere, is counted and named, and no figure is made up."""
     smi.replay("jetson-orin")
     assert await found(box) == {
@@ -200,7 +200,7 @@ async def test_card_that_tells_nothing(smi: FakeSmi, box: Box) -> None:
     }
 
 
-async def test_card_that_shares_the_memory(smi: FakeSmi, box: Box) -> None:
+async def test_card_that_shares_the_memory(smi: FakeSmi, box: Host) -> None:
     """A card that has no memory of its own tells of none, but of what its processes use of the host's."""
     smi.replay("gb10")
     cards = await found(box)
@@ -218,7 +218,7 @@ async def test_card_that_shares_the_memory(smi: FakeSmi, box: Box) -> None:
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-async def test_sessions_replayed(smi: FakeSmi, box: Box, session: str) -> None:
+async def test_sessions_replayed(smi: FakeSmi, box: Host, session: str) -> None:
     """The replayer of tests/box answers as the tool would, and refuses nothing that the probe asks for."""
     smi.replay(session)
     expected = await found(box)
@@ -226,7 +226,7 @@ async def test_sessions_replayed(smi: FakeSmi, box: Box, session: str) -> None:
     assert await found(box) == expected
 
 
-async def test_cost(smi: FakeSmi, box: Box) -> None:
+async def test_cost(smi: FakeSmi, box: Host) -> None:
     """The fields are learnt once; then a run is two processes, however many cards there are."""
     smi.replay("a100-pair")
     (probe,) = build(Settings(), box)
@@ -236,7 +236,7 @@ async def test_cost(smi: FakeSmi, box: Box) -> None:
     assert smi.asked() == QUERIES
 
 
-async def test_memory_by_container(smi: FakeSmi, box: Box) -> None:
+async def test_memory_by_container(smi: FakeSmi, box: Host) -> None:
     """A process's memory goes to its container: by name where that is known, else by 12 digits of its id."""
     smi.replay("a100-pair")
     named, unnamed = "4f" * 32, "b7" * 32
@@ -260,17 +260,17 @@ async def test_memory_by_container(smi: FakeSmi, box: Box) -> None:
 @pytest.mark.parametrize(
     ("said", "code"), [(NO_DRIVER, 9), ("\x7fELF\x02\x01", 0), ("", 0), ("", 1), ("\n", 3)]
 )
-async def test_driver_fails(smi: FakeSmi, box: Box, said: str, code: int) -> None:
+async def test_driver_fails(smi: FakeSmi, box: Host, said: str, code: int) -> None:
     """A driver that fails is an error with what it said as the reason, and no figure."""
     smi.say(said, code)
     error = await failure(box)
     assert error.reason.startswith("nvidia-smi: ")
     assert error.reason.isprintable()
-    assert error.mend
+    assert error.hint
     assert list(error.families) == []
 
 
-async def test_driver_recovers(smi: FakeSmi, box: Box) -> None:
+async def test_driver_recovers(smi: FakeSmi, box: Host) -> None:
     """Once the driver answers again the figures are back, with its fields learnt anew."""
     (probe,) = build(Settings(), box)
     smi.replay("gtx-1080-470")
@@ -284,7 +284,7 @@ async def test_driver_recovers(smi: FakeSmi, box: Box) -> None:
     assert smi.asked() == ["--help-query-gpu", *QUERIES]
 
 
-async def test_cut_off_help(smi: FakeSmi, box: Box) -> None:
+async def test_cut_off_help(smi: FakeSmi, box: Host) -> None:
     """Where the list of fields may be cut off these are asked for, and the next run lists again."""
     help_, gpu_text, apps = answers("rtx-4090-idle")
     cut = help_[: help_.index('"pstate"')]
@@ -299,7 +299,7 @@ async def test_cut_off_help(smi: FakeSmi, box: Box) -> None:
     assert before.items() < after.items()
 
 
-async def test_help_without_its_end(smi: FakeSmi, box: Box) -> None:
+async def test_help_without_its_end(smi: FakeSmi, box: Host) -> None:
     """A list of fields without its last newline is learnt for good when it came twice the same."""
     smi.replay("rtx-4090-idle").set("help", answers("rtx-4090-idle")[0].rstrip("\n"))
     (probe,) = build(Settings(), box)
@@ -308,7 +308,7 @@ async def test_help_without_its_end(smi: FakeSmi, box: Box) -> None:
         assert smi.asked() == asked
 
 
-async def test_help_that_died(smi: FakeSmi, box: Box) -> None:
+async def test_help_that_died(smi: FakeSmi, box: Host) -> None:
     """Where the tool fails in the middle of its list of fields the run fails: what it lacks isn't known."""
     help_, gpu_text, apps = answers("rtx-4090-idle")
     smi.set("help", help_[: len(help_) // 2], 1).set("gpu", gpu_text).set("apps", apps)
@@ -320,7 +320,7 @@ async def test_help_that_died(smi: FakeSmi, box: Box) -> None:
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-async def test_lines_end_otherwise(smi: FakeSmi, box: Box, session: str) -> None:
+async def test_lines_end_otherwise(smi: FakeSmi, box: Host, session: str) -> None:
     """The same is found where lines end as on Windows, and where a script drops the last one's end."""
     smi.replay(session)
     expected = await found(box)
@@ -330,7 +330,7 @@ async def test_lines_end_otherwise(smi: FakeSmi, box: Box, session: str) -> None
         assert await found(box) == expected
 
 
-async def test_field_refused(smi: FakeSmi, box: Box, tmp_path: Path) -> None:
+async def test_field_refused(smi: FakeSmi, box: Host, tmp_path: Path) -> None:
     """An upgraded driver that refuses an old name is asked in the same run what it knows, and answers."""
     (probe,) = build(Settings(), box)
     smi.replay("gtx-1080-470")
@@ -343,7 +343,7 @@ async def test_field_refused(smi: FakeSmi, box: Box, tmp_path: Path) -> None:
     assert short(series((await probe.run()).families))['throttle_active{gpu="0",reason="gpu_idle"}'] == 1
 
 
-async def test_listed_field_refused(smi: FakeSmi, box: Box) -> None:
+async def test_listed_field_refused(smi: FakeSmi, box: Host) -> None:
     """A field that the help lists and the query refuses is left out; everything else comes."""
     help_, _, apps = answers("rtx-4090-idle")
     fields = [field for field in parse_fields(help_, FIELDS) if field != "fan.speed"]
@@ -360,7 +360,7 @@ async def test_listed_field_refused(smi: FakeSmi, box: Box) -> None:
         assert smi.asked() == asked
 
 
-async def test_refuses_what_was_not_asked(smi: FakeSmi, box: Box) -> None:
+async def test_refuses_what_was_not_asked(smi: FakeSmi, box: Host) -> None:
     """A tool that refuses a field that it wasn't asked for fails; it isn't asked again without end."""
     smi.replay("rtx-4090-idle").set("gpu", 'Field "x" is not a valid field to query.\n\n', 2)
     async with asyncio.timeout(30):
@@ -368,7 +368,7 @@ async def test_refuses_what_was_not_asked(smi: FakeSmi, box: Box) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 6])
-async def test_no_card(smi: FakeSmi, box: Box, code: int) -> None:
+async def test_no_card(smi: FakeSmi, box: Host, code: int) -> None:
     """A driver that works and finds no card is a fact: no card, and a note."""
     smi.say("No devices were found\n", code)
     result = await look(box)
@@ -378,7 +378,7 @@ async def test_no_card(smi: FakeSmi, box: Box, code: int) -> None:
 
 @pytest.mark.parametrize("stream", ["out", "err"])
 @pytest.mark.parametrize("code", [0, 255])
-async def test_card_off_the_bus(smi: FakeSmi, box: Box, stream: str, code: int) -> None:
+async def test_card_off_the_bus(smi: FakeSmi, box: Host, stream: str, code: int) -> None:
     """When one of two cards falls off the bus the count drops, the other stays, and a note says which."""
     help_, gpu_text, apps = answers("a100-pair")
     header, first, _ = gpu_text.splitlines(keepends=True)
@@ -393,10 +393,10 @@ async def test_card_off_the_bus(smi: FakeSmi, box: Box, stream: str, code: int) 
     assert cards['processes{gpu="0"}'] == 2
     assert not [name for name in cards if 'gpu="1"' in name]
     assert [note.text for note in result.notes] == [f"nvidia-smi says: {OFF_BUS.strip()}"]
-    assert "power cycle" in result.notes[0].mend
+    assert "power cycle" in result.notes[0].hint
 
 
-async def test_only_card_off_the_bus(smi: FakeSmi, box: Box) -> None:
+async def test_only_card_off_the_bus(smi: FakeSmi, box: Host) -> None:
     """When the driver tells of a card off the bus and lists none the reason says so; the count is unknown."""
     smi.replay("rtx-4090-idle")
     (probe,) = build(Settings(), box)
@@ -408,7 +408,7 @@ async def test_only_card_off_the_bus(smi: FakeSmi, box: Box) -> None:
 
 
 @pytest.mark.parametrize(("said", "code"), [(OFF_BUS, 0), (OFF_BUS, 15), ("", 15)])
-async def test_card_lost_between_the_queries(smi: FakeSmi, box: Box, said: str, code: int) -> None:
+async def test_card_lost_between_the_queries(smi: FakeSmi, box: Host, said: str, code: int) -> None:
     """A card that was listed and then lost has no processes, and that is no 0; the other's are counted."""
     help_, gpu_text, apps = answers("a100-pair")
     apps = "".join(line for line in apps.splitlines(keepends=True) if "e90f3a68" not in line)
@@ -418,7 +418,7 @@ async def test_card_lost_between_the_queries(smi: FakeSmi, box: Box, said: str, 
     assert found == {'processes{gpu="0"}': 2}
 
 
-async def test_card_lost_for_long(smi: FakeSmi, box: Box) -> None:
+async def test_card_lost_for_long(smi: FakeSmi, box: Host) -> None:
     """A card that neither query lists takes nothing from the others: one without a process has 0."""
     help_, gpu_text, apps = answers("a100-pair")
     header, first, _ = gpu_text.splitlines(keepends=True)
@@ -427,7 +427,7 @@ async def test_card_lost_for_long(smi: FakeSmi, box: Box) -> None:
     assert (await found(box))['processes{gpu="0"}'] == 0
 
 
-async def test_card_listed_but_lost(smi: FakeSmi, box: Box) -> None:
+async def test_card_listed_but_lost(smi: FakeSmi, box: Host) -> None:
     """A card that a driver lists as lost counts no more, and nothing it says is taken for a figure."""
     help_, gpu_text, apps = answers("a100-pair")
     header, first, second = gpu_text.splitlines()
@@ -442,7 +442,7 @@ async def test_card_listed_but_lost(smi: FakeSmi, box: Box) -> None:
 
 
 @pytest.mark.parametrize("faulty", [{"gpu"}, {"apps"}, {"gpu", "apps"}])
-async def test_corrupted_card(smi: FakeSmi, box: Box, faulty: set[str]) -> None:
+async def test_corrupted_card(smi: FakeSmi, box: Host, faulty: set[str]) -> None:
     """A warning about a card that sets the exit status is a note, once; all figures come, at no more cost."""
     smi.replay("rtx-4090-loaded")
     (probe,) = build(Settings(), box)
@@ -458,7 +458,7 @@ async def test_corrupted_card(smi: FakeSmi, box: Box, faulty: set[str]) -> None:
         assert series(result.families) == series(expected)
         (note,) = result.notes
         assert note.text == f"nvidia-smi says: {warning.strip()}"
-        assert "warranty" in note.mend
+        assert "warranty" in note.hint
         assert smi.asked() == QUERIES
 
 
@@ -466,7 +466,7 @@ async def test_corrupted_card(smi: FakeSmi, box: Box, faulty: set[str]) -> None:
     ("code", "condition", "count"), [(15, "GPU is lost", 1), (16, "GPU requires reset", 2)]
 )
 async def test_card_that_sets_the_exit_status(
-    smi: FakeSmi, box: Box, code: int, condition: str, count: int
+    smi: FakeSmi, box: Host, code: int, condition: str, count: int
 ) -> None:
     """A faulty card among its rows, told by them and the exit status alone, is a note and no failure."""
     help_, gpu_text, apps = answers("a100-pair")
@@ -477,10 +477,10 @@ async def test_card_that_sets_the_exit_status(
     result = await look(box)
     assert short(series(result.families))["grid_gpus"] == count
     assert [note.text for note in result.notes] == [f"nvidia-smi says: GPU 1: {condition}"]
-    assert result.notes[0].mend
+    assert result.notes[0].hint
 
 
-async def test_warnings(smi: FakeSmi, box: Box) -> None:
+async def test_warnings(smi: FakeSmi, box: Host) -> None:
     """Warnings before and after the table and on standard error change no figure and become notes."""
     _, gpu_text, apps = answers("rtx-4090-loaded")
     smi.replay("rtx-4090-loaded")
@@ -497,7 +497,7 @@ async def test_warnings(smi: FakeSmi, box: Box) -> None:
     ]
 
 
-async def test_fails_with_good_output(smi: FakeSmi, box: Box) -> None:
+async def test_fails_with_good_output(smi: FakeSmi, box: Host) -> None:
     """A tool that prints all and then fails gives its figures and fails the probe with its reason."""
     smi.replay("rtx-4090-loaded")
     expected = await found(box)
@@ -508,7 +508,7 @@ async def test_fails_with_good_output(smi: FakeSmi, box: Box) -> None:
     assert error.reason == "nvidia-smi: internal error"
 
 
-async def test_processes_unknown(smi: FakeSmi, box: Box) -> None:
+async def test_processes_unknown(smi: FakeSmi, box: Host) -> None:
     """When only the list of processes fails the cards' figures come, and none about processes."""
     smi.replay("rtx-4090-loaded").set("apps", "Unknown Error\n", 1)
     error = await failure(box)
@@ -518,7 +518,7 @@ async def test_processes_unknown(smi: FakeSmi, box: Box) -> None:
     assert not [name for name in cards if name.startswith("process")]
 
 
-async def test_processes_fail_with_a_table(smi: FakeSmi, box: Box) -> None:
+async def test_processes_fail_with_a_table(smi: FakeSmi, box: Host) -> None:
     """Where the list of processes is not all a card that has none in it is not said to have none."""
     _, _, apps = answers("rtx-4090-loaded")
     smi.replay("rtx-4090-loaded").set("apps", apps.splitlines(keepends=True)[0], 1, "Unknown Error\n")
@@ -526,24 +526,24 @@ async def test_processes_fail_with_a_table(smi: FakeSmi, box: Box) -> None:
     assert not [name for name in cards if name.startswith("process")]
 
 
-async def test_flood(smi: FakeSmi, box: Box) -> None:
+async def test_flood(smi: FakeSmi, box: Host) -> None:
     """Output without end is an error with a reason, not memory."""
     smi.install("#!/bin/sh\nyes '0, GPU-1, flood'\n")
     error = await failure(box)
     assert "printed more than" in error.reason
 
 
-async def test_missing_tool(box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_missing_tool(box: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without nvidia-smi a configured probe says that it isn't installed."""
     monkeypatch.setenv("PATH", str(tmp_path))
     error = await failure(box)
-    assert (error.reason, error.mend) == (
+    assert (error.reason, error.hint) == (
         "nvidia-smi is not installed",
         "install nvidia-smi, or see that it is on PATH",
     )
 
 
-async def test_end_of_run_ends_both(smi: FakeSmi, box: Box) -> None:
+async def test_end_of_run_ends_both(smi: FakeSmi, box: Host) -> None:
     """A run that is cancelled while nvidia-smi hangs leaves neither of its processes behind."""
     fifo = smi.directory / "pids"
     os.mkfifo(fifo)
@@ -568,7 +568,7 @@ async def test_end_of_run_ends_both(smi: FakeSmi, box: Box) -> None:
 
 
 def outcome(
-    box: Box, gpu_text: bytes, apps: bytes, code: int = 0, session: str = "a100-pair"
+    box: Host, gpu_text: bytes, apps: bytes, code: int = 0, session: str = "a100-pair"
 ) -> dict[str, float]:
     """What comes of these answers, whether or not the probe fails over them; no series may come twice."""
     fields = parse_fields((CAPTURES / session / "help-query-gpu.txt").read_text(), FIELDS)
@@ -592,7 +592,7 @@ def test_cut_off_anywhere(session: str) -> None:
     Where a line ends the rest could only be missed by who knows how many lines there are.
     """
     _, gpu_text, apps = (text.encode() for text in answers(session))
-    box = Box(proc=Path("/nowhere"))
+    box = Host(proc=Path("/nowhere"))
     whole = outcome(box, gpu_text, apps, 0, session)
     for cut in range(len(gpu_text)):
         if b"\n" not in gpu_text[cut - 1 : cut + 1]:
@@ -605,7 +605,7 @@ def test_cut_off_anywhere(session: str) -> None:
 def test_both_cut_off() -> None:
     """An answer cut off after a whole word is no sign that a figure at the end of the other is whole."""
     _, gpu_text, apps = (text.encode() for text in answers("a100-pair"))
-    box = Box(proc=Path("/nowhere"))
+    box = Host(proc=Path("/nowhere"))
     cut = gpu_text[: gpu_text.rindex(b"Active, ") + len("Active")]
     half = apps[: apps.index(b"36010") + len("36")]
     assert outcome(box, cut, half).items() <= outcome(box, gpu_text, apps).items()
@@ -620,10 +620,10 @@ def test_anything_may_come(data: st.DataObject, junk: bytes, code: int) -> None:
         start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
         broken = text[:start] + junk + text[end:]
         pair = (broken, apps) if text is gpu_text else (gpu_text, broken)
-        outcome(Box(proc=Path("/nowhere")), *pair, code)
+        outcome(Host(proc=Path("/nowhere")), *pair, code)
 
 
-async def test_discovery(smi: FakeSmi, box: Box, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_discovery(smi: FakeSmi, box: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Cards are looked at where there is an nvidia-smi; where not, the note says what there is instead."""
     assert await discover(box) == Settings()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics.exposition import join, render
 from exporter.metrics.families import Samples
-from exporter.probe import Box, Note, ProbeError
+from exporter.probe import Host, Note, ProbeError
 from exporter.probes.services.probe import KIND, STATES, Categories, Settings, build, discover, parse
 
 CAPTURES = Path(__file__).parents[2] / "captures" / "systemd"
@@ -274,7 +274,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def test_two_processes_however_many_units(tool: Path) -> None:
     """All units, patterns and timers are asked for at once, in UTC, with names kept apart from options."""
-    (probe,) = build(Settings(categories={"ai": ["ollama", "vllm@*.service"], "x": ["nowhere"]}), Box())
+    (probe,) = build(Settings(categories={"ai": ["ollama", "vllm@*.service"], "x": ["nowhere"]}), Host())
     result = await probe.run()
     assert {family.name for family in result.families} >= {"grid_service_state", "grid_systemd_failed_units"}
     calls = (tool.parent / "calls").read_text().splitlines()
@@ -288,18 +288,18 @@ async def test_no_systemd(tool: Path) -> None:
     tool.write_text(
         f"#!/bin/sh\ncat {CAPTURES}/manager.txt\necho Failed to connect to bus: Host is down >&2\nexit 1\n"
     )
-    (probe,) = build(Settings(), Box())
+    (probe,) = build(Settings(), Host())
     with pytest.raises(ProbeError, match="Failed to connect to bus: Host is down"):
         await probe.run()
 
 
 async def test_discovery_needs_systemd(tmp_path: Path, tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where systemd doesn't run, or its tool is missing, a note says so."""
-    assert isinstance(await discover(Box(root=tmp_path / "nowhere")), Note)
+    assert isinstance(await discover(Host(root=tmp_path / "nowhere")), Note)
     (tmp_path / "run/systemd/system").mkdir(parents=True)
     monkeypatch.setenv("PATH", str(tmp_path))
     tool.chmod(0o644)
-    note = await discover(Box(root=tmp_path))
+    note = await discover(Host(root=tmp_path))
     assert isinstance(note, Note)
     assert "may not be executed" in note.text
 
@@ -307,7 +307,7 @@ async def test_discovery_needs_systemd(tmp_path: Path, tool: Path, monkeypatch: 
 async def test_discovery_takes_what_is_installed(tmp_path: Path, tool: Path) -> None:
     """Without a configuration the well-known services that exist are shown, and no others are missed."""
     (tmp_path / "run/systemd/system").mkdir(parents=True)
-    found = await discover(Box(root=tmp_path))
+    found = await discover(Host(root=tmp_path))
     assert isinstance(found, Settings)
     assert found.categories["ai"] == ["ollama", "vllm@*.service", "open-webui"]
 
@@ -316,7 +316,7 @@ async def test_discovery_leaves_failures_to_the_probe(tmp_path: Path, tool: Path
     """Where systemctl fails the probe is on all the same: its failure is seen, with the reason."""
     (tmp_path / "run/systemd/system").mkdir(parents=True)
     tool.write_text("#!/bin/sh\nexit 1\n")
-    assert await discover(Box(root=tmp_path)) == Settings()
+    assert await discover(Host(root=tmp_path)) == Settings()
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b.service", "x" * 249, "ü", "a\n", "a.service --now"])

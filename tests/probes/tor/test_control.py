@@ -37,7 +37,7 @@ async def trouble(*replies: bytes, stay: bool = False) -> ProbeError:
     async with control_port(*replies, stay=stay) as where:
         with pytest.raises(ProbeError) as caught:
             await ask(where, 0.5 if stay else 20)
-    assert caught.value.mend
+    assert caught.value.hint
     assert caught.value.reason.isprintable()
     return caught.value
 

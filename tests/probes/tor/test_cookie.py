@@ -55,7 +55,7 @@ def cookie(tmp_path: Path) -> Path:
 async def trouble(port: Port) -> ProbeError:
     with pytest.raises(ProbeError) as caught:
         await log_in(port)
-    assert caught.value.mend
+    assert caught.value.hint
     assert COOKIE.hex() not in " ".join(port.said).lower()
     return caught.value
 
@@ -89,7 +89,7 @@ async def test_a_port_that_does_not_know_the_cookie(cookie: Path, knows: bytes |
 )
 async def test_no_cookie_to_be_had(auth: str) -> None:
     """A port that wants a password, or names no file, is told how to offer a cookie."""
-    assert "CookieAuthentication 1" in (await trouble(Port(auth))).mend
+    assert "CookieAuthentication 1" in (await trouble(Port(auth))).hint
 
 
 async def test_what_can_be_no_cookie_is_not_opened(tmp_path: Path) -> None:

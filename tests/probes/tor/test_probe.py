@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from exporter.probe import Box, Duration, Note, ProbeError
+from exporter.probe import Duration, Host, Note, ProbeError
 from exporter.probes.tor.probe import CONTROL_SHARE, KIND, REQUEST_SHARE, Settings, build, discover
 
 
@@ -12,7 +12,7 @@ def test_the_defaults() -> None:
     settings = Settings()
     assert [float(it) for it in (settings.ttl, settings.wait, settings.timeout)] == [120, 0, 30]
     assert (settings.socks, settings.control) == ("127.0.0.1:9050", None)
-    assert [probe.name for probe in KIND.build(settings, Box(state=None))] == ["tor"]
+    assert [probe.name for probe in KIND.build(settings, Host(state=None))] == ["tor"]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_curl_gives_up_first() -> None:
 async def test_curl_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without curl nothing is known of Tor, and the reason says what to install."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    [probe] = build(Settings(), Box(state=None))
+    [probe] = build(Settings(), Host(state=None))
     with pytest.raises(ProbeError, match="curl is not installed") as caught:
         await probe.run()
     assert not caught.value.families
@@ -78,14 +78,14 @@ async def test_tor_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, t
         place.mkdir()
     else:
         place.touch(0o755)
-    offer = await discover(Box(root=tmp_path))
+    offer = await discover(Host(root=tmp_path))
     assert "not asked" in offer.text
-    assert offer.mend == 'probes:\n  tor:\n    socks: "127.0.0.1:9050"'
+    assert offer.hint == 'probes:\n  tor:\n    socks: "127.0.0.1:9050"'
 
 
 async def test_no_tor_here(tmp_path: Path) -> None:
     """Where there is no trace of Tor that is all that is said."""
-    assert await discover(Box(root=tmp_path)) == Note("no Tor here")
+    assert await discover(Host(root=tmp_path)) == Note("no Tor here")
 
 
 def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
