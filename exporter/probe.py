@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 from prometheus_client.core import Metric
 
+from exporter.metrics.query import Families
+
 
 class Duration(float):
     """Seconds, written in a configuration as Prometheus writes them (``90s``, ``2m``)."""
@@ -73,18 +75,21 @@ class ProbeError(Exception):
 class Probe:
     """One thing to find out. Two probes are equal when their name, schedule and settings are.
 
-    name: unique; the part before a colon is its kind (``disk:/ai/models``).
+    name: unique; the part before a colon tells its kind (``disk:/ai/models``).
+    summarize: what its families say in short, at a Unix time, for the status page.
+    kind: what a configuration calls its kind, where that is not the name's first part.
     """
 
     name: str
     schedule: Schedule
     settings: object
     run: Callable[[], Awaitable[Result]] = field(compare=False)
+    summarize: Callable[[Families, float], str] = field(compare=False, default=lambda *_: "")
+    kind: str = ""
 
-    @property
-    def kind(self) -> str:
-        """The kind of probe: ``disk`` for ``disk:/ai/models``."""
-        return self.name.partition(":")[0]
+    def goes_by(self, name: str) -> bool:
+        """Whether this is the name of the probe, or of its kind."""
+        return name in (self.name, self.name.partition(":")[0], self.kind)
 
 
 def _state_directory() -> Path | None:

@@ -14,6 +14,7 @@ from exporter.config.load import Plan
 from exporter.engine.exporter import Exporter
 from exporter.probe import Duration, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes import KINDS
+from tests.summaries import SUMMARIES
 
 Told = Result | ProbeError | None
 
@@ -155,7 +156,13 @@ class Scene:
     def _probe(self, name: str) -> Probe:
         timeout = Duration(0.05 if name in self.unkillable else 600)
         schedule = Schedule(ttl=Duration(60), wait=Duration(0), timeout=timeout)
-        return Probe(name, schedule, None, lambda: self._run(name))
+        return Probe(
+            name,
+            schedule,
+            None,
+            lambda: self._run(name),
+            SUMMARIES.get(name.partition(":")[0], lambda *_: ""),
+        )
 
     async def _run(self, name: str) -> Result:
         told = self.told[name]

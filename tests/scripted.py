@@ -23,6 +23,7 @@ class Script:
     seconds: float = 0.0
     error: Exception | None = None
     unkillable: asyncio.Event | None = None
+    kind: str = ""
     runs: int = 0
     under_way: int = 0
     most_under_way: int = 0
@@ -54,7 +55,7 @@ class Script:
     ) -> Probe:
         """The probe that runs this script."""
         schedule = Schedule(ttl=Duration(ttl), wait=Duration(wait), timeout=Duration(timeout))
-        return Probe(self.name, schedule, settings, self.run)
+        return Probe(self.name, schedule, settings, self.run, kind=self.kind)
 
 
 def held(release: asyncio.Event) -> Script:

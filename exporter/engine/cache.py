@@ -8,9 +8,6 @@ from collections.abc import Callable, Collection, Iterable
 from exporter.engine.runner import Runner, boot_clock
 from exporter.probe import Probe
 
-# A kind that a configuration names otherwise than its probes' names begin: the commands are command:NAME.
-AS_CONFIGURED = {"commands": "command"}
-
 
 class Cache:
     """Keeps a runner for every probe.
@@ -53,9 +50,9 @@ class Cache:
         """
         runners = list(self.runners.values())
         for name in names:
-            if not any(_goes_by(runner.probe, name) for runner in runners):
+            if not any(runner.probe.goes_by(name) for runner in runners):
                 raise KeyError(name)
-        return [r for r in runners if not names or any(_goes_by(r.probe, name) for name in names)]
+        return [r for r in runners if not names or any(r.probe.goes_by(name) for name in names)]
 
     async def refresh(self, runners: Iterable[Runner], patience: float = float("inf")) -> None:
         """Starts what is due, all side by side, and waits for what is worth it, at most ``patience`` seconds.
@@ -96,8 +93,3 @@ class Cache:
 
     def _changed(self) -> None:
         self.generation += 1
-
-
-def _goes_by(probe: Probe, name: str) -> bool:
-    """Whether this is the name of the probe or of its kind."""
-    return name in (probe.name, probe.kind) or AS_CONFIGURED.get(name) == probe.kind

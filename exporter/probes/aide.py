@@ -16,6 +16,7 @@ from pathlib import Path
 from exporter.aide.files import Paths
 from exporter.aide.state import Standing, standing
 from exporter.aide.summary import START
+from exporter.metrics import query
 from exporter.metrics.families import Samples, gauge
 from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.system.threads import run_in_thread
@@ -151,6 +152,24 @@ def read(paths: Paths, host: Host) -> Result:
     return Result(samples(now).families(), (*notes(now), *([beside] if beside else [])))
 
 
+def summarize(families: query.Families, now: float) -> str:
+    """What the families say in short, for the status page; ``now`` is Unix time."""
+    counts = {
+        sample.labels["change"]: sample.value for sample in query.samples(families, "grid_aide_entries")
+    }
+    found = query.join(*(f"{count:.0f} {change}" for change, count in counts.items() if count))
+    failed = query.value(families, "grid_aide_check_success") == 0
+    clean = query.value(families, "grid_aide_clean") == 1
+    checked = query.ago(families, "grid_aide_last_check_timestamp_seconds", now)
+    accepted = query.ago(families, "grid_aide_accept_timestamp_seconds", now)
+    refused = query.value(families, "grid_aide_accept_success") == 0
+    return query.join(
+        "the last check failed" if failed else "clean" if clean else found,
+        f"checked {checked}" if checked else None,
+        f"{'an accept failed' if refused else 'accepted'} {accepted}" if accepted else None,
+    )
+
+
 def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe."""
     paths = Paths(host.root / settings.state.lstrip("/"))
@@ -158,7 +177,7 @@ def build(settings: Settings, host: Host) -> list[Probe]:
     async def run() -> Result:
         return await run_in_thread(read, paths, host)
 
-    return [Probe("aide", settings, settings, run)]
+    return [Probe("aide", settings, settings, run, summarize)]
 
 
 async def discover(host: Host) -> Settings | Note:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from exporter.humanize import duration, percent, pluralize, size
+from exporter.metrics import query
 from exporter.metrics.families import Samples, counter, gauge, number
 from exporter.probe import Host, Kind, Probe, ProbeError, Result, Schedule
 from exporter.system.threads import run_in_thread
@@ -219,6 +221,20 @@ def _add_pressures(samples: Samples, proc: Path) -> None:
         samples.add(STALLED, pressure.get("full"), resource)
 
 
+def summarize(families: query.Families, now: float) -> str:
+    """What the families say in short, for the status page; ``now`` is Unix time."""
+    total, free = (query.value(families, f"grid_memory_{what}_bytes") for what in ("total", "available"))
+    swap, unused = (query.value(families, f"grid_swap_{what}_bytes") for what in ("total", "free"))
+    load, cpus = query.value(families, "grid_load1"), query.value(families, "grid_cpus")
+    boot = query.value(families, "grid_boot_timestamp_seconds")
+    return query.join(
+        f"memory {percent(total - free, total)} of {size(total)}" if total and free is not None else None,
+        f"swap {percent(swap - unused, swap)}" if swap and unused is not None and unused < swap else None,
+        f"load {load:.2f} on {pluralize(cpus, 'CPU')}" if load is not None and cpus else None,
+        f"up {duration(now - boot)}" if boot is not None else None,
+    )
+
+
 def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of the host."""
     steady = Steady()
@@ -228,7 +244,7 @@ def build(settings: Settings, host: Host) -> list[Probe]:
         samples = await run_in_thread(look, host.proc, steady)
         return Result(samples.families())
 
-    return [Probe("host", settings, settings, run)]
+    return [Probe("host", settings, settings, run, summarize)]
 
 
 async def discover(host: Host) -> Settings:  # noqa: ARG001 - every kind is asked alike

@@ -11,7 +11,6 @@ from exporter.engine.runner import Runner, Snapshot
 from exporter.humanize import duration
 from exporter.metrics.exposition import clean, printable
 from exporter.probe import Note
-from exporter.status.headline import headline
 from exporter.status.status import BAD, SIGNS, WORDS, Report, State
 
 # What is typed, in a sentence that says what helps: `in backquotes`, or all of it where it begins like this.
@@ -44,7 +43,8 @@ def running_row(report: Report, now: float, wall: float) -> Element:
     if runner is None:
         raise ValueError(report.name)
     address = "/metrics?collect[]=" + quote(report.name.encode("utf-8", "surrogateescape"))
-    said = headline(runner.probe.kind, runner.families(now), wall)
+    families = runner.families(now)
+    said = runner.probe.summarize(families, wall) if families else ""
     figures = [element("p", said)] if said else []
     notes = [part for note in report.notes for part in note_parts(note)]
     history = [element("p", _history(runner.snapshot, wall), class_="faint")]

@@ -228,7 +228,9 @@ async def test_probes_are_selected_by_name_or_kind() -> None:
 @virtual_time
 async def test_commands_go_by_their_name_in_the_configuration_too() -> None:
     """What is written under ``commands:`` is had by ``collect[]=commands`` as well as by ``command``."""
-    cache = cache_of(Script("command:ups"), Script("host"), Script("command:room"))
+    cache = cache_of(
+        Script("command:ups", kind="commands"), Script("host"), Script("command:room", kind="commands")
+    )
     for name in ("commands", "command"):
         assert [r.probe.name for r in cache.select([name])] == ["command:ups", "command:room"]
     with pytest.raises(KeyError, match="commands"):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from exporter.engine.runner import Runner, Snapshot
 from exporter.metrics.exposition import LABEL_LIMIT, render
 from exporter.probe import Duration, Note, Probe, Result, Schedule
+from exporter.probes.host import summarize
 from exporter.status.rows import LONGEST, absent_row, element, note_parts, running_row
 from exporter.status.status import Report, State
 from tests.scene import HOST, TOR_OFF, found
@@ -23,7 +24,7 @@ async def nothing() -> Result:
 def runner(name: str = "host", snapshot: Snapshot | None = None) -> Runner:
     """A probe's runner with what its last run left."""
     schedule = Schedule(ttl=Duration(60), wait=Duration(0), timeout=Duration(30))
-    return Runner(Probe(name, schedule, None, nothing), lambda: None, lambda: NOW, snapshot)
+    return Runner(Probe(name, schedule, None, nothing, summarize), lambda: None, lambda: NOW, snapshot)
 
 
 def left(ago: float = 10, *, success: bool = True, figures: float | None = 12) -> Snapshot:

@@ -9,6 +9,7 @@ from functools import partial
 from prometheus_client.core import Metric
 
 from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probes.commands.summary import summarize
 from exporter.probes.commands.textformat import Family, parse
 from exporter.system.subprocesses import run
 from exporter.system.threads import run_in_thread
@@ -114,7 +115,7 @@ def build(commands: Sequence[Command], host: Host) -> list[Probe]:
         if names.count(name) > 1:
             raise ValueError(f"two commands are named {name}")
     host.command_types = {name: host.command_types.get(name, {}) for name in names}
-    return [Probe(f"command:{c.name}", c, c, partial(look, c, host)) for c in commands]
+    return [Probe(f"command:{c.name}", c, c, partial(look, c, host), summarize, "commands") for c in commands]
 
 
 async def discover(host: Host) -> Note:  # noqa: ARG001 - every kind is asked alike

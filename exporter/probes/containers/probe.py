@@ -19,6 +19,7 @@ from exporter.probes.containers import watchtower
 from exporter.probes.containers.cgroups import usage
 from exporter.probes.containers.engine import EngineDown, inspect_all
 from exporter.probes.containers.inspect_json import Container, by_name, timestamp
+from exporter.probes.containers.summary import summarize
 from exporter.system.threads import run_in_thread
 
 ENGINE_UP = gauge("grid_container_engine_up", "Whether the container engine answers, 0 or 1 (docker ps).")
@@ -166,7 +167,7 @@ def _whose(engine: Sequence[str]) -> tuple[Note, ...]:
 
 def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of the engine."""
-    return [Probe("containers", settings, settings, partial(look, settings.command, host))]
+    return [Probe("containers", settings, settings, partial(look, settings.command, host), summarize)]
 
 
 async def discover(host: Host) -> Settings | Note:

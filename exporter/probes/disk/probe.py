@@ -18,6 +18,7 @@ from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result
 from exporter.probes.disk import discovery, scan_result
 from exporter.probes.disk.mounts import Mount, origin, parse_mounts
 from exporter.probes.disk.scan_result import SCANNER, ScanResult
+from exporter.probes.disk.summary import summarize
 from exporter.system.subprocesses import run
 from exporter.system.threads import run_in_thread
 
@@ -142,7 +143,7 @@ def build(settings: Settings, host: Host) -> list[Probe]:
     """One probe a directory; each keeps its figures when another is added or taken out."""
     schedule = Schedule(ttl=settings.ttl, wait=settings.wait, timeout=settings.timeout)
     return [
-        Probe(f"disk:{path}", schedule, path, partial(scan, path, host.proc))
+        Probe(f"disk:{path}", schedule, path, partial(scan, path, host.proc), summarize)
         for path in map(tidy, settings.directories)
     ]
 

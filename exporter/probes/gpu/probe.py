@@ -15,6 +15,7 @@ from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.gpu import cards, processes
 from exporter.probes.gpu.csv_table import missing_end, parse_fields
 from exporter.probes.gpu.diagnosis import Answer, Found, find, hint, notes
+from exporter.probes.gpu.summary import summarize
 from exporter.system.cgroup import container_of
 from exporter.system.subprocesses import Output, run
 from exporter.system.threads import run_in_thread
@@ -44,7 +45,7 @@ class Memory:
 
 def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of all cards."""
-    return [Probe("gpu", settings, settings, partial(_look, host, Memory()))]
+    return [Probe("gpu", settings, settings, partial(_look, host, Memory()), summarize)]
 
 
 async def discover(host: Host) -> Settings | Note:

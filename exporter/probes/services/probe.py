@@ -13,6 +13,7 @@ import msgspec
 from exporter.metrics.families import Samples, counter, gauge
 from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.services import systemctl
+from exporter.probes.services.summary import summarize
 from exporter.probes.services.systemctl import Properties
 from exporter.system.subprocesses import find
 from exporter.system.threads import run_in_thread_if_large
@@ -217,7 +218,7 @@ async def look(categories: Categories) -> Result:
 def build(settings: Settings, host: Host) -> list[Probe]:  # noqa: ARG001 - every kind is built alike
     """The one probe of systemd."""
     categories = {category: [*map(full_name, names)] for category, names in settings.categories.items()}
-    return [Probe("services", settings, settings, partial(look, categories))]
+    return [Probe("services", settings, settings, partial(look, categories), summarize)]
 
 
 async def discover(host: Host) -> Settings | Note:

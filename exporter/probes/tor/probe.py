@@ -12,6 +12,7 @@ from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result
 from exporter.probes.tor import control
 from exporter.probes.tor.curl import OUTPUT_LIMIT, Answer, curl, parse
 from exporter.probes.tor.exit_memory import ExitMemory
+from exporter.probes.tor.summary import summarize
 from exporter.system import subprocesses
 
 UP = gauge(
@@ -124,7 +125,7 @@ def build(settings: Settings, host: Host) -> list[Probe]:
             )
         return Result(found.families(), (*_remarks(answer), *notes, *exits.trouble))
 
-    return [Probe("tor", settings, settings, run)]
+    return [Probe("tor", settings, settings, run, summarize)]
 
 
 async def _ask_control(settings: Settings, found: Samples) -> tuple[Note, ...]:

@@ -171,7 +171,7 @@ def test_gives_each_directory_a_probe_of_its_own() -> None:
     """Each is named by its path, and is the same probe as before when another is added or taken out."""
     settings = Settings(directories=("/ai/models", "/srv//models/"), ttl=Duration(90))
     one, two = build(settings, Host())
-    assert (one.name, two.name, one.kind) == ("disk:/ai/models", "disk:/srv/models", "disk")
+    assert (one.name, two.name) == ("disk:/ai/models", "disk:/srv/models")
     assert one.schedule == two.schedule == Schedule(ttl=Duration(90), wait=Duration(0), timeout=Duration(600))
     (alone,) = build(Settings(directories=("/ai/models",), ttl=Duration(90)), Host())
     assert alone == one
