@@ -2,12 +2,15 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {split($$0, part, ":.*## "); printf "  make %-12s %s\n", part[1], part[2]}' $(MAKEFILE_LIST)
 
+##@ Try it
 run: $(VENV)/run ## start the exporter on 127.0.0.1:10058 with what this box has
 	@exec $(BIN)/python -m exporter
 
@@ -17,38 +20,7 @@ stack: $(VENV)/run ## exporter, Prometheus, Alertmanager and Grafana with this p
 demo: $(VENV)/run ## the same on an invented box with GPUs, where things happen
 	@exec $(BIN)/python -m tests.box.demo
 
-test: $(VENV)/dev parts lint ## check everything that can be checked here (on Debian as root: installs the real parts)
-	@$(pytest) --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=10 || { \
-		echo "What failed beside other tests is judged again, alone:"; \
-		$(pytest) --last-failed --last-failed-no-failures=none; }
-
-pytest = $(BIN)/python -m pytest -m "not long"
-
-fuzz: $(VENV)/dev parts ## a hundred thousand hostile inputs for everything that reads, in half an hour
-	$(BIN)/python -m pytest -m long --timeout=7200 tests/fuzz
-
-soak: $(VENV)/dev parts ## ten minutes of scrapes without end, while every tool suffers every fault
-	$(BIN)/python -m pytest -m long --timeout=3600 tests/test_soak.py
-
-bench: $(VENV)/dev parts ## measure it beside what people use instead, in a quarter of an hour
-	$(BIN)/python -m tests.bench
-
-lint: $(VENV)/dev ## style and types alone
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-
-format: $(VENV)/dev ## put the code into its one format
-	$(BIN)/ruff format
-	$(BIN)/ruff check --fix
-
-generate: $(VENV)/dev ## write the dashboards and the rules from their Python
-	$(BIN)/python -m grafana
-	$(BIN)/python -m prometheus
-
-parts: ## the real daemons that the tests run (Debian, root; elsewhere their tests are skipped, aloud)
-	@sh tests/parts.sh
-
+##@ Install it
 install: ## put it on this box, as a service (root): GROUPS="docker debian-tor" for what it may see; PREFIX, DESTDIR
 	@$(place) install $(GROUPS)
 
@@ -57,6 +29,39 @@ uninstall: ## take it away again, but for its settings and what AIDE found (root
 
 # The service's interpreter is the system's, unless PYTHON is given: one in a home is out of its sight.
 place = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" sh systemd/install.sh
+
+##@ Check it
+test: $(VENV)/dev lint ## style, types and all tests that need no root, package or daemon (under 3 minutes)
+	$(PYTEST) -m "not system and not long"
+
+test-real: $(VENV)/dev parts ## real daemons, booted systems, browsers, faults (on Debian as root it installs them by apt)
+	$(PYTEST) -m "system and not long" --timeout=600 --durations=10
+
+lint: $(VENV)/dev ## style and types alone
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+fuzz: $(VENV)/dev ## a hundred thousand hostile inputs for everything that reads, in half an hour
+	$(BIN)/python -m pytest -m long --timeout=7200 tests/fuzz
+
+soak: $(VENV)/dev parts ## ten minutes of scrapes without end, while every tool suffers every fault
+	$(BIN)/python -m pytest -m long --timeout=3600 tests/faults/test_soak.py
+
+bench: $(VENV)/dev parts ## measure it beside what people use instead, in a quarter of an hour
+	$(BIN)/python -m tests.bench
+
+##@ Work on it
+format: $(VENV)/dev ## put the code into its one format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+generate: $(VENV)/dev ## write the dashboards, the rules and docs/metrics.md from their Python
+	$(BIN)/python -m grafana
+	$(BIN)/python -m prometheus
+
+parts: ## install the real programs that `make test-real` runs (Debian, root; elsewhere their tests are skipped)
+	@sh tests/parts.sh
 
 lock: ## pin every dependency again, with hashes for every platform (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -84,4 +89,4 @@ python:
 		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 
-.PHONY: help run stack demo test fuzz soak bench lint format generate parts install uninstall lock clean python
+.PHONY: help run stack demo install uninstall test test-real lint fuzz soak bench format generate parts lock clean python

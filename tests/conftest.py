@@ -1,7 +1,8 @@
-"""What every test stands on: real parts are used where they are, and skipped aloud where they are not."""
+"""What every test stands on: real programs are used where they are, and skipped aloud where they are not."""
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,20 @@ from hypothesis import HealthCheck, settings
 # How long an example takes on a busy machine says nothing of the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# Of whole programs: daemons, booted systems, faults of the whole process. `make test` leaves them out.
+SYSTEM_TESTS = tuple(Path(__file__).parent / name for name in ("real", "faults", "bench"))
+
+# A shell starts what stands before its & with SIGINT ignored, and every program that a test starts inherits that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of whole programs by the folder that they are in, or by what they need."""
+    for item in items:
+        if item.get_closest_marker("real") or any(item.path.is_relative_to(home) for home in SYSTEM_TESTS):
+            item.add_marker("system")
 
 
 @pytest.fixture

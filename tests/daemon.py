@@ -105,7 +105,7 @@ def daemon(
 
     through: a command that becomes the exporter, such as ``prlimit --nofile=64``. tls: as Daemon has it.
     """
-    port, log = free_port(), tmp_path / "exporter.system.logs"
+    port, log = free_port(), tmp_path / "exporter.log"
     arguments: list[object] = ["--web.listen-address", f"127.0.0.1:{port}", *flags]
     if config is not None:
         (tmp_path / "config.yml").write_text(config)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the real programs that tests/real runs, on Debian as root; elsewhere says that their tests are skipped.
+# Installs the real programs that `make test-real` runs, on Debian as root; elsewhere says that their tests are skipped.
 # Nothing that is installed here starts to run: a policy-rc.d keeps the packages from starting their services.
 set -eu
 parts="acl aide busybox-static chromium curl dbus docker.io fuse3 iptables podman polkitd prometheus \

@@ -77,7 +77,7 @@ class FakeBox:
         Raises:
             ValueError: there is no such fault.
         """
-        self.hint(tool)
+        self.repair(tool)
         program = self.directory / "bin" / tool
         if fault in ("missing", "denied"):
             program.chmod(0o644)
@@ -88,7 +88,7 @@ class FakeBox:
         else:
             raise ValueError(f"there is no fault {fault!r}: see {faults.__file__}")
 
-    def hint(self, *tools: str) -> None:
+    def repair(self, *tools: str) -> None:
         """Switches the faults of these tools off, or of all."""
         for tool in tools or TOOLS:
             program, hidden = self.directory / "bin" / tool, self.directory / "faults" / f"{tool}.hidden"

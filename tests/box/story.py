@@ -38,7 +38,7 @@ TROUBLES = (
         lambda box: box.service("vllm@qwen.service", "active"),
     ),
     Trouble("Tor is down", lambda box: box.tor("down"), lambda box: box.tor()),
-    Trouble("docker hangs", lambda box: box.fault("docker", "hang"), lambda box: box.hint("docker")),
+    Trouble("docker hangs", lambda box: box.fault("docker", "hang"), lambda box: box.repair("docker")),
     Trouble("card 0 is gone", lambda box: box.gpu(0, "gone"), lambda box: box.gpu(0)),
 )
 

@@ -100,7 +100,7 @@ async def test_faults_are_felt(box: FakeBox, tool: str, kind: str, fault: str) -
     box.fault(tool, fault)
     with pytest.raises(ProbeError):
         await looks(box, kind)
-    box.hint(tool)
+    box.repair(tool)
     assert await found(box, kind)
 
 

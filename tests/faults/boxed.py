@@ -71,9 +71,9 @@ class Boxed:
         """Switches one of the FAULTS on."""
         self.box.fault(tool, LIES[tool] if fault == "lie" else fault)
 
-    def hint(self, healthy: dict[str, float]) -> None:
+    def repair(self, healthy: dict[str, float]) -> None:
         """Mends every tool and waits until the figures are what they were."""
-        self.box.hint()
+        self.box.repair()
         end = time.monotonic() + PATIENCE
         while (now := self.figures()) != healthy:
             assert time.monotonic() < end, dict(now.items() ^ healthy.items())

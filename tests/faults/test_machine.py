@@ -60,7 +60,7 @@ def test_no_descriptor_for_a_tool(there: Boxed, healthy: dict[str, float]) -> No
         there.until_run(time.time(), dict.fromkeys(there.probes.values(), False))
         said = there.exporter.log.read_text()
         assert said.count("docker could not be started: Too many open files") == 1
-    there.hint(healthy)
+    there.repair(healthy)
     assert "Traceback" not in there.exporter.log.read_text()
 
 
@@ -75,7 +75,7 @@ def test_no_descriptor_for_a_connection(there: Boxed, healthy: dict[str, float])
         time.sleep(1.5)
     assert client.recv(12).endswith(b"200")
     client.close()
-    there.hint(healthy)
+    there.repair(healthy)
     lines = there.exporter.log.read_text().removeprefix(said).splitlines()
     assert sum("just now" in line for line in lines) == 1
     assert "Traceback" not in "\n".join(lines)
@@ -90,7 +90,7 @@ def test_no_memory_for_what_a_tool_prints(there: Boxed, healthy: dict[str, float
         others = dict.fromkeys(there.probes.values(), True)
         there.until_run(time.time(), {**others, "containers": False})
         assert re.search(r"docker printed more than [1-9]\d* KiB", there.exporter.log.read_text())
-    there.hint(healthy)
+    there.repair(healthy)
     assert "Traceback" not in there.exporter.log.read_text()
 
 
@@ -118,7 +118,7 @@ def test_no_room_for_what_is_kept(there: Boxed, healthy: dict[str, float]) -> No
 
 def test_no_room_for_what_is_said(tmp_path: Path) -> None:
     """With the disk full that its log and its greeting go to it serves, reloads and ends as ever."""
-    (tmp_path / "exporter.system.logs").symlink_to("/dev/full")
+    (tmp_path / "exporter.log").symlink_to("/dev/full")
     with daemon(tmp_path, "probes: {host: {}}\n") as exporter:
         (tmp_path / "config.yml").write_text("probes: {host: {ttl: soon}}\n")
         exporter.process.send_signal(1)

@@ -58,7 +58,7 @@ def test_all_tools_at_once(there: Boxed, healthy: dict[str, float], fault: str) 
     assert shown.keys() >= {name for name in healthy if name.startswith(TOOLLESS)}
     if unharmed == TOOLS:
         assert shown == healthy
-    there.hint(healthy)
+    there.repair(healthy)
 
 
 @pytest.mark.parametrize("instead", SUMMARIES)
@@ -74,7 +74,7 @@ def test_what_aide_left_is_spoilt(there: Boxed, healthy: dict[str, float], inste
         (Path.rmdir if path.is_dir() else Path.unlink)(path)
         path.with_suffix(".whole").rename(path)
     there.until_run(time.time(), {"aide": True})
-    there.hint(healthy)
+    there.repair(healthy)
 
 
 def test_one_tool_costs_the_others_nothing(there: Boxed, healthy: dict[str, float]) -> None:
@@ -89,7 +89,7 @@ def test_one_tool_costs_the_others_nothing(there: Boxed, healthy: dict[str, floa
     for _ in range(20):
         there.scrape()
     assert time.monotonic() - started < 10
-    there.hint(healthy)
+    there.repair(healthy)
 
 
 def test_a_failing_tools_figures_vanish_in_the_end(there: Boxed, healthy: dict[str, float]) -> None:
@@ -100,7 +100,7 @@ def test_a_failing_tools_figures_vanish_in_the_end(there: Boxed, healthy: dict[s
     series = there.until(lambda series: 'ups_load_watts{command="ups"}' not in series)
     failed_for = time.time() - series['grid_probe_last_success_timestamp_seconds{probe="command:ups"}']
     assert failed_for > 4.5
-    there.hint(healthy)
+    there.repair(healthy)
 
 
 def test_flapping_tools_are_logged_when_they_change(there: Boxed, healthy: dict[str, float]) -> None:
@@ -109,13 +109,13 @@ def test_flapping_tools_are_logged_when_they_change(there: Boxed, healthy: dict[
     for fault in ("complain 1 out of order", "") * 2:
         for _ in range(2):
             for tool in TOOLS:
-                there.box.fault(tool, fault) if fault else there.box.hint(tool)
+                there.box.fault(tool, fault) if fault else there.box.repair(tool)
             there.until_run(time.time(), dict.fromkeys(there.probes.values(), not fault))
     lines = there.exporter.log.read_text().removeprefix(said).splitlines()
     for probe in there.probes.values():
         said_of_it = [line for line in lines if f'msg="{probe}: ' in line]
         assert ["works again" in line for line in said_of_it] == [False, True] * 2
-    there.hint(healthy)
+    there.repair(healthy)
 
 
 def test_nothing_is_left_of_all_that(there: Boxed) -> None:

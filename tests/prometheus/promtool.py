@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -16,8 +15,8 @@ import yaml
 FOLDER = Path(__file__).parents[2] / "prometheus"
 TESTS = sorted((FOLDER / "tests").glob("*.yml"))
 
-needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="not installed: promtool")
-needs_amtool = pytest.mark.skipif(not shutil.which("amtool"), reason="not installed: amtool")
+needs_promtool = pytest.mark.real("promtool")
+needs_amtool = pytest.mark.real("amtool")
 
 
 def run(*argv: str | Path) -> subprocess.CompletedProcess[str]:

@@ -72,7 +72,7 @@ def test_a_process_that_cannot_be_killed(there: Boxed, healthy: dict[str, float]
         assert len(there.box.runs("docker")) == runs
         assert "can't be killed; no new run until it is gone" in there.exporter.log.read_text()
         assert "can't be killed" in html.unescape(there.exporter.get("/")[1])
-    there.hint(healthy)
+    there.repair(healthy)
     assert there.scrape()[STUCK.format("containers")] == 0
 
 
@@ -91,7 +91,7 @@ def test_a_reload_starts_no_second_one_either(there: Boxed, healthy: dict[str, f
             reload(there)
             there.until_run(time.time(), dict.fromkeys(OTHERS, True))
         assert len(there.box.runs("docker")) == runs
-    there.hint(healthy)
+    there.repair(healthy)
 
 
 def reload(there: Boxed) -> None:
@@ -111,7 +111,7 @@ def test_a_file_system_that_does_not_answer(there: Boxed, healthy: dict[str, flo
     with unanswered(models):
         there.until_run(time.time(), {f"disk:{models}": False, **dict.fromkeys(OTHERS, True)})
         assert f"disk:{models}: took longer than 2s" in there.exporter.log.read_text()
-    there.hint(healthy)
+    there.repair(healthy)
     assert vitals(there.exporter).threads < 12
 
 
@@ -126,7 +126,7 @@ def test_a_program_on_a_file_system_that_does_not_answer(there: Boxed, healthy: 
     assert "command:ups: took longer than 2s" in there.exporter.log.read_text()
     put(path, before)
     reload(there)
-    there.hint(healthy)
+    there.repair(healthy)
 
 
 def test_no_process_can_be_started(there: Boxed, healthy: dict[str, float]) -> None:
@@ -139,7 +139,7 @@ def test_no_process_can_be_started(there: Boxed, healthy: dict[str, float]) -> N
         said = there.exporter.log.read_text()
         assert "docker could not be started: Resource temporarily unavailable" in said
         assert "Traceback" not in said
-    there.hint(healthy)
+    there.repair(healthy)
 
 
 def test_the_end_does_not_wait_for_it(there: Boxed) -> None:

@@ -71,7 +71,7 @@ def _containers(seen: Observatory) -> None:
 def end(seen: Observatory) -> None:
     """Mends everything."""
     box = seen.box
-    box.hint()
+    box.repair()
     for card in range(4):
         box.gpu(card)
     box.memory(0.6)

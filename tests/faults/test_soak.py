@@ -84,7 +84,7 @@ class Soak:
         while True:
             tool = self.rng.choice(TOOLS)
             if self.rng.random() < 0.4:
-                self.there.box.hint(tool)
+                self.there.box.repair(tool)
             else:
                 self.there.fault(tool, self.rng.choice(FAULTS))
             time.sleep(0.2)
@@ -108,7 +108,7 @@ def soak(directory: Path, seconds: float) -> str:
         healthy, before = there.figures(), at_rest(there.exporter)
         soaking = Soak(there, seconds)
         soaking.run()
-        there.hint(healthy)
+        there.repair(healthy)
         series, after = there.scrape(), at_rest(there.exporter)
         log = there.exporter.log.read_text()
     assert not soaking.troubles
