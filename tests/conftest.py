@@ -17,7 +17,7 @@ settings.load_profile("patient")
 # Of whole programs: daemons, booted systems, faults of the whole process. `make test` leaves them out.
 SYSTEM_TESTS = tuple(Path(__file__).parent / name for name in ("real", "faults", "bench"))
 
-# A shell starts what stands before its & with SIGINT ignored, and every program that a test starts inherits that.
+# What a shell starts with an & ignores SIGINT, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

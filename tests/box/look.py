@@ -17,8 +17,8 @@ async def looks(box: FakeBox, kind: str) -> list[Result]:
         Host(proc=box.directory / "proc", cgroup=box.directory / "cgroup"),
     ).probes
     if kind == "gpu":
-        await next(probe for probe in probes if probe.kind == "containers").run()
-    return [await probe.run() for probe in probes if probe.kind == kind]
+        await next(probe for probe in probes if probe.goes_by("containers")).run()
+    return [await probe.run() for probe in probes if probe.goes_by(kind)]
 
 
 async def found(box: FakeBox, kind: str) -> Series:
