@@ -22,12 +22,12 @@ from exporter.web.auth import Auth
 from exporter.web.server import ListenError, listen
 
 USAGE_ERROR = 2  # also for a configuration that can't be used
-INTERRUPTED = 130  # as shells say it: 128 and SIGINT's number
+INTERRUPTED = 130  # as in shells: 128 and SIGINT's number
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    _let_write()
+    _make_output_writable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as it may be inherited, it hides how tools end
     options = _parser().parse_args(argv)
     options.host = Host(proc=options.procfs, cgroup=options.cgroup)
@@ -41,14 +41,14 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # `grid-exporter doctor | head`: whoever read has seen enough
+    except BrokenPipeError:  # `grid-exporter doctor | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
 
 
-def _let_write() -> None:
-    """Has what the encoding lacks (in ASCII a tick) escaped, and nothing written where output is closed."""
+def _make_output_writable() -> None:
+    """Has characters that the encoding lacks escaped, and discards output where it is closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
         setattr(sys, name, stream)
@@ -63,17 +63,17 @@ def _fail(message: str, status: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="grid-exporter", description="Tells Prometheus the state of an AI box.", allow_abbrev=False
+        prog="grid-exporter", description="Prometheus exporter for a self-hosted AI box.", allow_abbrev=False
     )
     parser.set_defaults(run=_serve)
     _add_flags(parser)
     commands = parser.add_subparsers(title="commands (none of them: serve)", metavar="COMMAND")
-    check = commands.add_parser("check-config", help="say whether the configuration is good")
+    check = commands.add_parser("check-config", help="validate the configuration")
     check.set_defaults(run=_check_config)
-    probe = commands.add_parser("probe", help="run one probe and print what it found and what ran")
+    probe = commands.add_parser("probe", help="run one probe; print its metrics and what ran")
     probe.add_argument("name", help="a probe (disk:/ai/models) or a kind of probe (disk)")
     probe.set_defaults(run=_probe)
-    doctor = commands.add_parser("doctor", help="say what works for this user and what mends the rest")
+    doctor = commands.add_parser("doctor", help="report what works for this user and how to fix the rest")
     doctor.set_defaults(run=_doctor)
     aide.add_commands(commands.add_parser("aide", help="check files with AIDE, review and accept"))
     return parser
@@ -84,10 +84,16 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action="version", version=f"grid-exporter {__version__}")
 
     def flag(name: str, into: str, help_: str, default: object = None, **more: Any) -> None:
-        told = f"{help_} (default: {default})" if default else help_
-        parser.add_argument(name, dest=into, help=told, default=default, **more)
+        text = f"{help_} (default: {default})" if default else help_
+        parser.add_argument(name, dest=into, help=text, default=default, **more)
 
-    flag("--config.file", "config", "what to watch; without it, what this box has", type=Path, metavar="FILE")
+    flag(
+        "--config.file",
+        "config",
+        "what to monitor; else what this host has",
+        type=Path,
+        metavar="FILE",
+    )
     flag("--web.listen-address", "listen", "where to serve", "127.0.0.1:10058", metavar="HOST:PORT")
     flag("--web.config.file", "web_config", "TLS, and who may scrape", type=Path, metavar="FILE")
     flag("--path.procfs", "procfs", "the host's procfs", Path("/proc"), type=Path, metavar="DIR")
@@ -97,7 +103,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 async def _plan(options: argparse.Namespace) -> Plan:
-    """The plan from the configuration file, or from what the box has where none is named."""
+    """The plan from the configuration file, or from what the host has where none is given."""
     config, host = options.config, options.host
     return await load_in_time(config, host) if config else await discover(host)
 
@@ -112,7 +118,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _check_config(options: argparse.Namespace) -> int:
     Auth(options.web_config)
     if options.config is None:
-        sys.stdout.write("no --config.file: what this box has is served\n")
+        sys.stdout.write("no --config.file: what this host has is served\n")
         return 0
     plan = load(options.config, options.host)
     sys.stdout.write(f"{options.config} is good: {pluralize(len(plan.probes), 'probe')}\n")

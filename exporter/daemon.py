@@ -37,13 +37,13 @@ async def serve(listeners: list[socket.socket], auth: Auth, make_plan: MakePlan)
         loop.add_signal_handler(number, stop.set)
     exporter = Exporter(await make_plan())
     reloads = _Reloads(exporter, make_plan)
-    loop.add_signal_handler(signal.SIGHUP, reloads.ask)
+    loop.add_signal_handler(signal.SIGHUP, reloads.request)
 
     site = Server(make_app(exporter, auth), listeners, auth)
     await site.start()
     exporter.start_runs()
     background = [_announce(exporter, site), feed_watchdog(), reloads.run(), site.watch()]
-    tasks = [asyncio.create_task(work) for work in background]
+    tasks = [asyncio.create_task(each) for each in background]
     for task in tasks:
         task.add_done_callback(_log_failure)
 
@@ -56,35 +56,35 @@ async def serve(listeners: list[socket.socket], auth: Auth, make_plan: MakePlan)
 
 
 async def _announce(exporter: Exporter, site: Server) -> None:
-    """Says that the exporter is ready once its first quick runs have ended, and what it found."""
+    """Announces readiness once the first quick runs have finished, and prints the start-up screen."""
     await exporter.cache.refresh(exporter.cache.runners.values())
-    gc.freeze()  # what is loaded now stays: collecting it again and again would only hold up scrapes
+    gc.freeze()  # what is loaded now stays: garbage collection need not visit it again and again
     notify(READY=1, STATUS=f"serving {exporter.plan.source}")
-    with contextlib.suppress(OSError):  # whoever read this far has seen enough, or the disk is full
+    with contextlib.suppress(OSError):  # a closed terminal, or a full disk
         sys.stdout.write(welcome(exporter, site.url))
         sys.stdout.flush()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
-    """What runs in the background is awaited by nobody: a bug in it would go unseen."""
+    """Logs a bug in a background task, which nobody awaits."""
     if not task.cancelled() and (error := task.exception()):
         log.error("this is a bug in grid-exporter", exc_info=error)
 
 
 class _Reloads:
-    """Takes a new plan into force when asked, one reload at a time; a bad one changes nothing."""
+    """Activates a new plan on request, one reload at a time; a bad one changes nothing."""
 
     def __init__(self, exporter: Exporter, make_plan: MakePlan) -> None:
         self._exporter = exporter
         self._make_plan = make_plan
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
 
-    def ask(self) -> None:
-        self._asked.set()
+    def request(self) -> None:
+        self._requested.set()
 
     async def run(self) -> None:
-        while await self._asked.wait():
-            self._asked.clear()
+        while await self._requested.wait():
+            self._requested.clear()
             notify_reloading()
             try:
                 self._exporter.apply(await self._make_plan())

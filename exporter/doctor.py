@@ -10,27 +10,30 @@ from exporter.config.load import Plan
 from exporter.engine.exporter import Exporter
 from exporter.metrics.exposition import join, printable
 from exporter.scanner.scan import user
-from exporter.status.status import BAD, Report, as_text, reports
+from exporter.status.status import BAD, Status, as_text, statuses
 from exporter.system.subprocesses import Output, trace
 
 
 async def doctor(plan: Plan) -> int:
-    """Says for each probe whether it works for the user who runs this, and what mends it. 0 when all work."""
+    """Prints for each probe whether it works for the current user, and how to fix it.
+
+    Returns 0 when all work, 1 when one fails.
+    """
     exporter = Exporter(plan)
-    _tell([f"As user {user()}, with {plan.source}:", ""])
+    _print([f"As user {user()}, with {plan.source}:", ""])
     exporter.start_runs()
     for runner in exporter.cache.runners.values():
         await runner.finished()
-        # At once: a scan that is still under way may take minutes.
-        _tell(_lines(report for report in reports(exporter) if report.runner is runner))
-    found = reports(exporter)
-    _tell(_lines(report for report in found if report.runner is None))
+        # At once: a scan that still runs may take minutes.
+        _print(_lines(status for status in statuses(exporter) if status.runner is runner))
+    final = statuses(exporter)
+    _print(_lines(status for status in final if status.runner is None))
     await exporter.cache.stop()
-    return 1 if any(report.state in BAD for report in found) else 0
+    return 1 if any(status.state in BAD for status in final) else 0
 
 
 async def probe(plan: Plan, name: str) -> int:
-    """Runs the named probes, or all of a kind, once: prints what they found, what ran, and why it failed.
+    """Runs the named probes, or all of a kind, once: prints their metrics, what ran, and why they failed.
 
     Returns 0 when they succeeded, 1 when one failed, 2 when there is none of that name.
     """
@@ -49,13 +52,13 @@ async def probe(plan: Plan, name: str) -> int:
     now = exporter.cache.clock()
     sys.stdout.write(join(runner.families(now) for runner in runners).decode())
     sys.stdout.flush()
-    mine = [report for report in reports(exporter) if report.runner in runners]
-    sys.stderr.write("\n".join([*_commands(ran), *_lines(mine)]) + "\n")
+    asked = [status for status in statuses(exporter) if status.runner in runners]
+    sys.stderr.write("\n".join([*_commands(ran), *_lines(asked)]) + "\n")
     await exporter.cache.stop()
-    return 1 if any(report.state in BAD for report in mine) else 0
+    return 1 if any(status.state in BAD for status in asked) else 0
 
 
-def _tell(lines: Iterable[str]) -> None:
+def _print(lines: Iterable[str]) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
@@ -74,6 +77,6 @@ def _commands(ran: list[Output]) -> Iterator[str]:
             yield f"      {printable(output.error_message)}"
 
 
-def _lines(found: Iterable[Report]) -> Iterator[str]:
-    for report in found:
-        yield from as_text(report)
+def _lines(listed: Iterable[Status]) -> Iterator[str]:
+    for status in listed:
+        yield from as_text(status)

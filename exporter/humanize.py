@@ -1,4 +1,4 @@
-"""Numbers as a person says them: lengths of time, sizes, counts, shares."""
+"""Numbers for people: durations, sizes, counts, percentages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def duration(seconds: float) -> str:
-    """A length of time: ``40 ms``, ``1.5 s``, ``12 s``, ``3 min``, ``5 h``, ``2 days``."""
+    """A duration: ``40 ms``, ``1.5 s``, ``12 s``, ``3 min``, ``5 h``, ``2 days``."""
     for size, unit in _TIMES:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

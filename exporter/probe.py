@@ -1,7 +1,7 @@
-"""What a probe is: an async function that finds out one thing about the box.
+"""What a probe is: an async function that collects one thing's metrics.
 
 A probe is a value, not a class to inherit from. It holds its function, its schedule and the settings it was
-built with. When it runs, what a failure means and how long its figures live is the cache's business.
+built with. When it runs, what a failure means and how long its metrics are served is the engine's business.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Duration(float):
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a probe runs; every probe's settings extend it with defaults of their own. All in seconds.
 
-    ttl: how long a run's figures count as fresh. wait: how long a scrape may wait for a run.
-    timeout: when a run is ended by force.
+    ttl: how long a run's values count as fresh. wait: how long a scrape may wait for a run.
+    timeout: when a run is killed.
     """
 
     ttl: Duration = Duration(2)
@@ -34,7 +34,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeout: Duration = Duration(10)
 
     def __post_init__(self) -> None:
-        """Refuses what would make a storm or a probe that can never finish."""
+        """Refuses a schedule under which runs follow without a pause, or can never finish."""
         if self.ttl < 1:
             raise ValueError(f"ttl must be at least 1s, got {self.ttl:g}s")
         if self.timeout <= 0:
@@ -43,7 +43,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something a person should know although nothing failed, and what to do about it."""
+    """A warning for a person although the run succeeded, and what to do about it."""
 
     text: str
     hint: str = ""
@@ -51,17 +51,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run found: metric families built fresh, and notes for the status page and doctor."""
+    """A successful run's metric families, built fresh, and notes for the status page and doctor."""
 
     families: Sequence[Metric]
     notes: tuple[Note, ...] = ()
 
 
 class ProbeError(Exception):
-    """The probe could not find out. Its text is the reason, for a person; ``hint`` is what to do.
+    """The run failed. Its text is the reason, for a person; ``hint`` is how to fix it.
 
     ``families`` holds what is known all the same (Tor is up though the check page is broken): it replaces the
-    last good figures, which would otherwise be served until they are too old.
+    metrics of the last good run, which would otherwise be served until they are too old.
     """
 
     def __init__(self, reason: str, hint: str = "", families: Sequence[Metric] = ()) -> None:
@@ -73,10 +73,10 @@ class ProbeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One thing to find out. Two probes are equal when their name, schedule and settings are.
+    """One thing that is monitored. Two probes are equal when their name, schedule and settings are.
 
-    name: unique; the part before a colon tells its kind (``disk:/ai/models``).
-    summarize: what its families say in short, at a Unix time, for the status page.
+    name: unique; the part before a colon is its kind (``disk:/ai/models``).
+    summarize: its families in one line, at a Unix time, for the status page.
     kind: what a configuration calls its kind, where that is not the name's first part.
     """
 
@@ -100,9 +100,9 @@ def _state_directory() -> Path | None:
 
 @dataclass(slots=True)
 class Host:
-    """The machine that is looked at, and what one probe leaves for another.
+    """The monitored host's paths, and what one probe leaves for another.
 
-    container_names: a container's full id to its name, left by the containers probe for the GPU's.
+    container_names: a container's full id to its name, left by the containers probe for others.
     command_types: the types of the families that each command printed, the commands in the order written.
     """
 
@@ -116,13 +116,13 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of probe, as configuration and discovery know it.
+    """A kind of probe, for configuration and discovery.
 
     settings: the type that its part of a configuration is read into.
     build: makes its probes from its settings (several for disk and commands); raises ValueError where they
     contradict each other.
-    discover: looks whether the box has such a thing: settings for it, or a note that says what was not found
-    and how to switch it on. Used where there is no configuration file.
+    discover: returns settings where the host has such a thing, or else a note with what was not found and how
+    to switch it on. Used where there is no configuration file.
     """
 
     name: str

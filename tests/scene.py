@@ -1,25 +1,27 @@
-"""Boxes for the status page: probes that have found something, failed, got stuck, or not ended yet."""
+"""Exporters for the status page, whose probes succeeded, failed, got stuck, or still run."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.load import Plan
+from exporter.engine.cache import Cache
 from exporter.engine.exporter import Exporter
+from exporter.engine.runner import boot_clock
 from exporter.probe import Duration, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes import KINDS
 from tests.summaries import SUMMARIES
 
-Told = Result | ProbeError | None
+Outcome = Result | ProbeError | None
 
 GIB = 1 << 30
-NOW = time.time()  # when all of this is so
+NOW = time.time()
 
 HOST = f"""
 grid_memory_total_bytes {64 * GIB}
@@ -100,7 +102,7 @@ NO_DRIVER = Note(
     "no NVIDIA driver (nvidia-smi) here", "install the driver with its nvidia-smi where there is a card"
 )
 NOT_ASKED = Note("not in the configuration", "add it under probes: in /etc/grid-exporter/config.yml")
-FINDINGS = (
+DIFFERENCES = (
     Note("AIDE found differences", "sudo grid-exporter aide show"),
     Note(
         "the last attempt to accept failed: that is not the ID of the last check",
@@ -127,24 +129,26 @@ HOSTILE = (
 
 @dataclass
 class Scene:
-    """Probes by name, each with what its run comes to; a run that is to find None never ends.
+    """Probes by name, each with the outcome of its run; None: it never ends.
 
     unkillable: those whose run can't be ended before ``free``.
     """
 
-    told: Mapping[str, Told]
+    outcomes: Mapping[str, Outcome]
     absent: Mapping[str, Note] = field(default_factory=dict)
     source: str = "/etc/grid-exporter/config.yml"
     unkillable: frozenset[str] = frozenset()
     free: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def exporter(self) -> Exporter:
+    async def exporter(self, clock: Callable[[], float] = boot_clock) -> Exporter:
         """An exporter whose probes have run once, as far as they end."""
-        probes = tuple(self._probe(name) for name in self.told)
+        probes = tuple(self._probe(name) for name in self.outcomes)
         settings = {kind.name: None for kind in KINDS if kind.name not in self.absent}
-        made = Exporter(Plan(settings, probes, self.absent, self.source))
+        made = Exporter(Plan(settings, probes, self.absent, self.source), Cache(clock))
         made.start_runs()
-        ending = (r for name, r in made.cache.runners.items() if self.told[name] or name in self.unkillable)
+        ending = (
+            r for name, r in made.cache.runners.items() if self.outcomes[name] or name in self.unkillable
+        )
         await asyncio.gather(*(runner.finished() for runner in ending))
         return made
 
@@ -165,42 +169,42 @@ class Scene:
         )
 
     async def _run(self, name: str) -> Result:
-        told = self.told[name]
-        if isinstance(told, ProbeError):
-            raise told
+        outcome = self.outcomes[name]
+        if isinstance(outcome, ProbeError):
+            raise outcome
         try:
-            while told is None:
+            while outcome is None:
                 await asyncio.sleep(3600)
         except asyncio.CancelledError:
             if name in self.unkillable:
                 await self.free.wait()
             raise
-        return told
+        return outcome
 
 
-def found(text: str, *notes: Note) -> Result:
-    """What a run found: gauges, written as Prometheus's text format has their samples."""
+def result(text: str, *notes: Note) -> Result:
+    """A run's result: gauges, from samples in Prometheus's text format."""
     families: dict[str, Metric] = {}
     for line in text_string_to_metric_families(text):
-        family = families.setdefault(line.name, Metric(line.name, "Told.", "gauge"))
+        family = families.setdefault(line.name, Metric(line.name, "Help.", "gauge"))
         family.samples += line.samples
     return Result(list(families.values()), notes)
 
 
 def eventful() -> Scene:
-    """A box on which every state occurs."""
+    """A host on which every state occurs."""
     return Scene(
         {
-            "host": found(HOST),
+            "host": result(HOST),
             "gpu": BROKEN,
-            "disk:/ai/models": found(DISK),
+            "disk:/ai/models": result(DISK),
             "disk:/home/ada/.cache/huggingface/hub": None,
             "disk:/mnt/nas/models": None,
-            "tor": found(TOR),
-            "containers": found(CONTAINERS),
-            "services": found(SERVICES),
-            "aide": found(AIDE, *FINDINGS),
-            "command:ups": found("ups_battery_ratio 0.97\nups_load_ratio 0.31\n"),
+            "tor": result(TOR),
+            "containers": result(CONTAINERS),
+            "services": result(SERVICES),
+            "aide": result(AIDE, *DIFFERENCES),
+            "command:ups": result("ups_battery_ratio 0.97\nups_load_ratio 0.31\n"),
         },
         {"commands": NOT_ASKED},
         unkillable=frozenset({"disk:/mnt/nas/models"}),
@@ -208,24 +212,24 @@ def eventful() -> Scene:
 
 
 def hostile() -> Scene:
-    """Every place that a name from outside can get to holds names that try something."""
-    told: dict[str, Told] = {}
+    """Every place that a name from outside can get to holds a hostile name."""
+    outcomes: dict[str, Outcome] = {}
     for number, name in enumerate(HOSTILE):
-        trouble = ProbeError(f"{name} can't be read: {name}", f"chmod +r '{name}'")
-        remark = Note(f"{name} may not be read", f"see `{name}`, or:\n{name}")
-        told[f"disk:{name}"] = (trouble, found(DISK, remark), found(DISK))[number % 3]
+        error = ProbeError(f"{name} can't be read: {name}", f"chmod +r '{name}'")
+        note = Note(f"{name} may not be read", f"see `{name}`, or:\n{name}")
+        outcomes[f"disk:{name}"] = (error, result(DISK, note), result(DISK))[number % 3]
     escaped = HOSTILE[0].replace('"', '\\"')
-    told["tor"] = found(f'grid_tor_up 1\ngrid_tor_exit_info{{address="{escaped}"}} 1\n')
-    told["gpu"] = found(f'grid_gpus 1\ngrid_gpu_info{{name="{escaped}"}} 1\n')
-    return Scene(told, {"commands": Note(HOSTILE[1], HOSTILE[0])}, source=HOSTILE[0])
+    outcomes["tor"] = result(f'grid_tor_up 1\ngrid_tor_exit_info{{address="{escaped}"}} 1\n')
+    outcomes["gpu"] = result(f'grid_gpus 1\ngrid_gpu_info{{name="{escaped}"}} 1\n')
+    return Scene(outcomes, {"commands": Note(HOSTILE[1], HOSTILE[0])}, source=HOSTILE[0])
 
 
 def crowded(count: int = 30) -> Scene:
-    """A box with many directories."""
-    return Scene({"host": found(HOST), **{f"disk:/ai/models-{n:02}": found(DISK) for n in range(count)}})
+    """A host with many directories."""
+    return Scene({"host": result(HOST), **{f"disk:/ai/models-{n:02}": result(DISK) for n in range(count)}})
 
 
 def bare() -> Scene:
-    """A box on which nothing was found."""
+    """A host on which nothing was found."""
     kinds = {kind.name: Note(f"no {kind.name} here", "see README") for kind in KINDS}
-    return Scene({}, {**kinds, "tor": TOR_OFF, "gpu": NO_DRIVER}, source="what this box has")
+    return Scene({}, {**kinds, "tor": TOR_OFF, "gpu": NO_DRIVER}, source="what this host has")

@@ -1,4 +1,4 @@
-"""A probe that does what a test says: how long it takes, what it finds, whether it can be ended."""
+"""A probe that does what a test says: how long it takes, its result, whether it can be ended."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from exporter.metrics.families import Samples, gauge
 from exporter.probe import Duration, Probe, ProbeError, Result, Schedule
 
-VALUE = gauge("grid_scripted", "The number of the run that found it.", "probe")
+VALUE = gauge("grid_scripted", "The number of the run.", "probe")
 
 
 @dataclass
 class Script:
-    """Counts its runs; each finds the number of the run.
+    """Counts its runs; each returns the number of the run.
 
     seconds: how long a run takes. error: raised at the end of one. unkillable: while set, ending a run waits
     until it is released, as a process in an uninterruptible sleep does.
@@ -72,5 +72,5 @@ def held(release: asyncio.Event) -> Script:
 
 
 def failing(reason: str = "the tool is broken") -> ProbeError:
-    """What a probe raises that could not find out."""
-    return ProbeError(reason, "mend it")
+    """What a failing probe raises."""
+    return ProbeError(reason, "fix it")

@@ -37,7 +37,7 @@ def test_sigterm_leaves_no_child_behind(tmp_path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_it_says_what_it_found_and_where_to_look(tmp_path: Path) -> None:
+def test_the_start_up_screen(tmp_path: Path) -> None:
     """The first screen names every probe with its state, and both addresses."""
     with daemon(tmp_path, HOST) as exporter:
         exporter.wait_logged("for you")
@@ -46,7 +46,7 @@ def test_it_says_what_it_found_and_where_to_look(tmp_path: Path) -> None:
         assert f"http://127.0.0.1:{exporter.port}/metrics" in said
 
 
-def test_a_good_new_configuration_is_taken_on_sighup(tmp_path: Path) -> None:
+def test_sighup_activates_a_new_configuration(tmp_path: Path) -> None:
     """Without a restart, and counted as the last good reload."""
     with daemon(tmp_path, HOST) as exporter:
         (tmp_path / "config.yml").write_text("probes: {host: {ttl: 7s}}\n")

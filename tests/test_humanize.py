@@ -13,7 +13,7 @@ from exporter.humanize import duration, percent, pluralize, size
      (1.52, "1.5 s"), (9.94, "9.9 s"), (9.96, "10 s"), (12.3, "12 s"), (119, "119 s"), (120, "2 min"),
      (7199, "120 min"), (7200, "2 h"), (172799, "48 h"), (172800, "2 days"), (1e9, "11574 days")],
 )  # fmt: skip
-def test_lengths_of_time(seconds: float, said: str) -> None:
+def test_durations(seconds: float, said: str) -> None:
     """The largest unit of which there are two, with digits enough to tell quick from slow."""
     assert duration(seconds) == said
 
@@ -37,7 +37,7 @@ def test_a_size_is_close(count: float) -> None:
     assert meant == pytest.approx(count, rel=0.0051, abs=0.5)
 
 
-def test_counts_and_shares() -> None:
+def test_counts_and_percentages() -> None:
     """One is singular, all else plural; a share is in whole percent."""
     assert [pluralize(n, "card") for n in (0, 1, 2)] == ["0 cards", "1 card", "2 cards"]
     assert percent(1, 3) == "33%"

@@ -16,17 +16,17 @@ def config(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_good_configuration_is_said_to_be_good(tmp_path: Path) -> None:
+def test_check_config_accepts_a_good_configuration(tmp_path: Path) -> None:
     """check-config ends with 0 and one line."""
     path = config(tmp_path, "probes: {host: {}}\n")
     ended = run("--config.file", path, "check-config")
     assert (ended.returncode, ended.stdout) == (0, f"{path} is good: 1 probe\n")
 
 
-def test_no_configuration_is_good_too() -> None:
+def test_check_config_accepts_no_configuration() -> None:
     """The service checks before it starts, also where it is to serve what the box has."""
     ended = run("check-config")
-    assert (ended.returncode, ended.stdout) == (0, "no --config.file: what this box has is served\n")
+    assert (ended.returncode, ended.stdout) == (0, "no --config.file: what this host has is served\n")
 
 
 def test_a_bad_configuration_is_one_line_and_status_2(tmp_path: Path) -> None:
@@ -53,10 +53,10 @@ def test_one_probe_can_be_run_by_hand(tmp_path: Path) -> None:
     ended = run("--config.file", path, "probe", "host")
     assert ended.returncode == 0
     assert ended.stdout.startswith("# HELP grid_memory_total_bytes")
-    assert re.search(r"✓ host +works \(0\.\d\ds\)", ended.stderr)
+    assert re.search(r"✓ host +OK \(0\.\d\ds\)", ended.stderr)
 
 
-def test_a_probe_that_fails_says_what_ran_and_why(tmp_path: Path) -> None:
+def test_a_failing_probe_prints_what_ran_and_why(tmp_path: Path) -> None:
     """The commands, their exit status, what they complained of, and status 1."""
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\necho out of cheese >&2\nexit 3\n")
@@ -69,14 +69,14 @@ def test_a_probe_that_fails_says_what_ran_and_why(tmp_path: Path) -> None:
     assert "✗ command:cheese" in ended.stderr
 
 
-def test_an_unknown_probe_is_told_what_there_is(tmp_path: Path) -> None:
+def test_an_unknown_probe_lists_what_there_is(tmp_path: Path) -> None:
     """A typing mistake is answered with the choice, and status 2."""
     path = config(tmp_path, "probes: {host: {}}\n")
     ended = run("--config.file", path, "probe", "hots")
     assert (ended.returncode, ended.stderr) == (2, "there is no probe 'hots' here: there is host\n")
 
 
-def test_doctor_tells_what_works_and_what_mends_the_rest(tmp_path: Path) -> None:
+def test_doctor_reports_every_probe(tmp_path: Path) -> None:
     """Each probe has its line; one that can't work makes the status 1 and brings its remedy."""
     path = config(tmp_path, "probes: {host: {}, disk: {directories: [/nonexistent/models]}}\n")
     ended = run("--config.file", path, "doctor")
@@ -86,13 +86,13 @@ def test_doctor_tells_what_works_and_what_mends_the_rest(tmp_path: Path) -> None
     assert "- gpu" in ended.stdout
 
 
-def test_the_version_is_told() -> None:
+def test_the_version() -> None:
     """As Prometheus's own programs do it."""
     ended = run("--version")
     assert re.fullmatch(r"grid-exporter \d+\.\d+\.\d+\n", ended.stdout)
 
 
-def test_a_terminal_that_lacks_a_character_gets_an_escape(tmp_path: Path) -> None:
+def test_a_character_the_terminal_lacks_is_escaped(tmp_path: Path) -> None:
     """In whatever encoding: what can't be shown must not end the program."""
     path = config(tmp_path, "probes: {host: {}}\n")
     ended = run("--config.file", path, "doctor", env={"PYTHONIOENCODING": "ascii"})
@@ -100,7 +100,7 @@ def test_a_terminal_that_lacks_a_character_gets_an_escape(tmp_path: Path) -> Non
     assert r"\u2713 host" in ended.stdout
 
 
-def test_who_reads_may_stop_at_any_time(tmp_path: Path) -> None:
+def test_a_reader_may_close_the_pipe(tmp_path: Path) -> None:
     """`grid-exporter doctor | head -1` ends without a trace of Python's."""
     path = config(tmp_path, "probes: {host: {}}\n")
     reader, writer = os.pipe()
@@ -113,7 +113,7 @@ def test_who_reads_may_stop_at_any_time(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
-def test_closed_output_is_no_trouble(tmp_path: Path) -> None:
+def test_closed_output_is_no_error(tmp_path: Path) -> None:
     """A service manager may start it with nothing to write to."""
     path = config(tmp_path, "probes: {host: {}}\n")
     script = 'exec "$@" >&- 2>&-'
@@ -124,13 +124,13 @@ def test_closed_output_is_no_trouble(tmp_path: Path) -> None:
     assert ended.returncode == 0
 
 
-def test_doctor_names_the_user_it_speaks_for(tmp_path: Path) -> None:
+def test_doctor_names_the_user(tmp_path: Path) -> None:
     """By the rights that it has, whatever the environment says; one without a name goes by number."""
     ended = run("--config.file", config(tmp_path, "probes: {}\n"), "doctor", env={"LOGNAME": "mallory"})
     assert ended.stdout.startswith(f"As user {scan.user()}, with ")
 
 
-def test_doctor_says_what_it_knows_while_others_still_run(tmp_path: Path) -> None:
+def test_doctor_prints_each_probe_as_it_finishes(tmp_path: Path) -> None:
     """A scan may take minutes: who looks at the screen sees by then how the quick probes fare."""
     tool, seen = tmp_path / "slow", tmp_path / "seen"
     tool.write_text(f"#!/bin/sh\nwhile [ ! -e {seen} ]; do sleep 0.01; done\necho x 1\n")
@@ -147,7 +147,7 @@ def test_doctor_says_what_it_knows_while_others_still_run(tmp_path: Path) -> Non
     assert ours.returncode == 0
 
 
-def test_whoever_starts_it_may_ignore_the_end_of_children(tmp_path: Path) -> None:
+def test_an_ignored_sigchld_is_not_inherited(tmp_path: Path) -> None:
     """A supervisor that does so hands that on, and the kernel then keeps no exit status for us."""
     path = config(tmp_path, "probes: {commands: [{name: fails, argv: [/bin/false]}]}\n")
     command = command_line("--config.file", path, "probe", "command:fails")

@@ -21,19 +21,19 @@ from exporter.system.threads import run_in_thread
 UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
 DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,9}}){unit}(?!s))?" for unit in UNITS), re.ASCII)
-LOOK_SECONDS = 5.0  # that the file may take to be read, or a kind of probe to find out whether the box has it
+TIMEOUT = 5.0  # seconds, of reading the file and of each kind's discovery
 HUNG = Note(
-    f"it could not be told in {LOOK_SECONDS:g} seconds whether this box has it",
+    f"discovery took longer than {TIMEOUT:g} seconds",
     "see what the tool hangs on, then restart the exporter or send it SIGHUP; or name it in a configuration",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be served.
+    """What is monitored.
 
     settings: of every kind of probe that is on. probes: made from them. absent: why each other kind is off,
-    and how to switch it on. source: where this comes from, in words.
+    and how to switch it on. source: where this comes from, for a person.
     """
 
     settings: Mapping[str, Any]
@@ -46,8 +46,7 @@ def load(path: Path, host: Host) -> Plan:
     """Reads the configuration file.
 
     Raises:
-        ConfigError: it can't be read, is not what a configuration looks like, or names commands while anyone
-            may write it.
+        ConfigError: it can't be read, holds a mistake, or names commands while anyone may write it.
     """
     text, mode = strict_yaml.read(path)
     settings = parse(text)
@@ -65,10 +64,10 @@ async def load_in_time(path: Path, host: Host) -> Plan:
         ConfigError: as ``load`` does, or it took too long.
     """
     reading = asyncio.ensure_future(run_in_thread(load, path, host))
-    _, hung = await asyncio.wait({reading}, timeout=LOOK_SECONDS)
+    _, hung = await asyncio.wait({reading}, timeout=TIMEOUT)
     if hung:
         reading.cancel()
-        raise ConfigError(f"{path} can't be read: nothing came within {LOOK_SECONDS:g} seconds")
+        raise ConfigError(f"{path} can't be read: nothing came within {TIMEOUT:g} seconds")
     try:
         return reading.result()
     except ProbeError as error:
@@ -76,15 +75,15 @@ async def load_in_time(path: Path, host: Host) -> Plan:
 
 
 async def discover(host: Host) -> Plan:
-    """Finds out what the box has, where there is no configuration file; what hangs does not hold it up."""
-    looks = {kind.name: asyncio.ensure_future(kind.discover(host)) for kind in KINDS}
-    _, hung = await asyncio.wait(looks.values(), timeout=LOOK_SECONDS)
-    for look in hung:
-        look.cancel()  # it ends with its process, and nobody waits for that
-    found = {name: HUNG if look in hung else look.result() for name, look in looks.items()}
-    settings = {name: it for name, it in found.items() if not isinstance(it, Note)}
-    absent = {name: it for name, it in found.items() if isinstance(it, Note)}
-    return Plan(settings, _build(settings, host), absent, "what this box has")
+    """The plan where there is no configuration file: what the host has. What hangs is left out."""
+    tasks = {kind.name: asyncio.ensure_future(kind.discover(host)) for kind in KINDS}
+    _, hung = await asyncio.wait(tasks.values(), timeout=TIMEOUT)
+    for task in hung:
+        task.cancel()  # it ends with its process, which is not awaited
+    results = {name: HUNG if task in hung else task.result() for name, task in tasks.items()}
+    settings = {name: it for name, it in results.items() if not isinstance(it, Note)}
+    absent = {name: it for name, it in results.items() if isinstance(it, Note)}
+    return Plan(settings, _build(settings, host), absent, "what this host has")
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Cache:
         self._leaving: dict[str, Runner] = {}
 
     def configure(self, probes: Iterable[Probe]) -> None:
-        """Takes a new set of probes. An unchanged one keeps its figures and its run under way.
+        """Takes a new set of probes. An unchanged one keeps its metrics and its run in flight.
 
         One that is gone has its run ended. Should it come back before that happened, the same runner takes
         it: there are never two runs of a probe at a time.
@@ -54,29 +54,29 @@ class Cache:
                 raise KeyError(name)
         return [r for r in runners if not names or any(r.probe.goes_by(name) for name in names)]
 
-    async def refresh(self, runners: Iterable[Runner], patience: float = float("inf")) -> None:
-        """Starts what is due, all side by side, and waits for what is worth it, at most ``patience`` seconds.
+    async def refresh(self, runners: Iterable[Runner], max_wait: float = float("inf")) -> None:
+        """Starts what is due, all side by side, and waits for the quick ones, at most ``max_wait`` seconds.
 
         A caller that goes away cancels nothing: the runs are not its own.
         """
         now = self.clock()
-        give_up = now + patience
+        give_up_at = now + max_wait
         for runner in runners:
             runner.start_if_due(now)
         awaited = [(r.wait_deadline, r.in_flight) for r in runners if r.in_flight and r.wait_deadline > now]
         for deadline, in_flight in sorted(awaited, key=lambda pair: pair[0]):
-            seconds = min(deadline, give_up) - self.clock()
+            seconds = min(deadline, give_up_at) - self.clock()
             if seconds > 0:
                 await asyncio.wait({in_flight}, timeout=seconds)
 
     def expires_at(self, runners: Iterable[Runner], now: float) -> float:
-        """When the first of the figures at hand become too old, if no run ends before (boot clock)."""
+        """When the first of the current metrics become too old, if no run ends before (boot clock)."""
         return min((r.expires_at for r in runners if now < r.expires_at), default=float("inf"))
 
     def next_due_at(self, runners: Iterable[Runner], now: float) -> float:
         """Until when no run is due, and none is to be waited for, if none ends before (boot clock).
 
-        A run under way that no scrape waits for is nothing to look after: its end changes the generation.
+        A run in flight that no scrape waits for needs no check: its end changes the generation.
         """
         until = float("inf")
         for runner in runners:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Exporter:
-    """Everything that is served, in one place for the web side to look at."""
+    """Everything that is served, in one place for the web side."""
 
     def __init__(self, plan: Plan, cache: Cache | None = None) -> None:
         self.cache = cache or Cache()
@@ -27,15 +27,15 @@ class Exporter:
         self.apply(plan)
 
     def apply(self, plan: Plan) -> None:
-        """Takes a plan into force: what it leaves unchanged keeps its figures and its run under way."""
+        """Activates a plan: what it leaves unchanged keeps its metrics and its run in flight."""
         self.plan = plan
         self.own.enabled = plan.settings
         self.own.reload = Reload(successful=True, time=time.time())
         self.cache.configure(plan.probes)
 
     def refuse(self, error: ConfigError) -> None:
-        """Notes that a new configuration was no good; what is in force stays."""
-        log.error("the configuration was not taken, the one before stays in force: %s", error)
+        """Records that a new configuration was refused; the active one stays."""
+        log.error("the new configuration was refused, the one before stays active: %s", error)
         self.own.reload.successful = False
 
     def start_runs(self) -> None:

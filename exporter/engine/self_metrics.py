@@ -1,4 +1,4 @@
-"""The exporter's own figures: how each probe fares, what configuration is in force, what the process uses."""
+"""The exporter's own metrics: each probe's health, the active configuration, the process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from exporter.metrics.exposition import Rendered, render
 from exporter.metrics.families import Samples, counter, gauge
 
 ENABLED = gauge("grid_probe_enabled", "Whether probes of this kind are configured (0 or 1).", "probe")
-SUCCESS = gauge(
-    "grid_probe_success", "Whether the probe's last run found out what it asks for (0 or 1).", "probe"
-)
+SUCCESS = gauge("grid_probe_success", "Whether the probe's last run succeeded (0 or 1).", "probe")
 DURATION = gauge("grid_probe_duration_seconds", "How long the probe's last run took, seconds.", "probe")
 LAST_RUN = gauge(
     "grid_probe_last_run_timestamp_seconds", "When the probe's last run started, Unix time.", "probe"
@@ -26,7 +24,7 @@ LAST_SUCCESS = gauge(
     "When the probe's last successful run started, Unix time.",
     "probe",
 )
-TTL = gauge("grid_probe_ttl_seconds", "For how long a run's figures count as fresh (configuration).", "probe")
+TTL = gauge("grid_probe_ttl_seconds", "For how long a run's values count as fresh (configuration).", "probe")
 STUCK = gauge(
     "grid_probe_stuck",
     "Whether a run of the probe can't be ended, which keeps the next one away (0 or 1).",
@@ -39,11 +37,11 @@ RUNS = counter(
 BUILD = gauge("grid_exporter_build_info", "Always 1; the exporter's version.", "version")
 RELOADED = gauge(
     "grid_exporter_config_last_reload_successful",
-    "Whether the configuration on disk is the one in force (0 or 1).",
+    "Whether the configuration was accepted when it was last read (0 or 1).",
 )
 RELOAD_TIME = gauge(
     "grid_exporter_config_last_reload_success_timestamp_seconds",
-    "When the configuration in force was read, Unix time.",
+    "When the active configuration was read, Unix time.",
 )
 
 
@@ -57,7 +55,7 @@ class Reload:
 
 @dataclass(slots=True)
 class SelfMetrics:
-    """Renders the exporter's own figures.
+    """Renders the exporter's own metrics.
 
     kinds: every kind of probe there is; enabled: those that are configured.
     """
@@ -68,7 +66,7 @@ class SelfMetrics:
     _process: ProcessCollector = field(default_factory=lambda: ProcessCollector(registry=None))
 
     def render(self, runners: Iterable[Runner]) -> Mapping[str, Rendered]:
-        """The figures of these probes, and of the exporter itself."""
+        """The health of these probes, and the metrics of the exporter itself."""
         return render([*self._exporter(), *probe_families(runners), *self._process.collect()])
 
     def _exporter(self) -> list[Metric]:
@@ -82,7 +80,7 @@ class SelfMetrics:
 
 
 def probe_families(runners: Iterable[Runner]) -> list[Metric]:
-    """How each probe fares. One that has not ended a run yet has no success, duration or times."""
+    """Each probe's health. One that has not finished a run yet has no success, duration or times."""
     samples = Samples()
     for runner in runners:
         name, last = runner.probe.name, runner.snapshot

@@ -78,9 +78,9 @@ def _registry(family: Metric) -> Any:
 
 
 class Renderer:
-    """Renders a probe's families, run after run, and lets others work in between.
+    """Renders a probe's families, run after run, in pieces that leave the event loop free in between.
 
-    Most of what a box tells it told before: a family that has the same samples again keeps its bytes.
+    Most families change little: one that has the same samples again keeps its bytes.
     """
 
     def __init__(self) -> None:

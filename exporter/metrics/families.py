@@ -16,7 +16,7 @@ LARGEST = sys.float_info.max
 class Family:
     """A family's constant part; each is declared once.
 
-    help: what the figure is, and where it comes from. A counter's name ends in ``_total``.
+    help: what the value is, and where it comes from. A counter's name ends in ``_total``.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Samples:
 def number(text: str, *, least: float = 0.0) -> float | None:
     """A finite number of at least ``least`` from a tool's output, or None for everything else.
 
-    Tools spell "unknown" in many ways ([N/A], -1, nan, an overflown 1e400); none of them may become a figure.
+    Tools spell "unknown" in many ways ([N/A], -1, nan, an overflown 1e400); none of them may become a value.
     Python's own leniency (``1_000``, other scripts' digits) is not a tool's number either.
     """
     try:

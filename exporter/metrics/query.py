@@ -1,4 +1,4 @@
-"""Reads values back from rendered families, for the line in which each kind of probe sums itself up."""
+"""Reads values back from rendered families, for each kind of probe's one-line summary."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def lines(families: Families, name: str, **labels: str) -> list[bytes]:
     A quotation mark inside a value is escaped, so that no value can look like a label of its own.
     """
     family = families.get(name)
-    marks = [f'{label}="{value}"'.encode() for label, value in labels.items()]
-    found = family.samples.splitlines() if family else []
-    return [line for line in found if all(mark in line for mark in marks)]
+    pairs = [f'{label}="{value}"'.encode() for label, value in labels.items()]
+    every = family.samples.splitlines() if family else []
+    return [line for line in every if all(pair in line for pair in pairs)]
 
 
 def values(families: Families, name: str, **labels: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""How every probe fares, in words: what the start-up screen, the status page and doctor all say."""
+"""Every probe's state and what to do about it: for the start-up screen, the status page and doctor."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from exporter.engine.runner import Runner
 from exporter.metrics.exposition import printable
 from exporter.probe import Note
 
-State = Literal["works", "noted", "fails", "stuck", "starting", "off"]
+State = Literal["ok", "warning", "failing", "stuck", "starting", "off"]
 SIGNS: dict[State, str] = {
-    "works": "✓",
-    "noted": "!",
-    "fails": "✗",
+    "ok": "✓",
+    "warning": "!",
+    "failing": "✗",
     "stuck": "✗",
     "starting": "…",
     "off": "-",
 }
-WORDS: dict[State, str] = {
-    "works": "works",
-    "noted": "works, but look",
-    "fails": "can't find out",
+LABELS: dict[State, str] = {
+    "ok": "OK",
+    "warning": "warning",
+    "failing": "failing",
     "stuck": "stuck",
-    "starting": "first run under way",
+    "starting": "first run in progress",
     "off": "off",
 }
-BAD: frozenset[State] = frozenset({"fails", "stuck"})
+BAD: frozenset[State] = frozenset({"failing", "stuck"})
 
-# What a probe is told of that was changed in the configuration while its run hung.
+# Shown for a probe whose configuration was changed while its run hung.
 LEFT_BEHIND = Note(
     "a process of the run before this configuration can't be killed; no new run until it is gone",
     "a dead mount or driver holds it (state D in `ps`)",
@@ -40,7 +40,7 @@ LEFT_BEHIND = Note(
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Status:
     """One probe, or one kind of probe that is off: its state and what a person should know about it."""
 
     name: str
@@ -49,47 +49,47 @@ class Report:
     runner: Runner | None = None
 
 
-def reports(exporter: Exporter) -> list[Report]:
-    """A report on every probe, then on every kind that is off."""
+def statuses(exporter: Exporter) -> list[Status]:
+    """The status of every probe, then of every kind that is off."""
     return [*(_of_runner(r) for r in exporter.cache.runners.values()), *_of_absent(exporter.plan)]
 
 
-def _of_runner(runner: Runner) -> Report:
+def _of_runner(runner: Runner) -> Status:
     name, last = runner.probe.name, runner.snapshot
     if last is None and runner.stuck:
-        return Report(name, "stuck", (LEFT_BEHIND,), runner)
+        return Status(name, "stuck", (LEFT_BEHIND,), runner)
     if last is None:
-        return Report(name, "starting", (), runner)
+        return Status(name, "starting", (), runner)
     if last.success:
-        return Report(name, "noted" if last.notes else "works", last.notes, runner)
+        return Status(name, "warning" if last.notes else "ok", last.notes, runner)
     reason = Note(last.reason, last.hint)
-    return Report(name, "stuck" if runner.stuck else "fails", (reason, *last.notes), runner)
+    return Status(name, "stuck" if runner.stuck else "failing", (reason, *last.notes), runner)
 
 
-def _of_absent(plan: Plan) -> Iterator[Report]:
+def _of_absent(plan: Plan) -> Iterator[Status]:
     for name, note in plan.absent.items():
-        yield Report(name, "off", (note,))
+        yield Status(name, "off", (note,))
 
 
-def as_text(report: Report) -> Iterator[str]:
-    """The report as lines for a terminal, with nothing in them that a terminal would obey."""
-    yield f"  {SIGNS[report.state]} {printable(report.name):<24} {_summary(report)}".rstrip()
-    for note in report.notes:
+def as_text(status: Status) -> Iterator[str]:
+    """The status as lines for a terminal, without control characters."""
+    yield f"  {SIGNS[status.state]} {printable(status.name):<24} {_summary(status)}".rstrip()
+    for note in status.notes:
         yield f"      {printable(note.text)}"
         for number, line in enumerate(note.hint.splitlines()):
             yield f"      {' ' if number else '→'} {printable(line)}"
 
 
-def _summary(report: Report) -> str:
-    last = report.runner.snapshot if report.runner else None
-    word = WORDS[report.state]
-    return f"{word} ({last.duration:.2f}s)" if last else word
+def _summary(status: Status) -> str:
+    last = status.runner.snapshot if status.runner else None
+    label = LABELS[status.state]
+    return f"{label} ({last.duration:.2f}s)" if last else label
 
 
 def welcome(exporter: Exporter, address: str) -> str:
-    """The screen that greets whoever starts the exporter: what it found, what not, and where to look."""
+    """The start-up screen: every probe's status, and the addresses to open."""
     lines = [f"grid-exporter {__version__} serves {exporter.plan.source}:", ""]
-    for report in reports(exporter):
-        lines += as_text(report)
+    for status in statuses(exporter):
+        lines += as_text(status)
     lines += ["", f"  for Prometheus   {address}/metrics", f"  for you          {address}/", ""]
     return "\n".join(lines) + "\n"

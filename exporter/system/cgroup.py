@@ -24,7 +24,7 @@ def parse_containers(text: str) -> list[str]:
 def container_of(pid: int, host: Host) -> str:
     """The container that a process runs in: its name, or 12 digits of its id where the name is unknown.
 
-    Empty on the host, and where there is no telling: the process has ended or may not be looked at. Of
+    Empty on the host, and where it is not known: the process has ended or may not be read. Of
     containers inside one another it is the one that the host's engine knows.
     """
     ids = parse_containers(_read(host.proc / str(pid) / "cgroup"))

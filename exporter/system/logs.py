@@ -15,7 +15,7 @@ Format = Literal["logfmt", "json"]
 
 
 class _Formatter(logging.Formatter):
-    """One line a record, whatever it says: a newline in a name must not make a second record."""
+    """One line a record: a newline in a name must not make a second record."""
 
     def __init__(self, style: Format) -> None:
         super().__init__()

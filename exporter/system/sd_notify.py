@@ -1,4 +1,4 @@
-"""Tells systemd how the service fares (sd_notify), where systemd started it."""
+"""Notifies systemd of the service's state (sd_notify), where systemd started it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def notify(**state: str | int) -> None:
         try:
             to_manager.sendto(message.encode(), address)
         except OSError:
-            return  # the manager's trouble is no reason to stop serving
+            return  # an error of the manager is no reason to stop serving
 
 
 def notify_reloading() -> None:
-    """Says that the configuration is being read again; READY=1 says when it is done."""
+    """Sends that the configuration is being read again; READY=1 follows when it is done."""
     notify(RELOADING=1, MONOTONIC_USEC=time.monotonic_ns() // 1000)
 
 
 async def feed_watchdog() -> None:
     """Sends a sign of life twice as often as systemd asks for, from the event loop itself.
 
-    It comes from the loop so that a loop that hangs is found out. Returns at once where no watchdog is set.
+    It comes from the loop so that systemd notices one that hangs. Returns at once where no watchdog is set.
     """
     microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

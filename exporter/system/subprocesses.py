@@ -30,7 +30,7 @@ if sys.version_info < (3, 12):  # where asyncio would start a thread for each pr
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # the exit status of a program that was to become another
 
-# Where set, every finished process of this context is noted: `grid-exporter probe NAME` shows what ran.
+# Where set, every finished process of this context is recorded: `grid-exporter probe NAME` shows what ran.
 trace: contextvars.ContextVar[list[Output] | None] = contextvars.ContextVar("trace", default=None)
 
 
@@ -51,16 +51,16 @@ class Output:
 
     @property
     def error_message(self) -> str:
-        """The last line that the tool wrote on standard error, or how it ended: the reason of a failure."""
+        """The last line of the tool's standard error, or how it ended: the reason of a failure."""
         lines = self.stderr.decode("utf-8", "backslashreplace").split("\n")
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        if self.code < 0 and said:
-            said = f"{self.ending}: {said}"
-        return said[:300] or self.ending
+        message = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        if self.code < 0 and message:
+            message = f"{self.ending}: {message}"
+        return message[:300] or self.ending
 
     @property
     def ending(self) -> str:
-        """How the process ended, without a word of its own."""
+        """How the process ended: its exit status or signal."""
         return _signal_name(-self.code) if self.code < 0 else f"exit status {self.code}"
 
 
@@ -133,10 +133,10 @@ def find(program: str) -> str:
     Raises:
         ProbeError: it is not there or may not be executed.
     """
-    if found := shutil.which(program):
-        return found
-    if there := shutil.which(program, os.F_OK):
-        raise _not_executable(there)
+    if path := shutil.which(program):
+        return path
+    if path := shutil.which(program, os.F_OK):
+        raise _not_executable(path)
     raise _not_installed(program)
 
 
@@ -161,7 +161,7 @@ async def run(
         env: what it needs beyond the minimal environment.
         limit: how many bytes of standard output may come; the rest of standard error is thrown away.
         via_launcher: the program may lie on a file system that doesn't answer: another one then becomes it,
-            since merely to look for it could hang.
+            since merely to search for it could hang.
 
     Raises:
         ProbeError: it is not installed, could not be started, or printed more than ``limit``.

@@ -1,4 +1,4 @@
-"""A probe's work that would hold up the event loop, in a thread of its own."""
+"""Work that would hold up the event loop, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def run_in_thread(function: Callable[[*_Args], _T], *args: *_Args) -> _T:
     Nothing can end a thread. So when this is cancelled it waits, for as long as it takes, until its thread is
     gone: one that hangs in reading a file must keep its probe's next run away, as a process does that can't
     be killed. A second cancellation abandons it. asyncio's own threads are few, shared by all, and an exit
-    waits for them; here one that hangs takes nothing from the others, and no exit waits for it.
+    waits for them; here one that hangs costs the others nothing, and no exit waits for it.
 
     Raises:
         ProbeError: the system lets the exporter have no more threads.

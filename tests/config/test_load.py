@@ -1,13 +1,14 @@
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
-from exporter.config.load import discover, duration, load, parse
+from exporter.config.load import HUNG, TIMEOUT, discover, duration, load, parse
 from exporter.config.strict_yaml import ConfigError
-from exporter.probe import Host
-from exporter.probes import KINDS
-from tests.system.test_subprocesses import gone
+from exporter.probe import Host, Kind, Note, Schedule
+from exporter.probes import KINDS, host
+from tests.clock import now, virtual_time
 
 WHOLE = """
 probes:
@@ -67,7 +68,7 @@ def test_the_whole_example_is_taken() -> None:
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_a_mistake_is_one_line_that_begins_with_its_place(text: str) -> None:
+def test_a_mistake_is_one_line_with_its_path(text: str) -> None:
     """Whatever is wrong: where, what was expected, and what is there."""
     with pytest.raises(ConfigError) as error:
         parse(text)
@@ -86,7 +87,7 @@ def test_every_directory_and_command_is_a_probe_of_its_own(tmp_path: Path) -> No
     assert plan.absent == {}
 
 
-def test_what_is_not_configured_is_said_to_be_off(tmp_path: Path) -> None:
+def test_kinds_not_configured_are_absent(tmp_path: Path) -> None:
     """Each kind that is missing has its line, with how to switch it on."""
     path = tmp_path / "config.yml"
     path.write_text("probes: {host: {}}")
@@ -104,7 +105,7 @@ def test_unchanged_settings_make_equal_probes(tmp_path: Path) -> None:
     assert load(path, Host()).probes[2] != parse(WHOLE)["disk"]
 
 
-def test_commands_in_a_file_that_anyone_may_write_are_refused(tmp_path: Path) -> None:
+def test_commands_in_a_world_writable_file_are_refused(tmp_path: Path) -> None:
     """Who may write the file could otherwise run what they like as the exporter's user."""
     path = tmp_path / "config.yml"
     path.write_text(WHOLE)
@@ -117,7 +118,7 @@ def test_commands_in_a_file_that_anyone_may_write_are_refused(tmp_path: Path) ->
     ("content", "why"),
     [(b"\xff\xfe", "is not UTF-8 text"), (b"#" * 2_000_000, "is larger than 1024 KiB: not a configuration")],
 )
-def test_a_file_that_is_no_configuration_is_said_to_be_none(tmp_path: Path, content: bytes, why: str) -> None:
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
     """Binary and absurdly large files are refused before they are parsed."""
     path = tmp_path / "config.yml"
     path.write_bytes(content)
@@ -125,7 +126,7 @@ def test_a_file_that_is_no_configuration_is_said_to_be_none(tmp_path: Path, cont
         load(path, Host())
 
 
-def test_half_a_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_written_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is longer than what was read of it is being written, and could pass for a whole one."""
     path = tmp_path / "config.yml"
     path.write_text("probes:\n  host: {}\n")
@@ -180,7 +181,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         duration(text)
 
 
-async def test_without_a_file_every_kind_is_found_or_explained(tmp_path: Path) -> None:
+async def test_discovery_finds_or_explains_every_kind(tmp_path: Path) -> None:
     """On an empty box nothing but the host is found, and each missing thing has its reason."""
     os.environ.pop("HF_HOME", None)
     plan = await discover(Host(root=tmp_path))
@@ -190,18 +191,24 @@ async def test_without_a_file_every_kind_is_found_or_explained(tmp_path: Path) -
     assert "tor" not in plan.settings
 
 
-async def test_a_tool_that_hangs_does_not_hold_up_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What could not be looked for in time is named and not watched; all else is; and no process is left."""
-    tool, pid_file = tmp_path / "bin/systemctl", tmp_path / "pid"
-    (tmp_path / "run/systemd/system").mkdir(parents=True)
-    tool.parent.mkdir()
-    tool.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec sleep 1000\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
-    monkeypatch.setattr("exporter.config.load.LOOK_SECONDS", 3.0)
-    plan = await discover(Host(root=tmp_path))
-    assert "could not be told" in plan.absent["services"].text
-    assert "host" in plan.settings
-    await gone(int(pid_file.read_text()))
+@virtual_time
+async def test_a_kind_that_hangs_does_not_hold_up_discovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the timeout its discovery is cancelled, and the other kinds are served."""
+    cancelled = []
+
+    async def hang(_: Host) -> Note:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled.append(now())
+            raise
+        return Note("")
+
+    hanging = Kind("hanging", Schedule, lambda *_: [], hang)
+    monkeypatch.setattr("exporter.config.load.KINDS", (host.KIND, hanging))
+    started = now()
+    plan = await discover(Host())
+    assert plan.absent == {"hanging": HUNG}
+    assert [probe.name for probe in plan.probes] == ["host"]
+    await asyncio.sleep(0)
+    assert cancelled == [started + TIMEOUT]

@@ -17,19 +17,19 @@ def cache_of(*scripts: Script, **schedule: float) -> Cache:
     return cache
 
 
-async def scrape(cache: Cache, patience: float = float("inf")) -> tuple[float, float]:
-    """Scrapes; returns how long that took and the age of the only probe's figures (-1: there are none)."""
+async def scrape(cache: Cache, max_wait: float = float("inf")) -> tuple[float, float]:
+    """Scrapes; returns how long that took and the age of the only probe's values (-1: there are none)."""
     before = now()
     runners = cache.select([])
-    await cache.refresh(runners, patience)
+    await cache.refresh(runners, max_wait)
     runner = runners[0]
-    age = now() - runner.snapshot.found if runner.snapshot and runner.families(now()) else -1.0
+    age = now() - runner.snapshot.collected_at if runner.snapshot and runner.families(now()) else -1.0
     return now() - before, age
 
 
 @virtual_time
 async def test_a_thousand_scrapes_share_one_run() -> None:
-    """Single flight: however many ask at once, the probe runs once, and all get what that run found."""
+    """Single flight: however many ask at once, the probe runs once, and all get that run's values."""
     script = Script(seconds=1)
     cache = cache_of(script)
     answers = await asyncio.gather(*(scrape(cache) for _ in range(1000)))
@@ -38,7 +38,7 @@ async def test_a_thousand_scrapes_share_one_run() -> None:
 
 
 @virtual_time
-async def test_a_storm_never_waits_once_there_are_figures() -> None:
+async def test_a_storm_never_waits_once_there_are_metrics() -> None:
     """Scrapes every 10 ms are answered at once while the probe takes 3 s; its runs stay bounded by ttl."""
     script = Script(seconds=3)
     cache = cache_of(script, ttl=2)
@@ -47,7 +47,7 @@ async def test_a_storm_never_waits_once_there_are_figures() -> None:
     while now() < start + 60:
         took, age = await scrape(cache)
         assert took == 0
-        assert 0 <= age <= 3 + 3 + 3 + 0.1  # found, rested for as long as it took, found again
+        assert 0 <= age <= 3 + 3 + 3 + 0.1  # a run, a pause for as long, another run
         await asyncio.sleep(0.01)
     assert script.runs <= 60 / 2 + 1
     assert script.most_under_way == 1
@@ -56,9 +56,7 @@ async def test_a_storm_never_waits_once_there_are_figures() -> None:
 @pytest.mark.parametrize("interval", [5, 15, 60, 300])
 @pytest.mark.parametrize("replicas", [1, 2])
 @virtual_time
-async def test_at_usual_intervals_quick_probes_are_measured_at_the_scrape(
-    interval: int, replicas: int
-) -> None:
+async def test_quick_probes_are_measured_at_the_scrape(interval: int, replicas: int) -> None:
     """Whether scraped each 5 s or each 5 min, by one Prometheus or two, a quick probe is fresh."""
     cache = cache_of(Script(seconds=0.25), ttl=2)
     for _ in range(20):
@@ -73,7 +71,7 @@ async def test_at_usual_intervals_quick_probes_are_measured_at_the_scrape(
 @pytest.mark.parametrize("interval", [5, 15, 60, 300])
 @virtual_time
 async def test_slow_probes_never_hold_a_scrape(interval: int) -> None:
-    """A disk scan of 20 s is never waited for; its figures are at most an interval and two scans old."""
+    """A disk scan of 20 s is never waited for; its values are at most an interval and two scans old."""
     cache = cache_of(Script(seconds=20), ttl=60, wait=0, timeout=600)
     for count in range(20):
         took, age = await scrape(cache)
@@ -85,7 +83,7 @@ async def test_slow_probes_never_hold_a_scrape(interval: int) -> None:
 
 @virtual_time
 async def test_a_foreground_wait_counts_from_the_runs_start() -> None:
-    """Who comes late waits only for what is left of ``wait``, then gets what there is."""
+    """A later scrape waits only for what is left of ``wait``, then gets what there is."""
     cache = cache_of(Script(seconds=9), wait=5)
     first = asyncio.create_task(scrape(cache))
     await asyncio.sleep(3)
@@ -95,12 +93,12 @@ async def test_a_foreground_wait_counts_from_the_runs_start() -> None:
 
 @virtual_time
 async def test_prometheus_timeout_bounds_the_wait() -> None:
-    """A scrape never waits past its own patience, though the probe would be worth it."""
-    assert await scrape(cache_of(Script(seconds=4), wait=5), patience=1.5) == (1.5, -1.0)
+    """A scrape never waits past its own timeout, though the run would finish within ``wait``."""
+    assert await scrape(cache_of(Script(seconds=4), wait=5), max_wait=1.5) == (1.5, -1.0)
 
 
 @virtual_time
-async def test_nobody_waits_for_a_run_that_began_after_they_came() -> None:
+async def test_a_scrape_waits_for_no_run_started_after_it() -> None:
     """While a scrape waits for one probe, another scrape may start another's next run, and waits alone."""
     slow, quick = Script("slow", seconds=3600), Script("quick")
     cache = cache_of(slow, quick, ttl=2, wait=5)
@@ -114,7 +112,7 @@ async def test_nobody_waits_for_a_run_that_began_after_they_came() -> None:
 
 @virtual_time
 async def test_a_hung_tool_delays_one_scrape_and_none_after_it() -> None:
-    """Waiting is earned: after a run longer than ``wait`` nobody waits, until one was quick again."""
+    """After a run longer than ``wait`` no scrape waits, until one was quick again."""
     script = Script()
     cache = cache_of(script, ttl=2, wait=5, timeout=10)
     await scrape(cache)
@@ -135,7 +133,7 @@ async def test_a_hung_tool_delays_one_scrape_and_none_after_it() -> None:
 
 
 @virtual_time
-async def test_a_tool_that_fails_at_once_is_not_run_more_often_for_it() -> None:
+async def test_a_tool_that_fails_at_once_does_not_run_more_often() -> None:
     """One that fails in 10 ms under a storm runs no more often than one that works."""
     script = Script(seconds=0.01, error=failing())
     cache = cache_of(script, ttl=2)
@@ -148,7 +146,7 @@ async def test_a_tool_that_fails_at_once_is_not_run_more_often_for_it() -> None:
 
 @virtual_time
 async def test_a_client_that_goes_away_cancels_nothing() -> None:
-    """The run under way is nobody's own: it ends and leaves its figures though the scrape was given up."""
+    """The run belongs to no scrape: it finishes and leaves its values though the scrape was cancelled."""
     script = Script(seconds=2)
     cache = cache_of(script)
     impatient = asyncio.create_task(scrape(cache))
@@ -161,7 +159,7 @@ async def test_a_client_that_goes_away_cancels_nothing() -> None:
 
 @virtual_time
 async def test_one_broken_probe_does_not_touch_another() -> None:
-    """While one hangs and one fails, the third's figures are fresh at every scrape."""
+    """While one hangs and one fails, the third's values are fresh at every scrape."""
     good = Script("good")
     cache = cache_of(good, Script("hung", seconds=3600), Script("broken", error=failing()))
     for _ in range(10):
@@ -171,19 +169,19 @@ async def test_one_broken_probe_does_not_touch_another() -> None:
 
 
 @virtual_time
-async def test_what_is_unchanged_keeps_figures_and_run_over_a_reload() -> None:
-    """A reload with the same settings neither loses figures nor starts anything."""
+async def test_unchanged_probes_keep_metrics_and_run_over_a_reload() -> None:
+    """A reload with the same settings neither loses metrics nor starts anything."""
     quick, slow = Script("quick"), Script("slow", seconds=4)
     cache = cache_of(quick, slow)
     cache.select([])[1].start_if_due(now())
-    await scrape(cache, patience=1)
+    await scrape(cache, max_wait=1)
     cache.configure([quick.probe(), slow.probe()])
     await scrape(cache)
     assert (quick.runs, slow.runs) == (1, 1)
 
 
 @virtual_time
-async def test_a_probe_that_left_and_came_back_never_runs_twice_at_a_time() -> None:
+async def test_a_probe_removed_and_added_again_runs_once_at_a_time() -> None:
     """While an old run can't be ended, a probe that was removed and added again waits for it."""
     script = Script(seconds=3600, unkillable=asyncio.Event())
     cache = cache_of(script, timeout=10)
@@ -203,11 +201,11 @@ async def test_a_probe_that_left_and_came_back_never_runs_twice_at_a_time() -> N
 
 
 @virtual_time
-async def test_a_probe_that_left_has_its_run_ended_at_once() -> None:
-    """What nobody wants to know any more costs nothing any more, and no kept answer shows it."""
+async def test_a_removed_probe_has_its_run_ended_at_once() -> None:
+    """Its process ends, and no kept body shows it."""
     script = Script(seconds=3600)
     cache = cache_of(script)
-    await scrape(cache, patience=1)
+    await scrape(cache, max_wait=1)
     generation = cache.generation
     cache.configure([])
     assert cache.generation != generation
@@ -217,7 +215,7 @@ async def test_a_probe_that_left_has_its_run_ended_at_once() -> None:
 
 @virtual_time
 async def test_probes_are_selected_by_name_or_kind() -> None:
-    """``disk`` is every directory's probe, ``disk:/a`` is one; a name that is neither is told."""
+    """``disk`` is every directory's probe, ``disk:/a`` is one; a name that is neither is an error."""
     cache = cache_of(Script("disk:/a"), Script("disk:/b"), Script("host"))
     assert [r.probe.name for r in cache.select(["disk"])] == ["disk:/a", "disk:/b"]
     assert [r.probe.name for r in cache.select(["disk:/b", "host"])] == ["disk:/b", "host"]
@@ -226,8 +224,8 @@ async def test_probes_are_selected_by_name_or_kind() -> None:
 
 
 @virtual_time
-async def test_commands_go_by_their_name_in_the_configuration_too() -> None:
-    """What is written under ``commands:`` is had by ``collect[]=commands`` as well as by ``command``."""
+async def test_a_kind_has_its_name_in_the_configuration_too() -> None:
+    """The probes under ``commands:`` are selected by ``commands`` as well as by ``command``."""
     cache = cache_of(
         Script("command:ups", kind="commands"), Script("host"), Script("command:room", kind="commands")
     )
@@ -238,8 +236,8 @@ async def test_commands_go_by_their_name_in_the_configuration_too() -> None:
 
 
 @virtual_time
-async def test_nothing_is_looked_after_while_a_run_that_nobody_waits_for_is_under_way() -> None:
-    """A stuck probe doesn't defeat the fast path: only its end, which changes the generation, matters."""
+async def test_a_run_that_no_scrape_waits_for_is_never_due() -> None:
+    """A stuck probe doesn't defeat the fast path: its end changes the generation."""
     script = Script(seconds=3600, unkillable=asyncio.Event())
     cache = cache_of(script, wait=0, timeout=10)
     await scrape(cache)
@@ -252,8 +250,8 @@ async def test_nothing_is_looked_after_while_a_run_that_nobody_waits_for_is_unde
 
 
 @virtual_time
-async def test_the_next_thing_to_look_after_is_what_is_due_or_too_old_first() -> None:
-    """quiet_until is the time when a probe becomes due, or its figures too old."""
+async def test_next_due_at_is_the_first_probes() -> None:
+    """It is the time when the first probe becomes due."""
     cache = cache_of(Script("soon"), ttl=2)
     await scrape(cache)
     assert cache.next_due_at(cache.select([]), now()) == now() + 2
@@ -262,10 +260,10 @@ async def test_the_next_thing_to_look_after_is_what_is_due_or_too_old_first() ->
 
 
 class Chance:
-    """Does to a cache of four probes whatever may happen to one, in an order that only the seed knows."""
+    """Does to a cache of four probes whatever may happen to one, in random order."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - no secret is made of it
+        self.random = random.Random(seed)  # noqa: S311 - not for secrets
         self.scripts = [Script(name) for name in "abcd"]
         self.cache = Cache(now)
         self.scrapes: list[asyncio.Task[None]] = []
@@ -298,10 +296,10 @@ class Chance:
     async def _ask(self) -> None:
         self.scrapes.append(asyncio.create_task(self._one_scrape(self.random.choice([0.1, 1, 100]))))
 
-    async def _one_scrape(self, patience: float) -> None:
+    async def _one_scrape(self, max_wait: float) -> None:
         before = now()
-        await self.cache.refresh(self.cache.select([]), patience)
-        assert now() - before <= min(patience, 5) + 1e-6
+        await self.cache.refresh(self.cache.select([]), max_wait)
+        assert now() - before <= min(max_wait, 5) + 1e-6
 
     async def _give_up(self) -> None:
         if self.scrapes:
@@ -313,8 +311,8 @@ class Chance:
 
 @pytest.mark.parametrize("seed", range(50))
 @virtual_time
-async def test_whatever_happens_runs_stay_single_scrapes_short_and_nothing_is_left(seed: int) -> None:
-    """Reloads, failures, hangs, impatient clients and stuck processes, in any order."""
+async def test_any_order_of_events_keeps_runs_single_and_scrapes_short(seed: int) -> None:
+    """Reloads, failures, hangs, cancelled scrapes and stuck processes, in any order."""
     chance = Chance(seed)
     for _ in range(200):
         await chance.random.choice(chance.steps)()

@@ -27,13 +27,13 @@ def value(runner: Runner) -> float | None:
 
 
 @virtual_time
-async def test_a_run_leaves_what_it_found_with_its_start_and_duration() -> None:
+async def test_a_snapshot_holds_families_start_and_duration() -> None:
     """A successful run's snapshot holds the families, rendered, and how the run went."""
     runner = runner_of(Script(seconds=3))
     start = now()
     snapshot = await run(runner)
     assert value(runner) == 1
-    assert (snapshot.success, snapshot.found, snapshot.duration) == (True, start, 3)
+    assert (snapshot.success, snapshot.collected_at, snapshot.duration) == (True, start, 3)
     assert runner.runs == {"success": 1, "failure": 0, "timeout": 0}
 
 
@@ -52,7 +52,7 @@ async def test_a_probe_is_due_again_after_its_ttl_whatever_the_outcome() -> None
 
 
 @virtual_time
-async def test_a_run_that_took_longer_than_its_ttl_rests_for_as_long() -> None:
+async def test_a_run_longer_than_its_ttl_pauses_for_as_long() -> None:
     """A slow tool never runs more than half of the time."""
     script = Script(seconds=8)
     runner = runner_of(script, ttl=2)
@@ -66,8 +66,8 @@ async def test_a_run_that_took_longer_than_its_ttl_rests_for_as_long() -> None:
 
 
 @virtual_time
-async def test_a_failed_run_keeps_the_last_good_figures_until_they_are_too_old() -> None:
-    """After a failure the figures live until 3 ttl + timeout after the start of the run that found them."""
+async def test_a_failure_keeps_the_last_good_values_for_a_time() -> None:
+    """They are served until 3 ttl + timeout after the start of the run that collected them."""
     script = Script()
     runner = runner_of(script, ttl=2, timeout=10)
     start = now()
@@ -75,7 +75,7 @@ async def test_a_failed_run_keeps_the_last_good_figures_until_they_are_too_old()
     script.error = failing()
     await asyncio.sleep(3)
     snapshot = await run(runner)
-    assert (snapshot.success, snapshot.reason, snapshot.hint) == (False, "the tool is broken", "mend it")
+    assert (snapshot.success, snapshot.reason, snapshot.hint) == (False, "the tool is broken", "fix it")
     assert value(runner) == 1
     await asyncio.sleep(start + 15.9 - now())
     assert value(runner) == 1
@@ -84,8 +84,8 @@ async def test_a_failed_run_keeps_the_last_good_figures_until_they_are_too_old()
 
 
 @virtual_time
-async def test_after_a_pause_of_ten_minutes_no_old_figure_is_served() -> None:
-    """Although no run failed: where nobody asked for that long, figures vanish until there are new ones."""
+async def test_no_value_older_than_ten_minutes_is_served() -> None:
+    """Although no run failed: without scrapes for that long, values vanish until there are new ones."""
     runner = runner_of(Script(), ttl=60)
     await run(runner)
     await asyncio.sleep(OLDEST - 1)
@@ -96,10 +96,8 @@ async def test_after_a_pause_of_ten_minutes_no_old_figure_is_served() -> None:
 
 @pytest.mark.parametrize(("seconds", "ttl"), [(300, 60), (590, 60), (20, 3600)])
 @virtual_time
-async def test_figures_that_take_long_or_are_to_last_long_do_not_come_and_go(
-    seconds: float, ttl: float
-) -> None:
-    """A scan of five minutes, or one that is wanted once an hour, has its figures there at every scrape."""
+async def test_values_of_long_runs_or_long_ttls_are_always_there(seconds: float, ttl: float) -> None:
+    """A scan of five minutes, or one with a ttl of an hour, has its values in every scrape."""
     runner = runner_of(Script(seconds=seconds), ttl=ttl, wait=0, timeout=600)
     await run(runner)
     for _ in range(3 * 240):
@@ -109,8 +107,8 @@ async def test_figures_that_take_long_or_are_to_last_long_do_not_come_and_go(
 
 
 @virtual_time
-async def test_after_a_failure_no_figure_is_served_beyond_ten_minutes() -> None:
-    """However long the ttl: what can't be found out any more is not shown for an hour."""
+async def test_after_a_failure_no_value_outlives_ten_minutes() -> None:
+    """However long the ttl: a failing probe's values are not served for an hour."""
     script = Script()
     runner = runner_of(script, ttl=300)
     await run(runner)
@@ -123,8 +121,8 @@ async def test_after_a_failure_no_figure_is_served_beyond_ten_minutes() -> None:
 
 
 @virtual_time
-async def test_a_failure_that_knows_something_replaces_the_last_good_figures() -> None:
-    """What a failed run did find is served in place of what an earlier one found."""
+async def test_a_failures_own_families_replace_the_last_good_ones() -> None:
+    """What a failed run did collect is served in place of an earlier run's metrics."""
     script = Script()
     runner = runner_of(script)
     await run(runner)
@@ -190,7 +188,7 @@ async def test_a_replaced_probe_waits_for_the_old_ones_process() -> None:
 
 @virtual_time
 async def test_a_replaced_probe_leaves_nothing_of_the_old_one() -> None:
-    """Its figures go at once, and its run is ended at once; every change is told."""
+    """Its metrics go at once, its run is ended at once, and every change is reported."""
     changes: list[float] = []
     old, new = Script(), Script()
     runner = Runner(old.probe(), lambda: changes.append(now()), now)
@@ -208,7 +206,7 @@ async def test_a_replaced_probe_leaves_nothing_of_the_old_one() -> None:
 
 
 @virtual_time
-async def test_a_run_that_has_only_just_been_asked_for_is_ended_too() -> None:
+async def test_a_run_replaced_before_it_began_is_ended() -> None:
     """A reload in the same moment must not leave the old probe's run for as long as its timeout."""
     old, new = Script(seconds=3600), Script()
     runner = runner_of(old)

@@ -50,7 +50,7 @@ async def test_a_scrape_that_starts_no_run_costs_a_look_up() -> None:
 
 
 @virtual_time
-async def test_the_exporters_own_figures_are_renewed_each_second() -> None:
+async def test_the_exporters_own_metrics_are_renewed_each_second() -> None:
     """A kept body is good for a second at most, so that process_* and ages stay true."""
     scraper = scraper_of(Script(), ttl=60)
     body = await scrape(scraper)
@@ -93,7 +93,7 @@ async def test_a_run_costs_one_new_body() -> None:
 
 
 @virtual_time
-async def test_figures_that_are_too_old_leave_a_kept_body() -> None:
+async def test_values_that_are_too_old_leave_a_kept_body() -> None:
     """Expiry needs no run to end: the body is made again when the first figures become too old."""
     script = Script()
     scraper = scraper_of(script, ttl=400)
@@ -118,7 +118,7 @@ async def test_gzip_and_plain_say_the_same() -> None:
 
 
 @virtual_time
-async def test_endless_different_questions_keep_a_bounded_number_of_bodies() -> None:
+async def test_the_number_of_kept_bodies_is_bounded() -> None:
     """Who asks for ever new sets of probes costs time, not memory."""
     scripts = [Script(f"p{n}") for n in range(KEPT * 2)]
     scraper = scraper_of(*scripts, ttl=60)
@@ -128,7 +128,7 @@ async def test_endless_different_questions_keep_a_bounded_number_of_bodies() -> 
 
 
 @virtual_time
-async def test_a_selection_has_its_own_probes_health_alone() -> None:
+async def test_a_selection_has_only_its_own_probes_health() -> None:
     """collect[] leaves out the other probes' figures and how they fare."""
     scraper = scraper_of(Script("one"), Script("other"))
     body = await scrape(scraper, "one")

@@ -11,16 +11,16 @@ from tests.clock import now, virtual_time
 from tests.scripted import Script, failing
 
 
-def test_every_kind_says_whether_it_is_on() -> None:
-    """A box without a thing says 0, so that "not here" and "broken" differ."""
+def test_every_kind_is_enabled_or_not() -> None:
+    """A kind that is off has 0, so that "not here" and "broken" differ."""
     own = SelfMetrics(["gpu", "host"], {"host"}, Reload(successful=True, time=time.time()))
     body = join([own.render([])]).decode()
     assert 'grid_probe_enabled{probe="gpu"} 0.0' in body
     assert 'grid_probe_enabled{probe="host"} 1.0' in body
 
 
-def test_the_exporter_says_which_it_is_and_what_configuration_is_in_force() -> None:
-    """Its version, and when the configuration in force was read, whatever became of the one on disk since."""
+def test_version_and_configuration_are_exported() -> None:
+    """Its version, and when the active configuration was read, whatever happened to reloads since."""
     own = SelfMetrics([], [], Reload(successful=False, time=1_700_000_000.0))
     body = join([own.render([])]).decode()
     assert f'grid_exporter_build_info{{version="{__version__}"}} 1.0' in body
@@ -66,7 +66,7 @@ async def test_times_are_those_of_the_runs_starts(monkeypatch: pytest.MonkeyPatc
 
 
 @virtual_time
-async def test_a_probe_that_has_not_ended_a_run_claims_nothing() -> None:
+async def test_a_first_run_has_neither_success_nor_duration() -> None:
     """Before the first run's end there is neither success nor duration."""
     runner = Runner(Script("p").probe(), lambda: None, now)
     names = {family.name for family in probe_families([runner])}

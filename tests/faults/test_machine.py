@@ -95,7 +95,7 @@ def test_no_memory_for_what_a_tool_prints(there: Boxed, healthy: dict[str, float
 
 
 @pytest.mark.real("mount", "umount")
-def test_no_room_for_what_is_kept(there: Boxed, healthy: dict[str, float]) -> None:
+def test_no_room_for_the_state(there: Boxed, healthy: dict[str, float]) -> None:
     """With the disk full Tor's exit is told all the same, with a note; later it is kept again."""
     state = there.box.directory / "state"
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "full", state], check=True)
@@ -116,7 +116,7 @@ def test_no_room_for_what_is_kept(there: Boxed, healthy: dict[str, float]) -> No
     there.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' not in series)
 
 
-def test_no_room_for_what_is_said(tmp_path: Path) -> None:
+def test_no_room_for_the_log(tmp_path: Path) -> None:
     """With the disk full that its log and its greeting go to it serves, reloads and ends as ever."""
     (tmp_path / "exporter.log").symlink_to("/dev/full")
     with daemon(tmp_path, "probes: {host: {}}\n") as exporter:

@@ -62,7 +62,7 @@ def test_all_tools_at_once(there: Boxed, healthy: dict[str, float], fault: str) 
 
 
 @pytest.mark.parametrize("instead", SUMMARIES)
-def test_what_aide_left_is_spoilt(there: Boxed, healthy: dict[str, float], instead: str) -> None:
+def test_a_corrupt_aide_result(there: Boxed, healthy: dict[str, float], instead: str) -> None:
     """Whatever lies in the summary's place, its probe says so and the others go on; put back, all is well."""
     path = there.box.directory / "aide/summary.json"
     path.rename(path.with_suffix(".whole"))
@@ -92,7 +92,7 @@ def test_one_tool_costs_the_others_nothing(there: Boxed, healthy: dict[str, floa
     there.repair(healthy)
 
 
-def test_a_failing_tools_figures_vanish_in_the_end(there: Boxed, healthy: dict[str, float]) -> None:
+def test_a_failing_tools_values_vanish_in_the_end(there: Boxed, healthy: dict[str, float]) -> None:
     """For 3 x ttl + timeout the last good figures stand in; then nothing is shown rather than what was."""
     there.box.fault("ups", "complain 1 out of order")
     series = there.until_run(time.time(), {"command:ups": False})

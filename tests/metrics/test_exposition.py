@@ -25,7 +25,7 @@ def test_a_family_renders_as_prometheus_reads_it() -> None:
     )
 
 
-def test_one_familys_samples_from_several_runs_stand_under_one_header() -> None:
+def test_a_family_of_several_runs_has_one_header() -> None:
     """Each directory has its own run, but the format wants a family in one piece."""
     body = join(
         [render([family(("a", 1))]), render([family(("z", 0), name="grid_y")]), render([family(("b", 2))])]
@@ -34,7 +34,7 @@ def test_one_familys_samples_from_several_runs_stand_under_one_header() -> None:
     assert body.index(b'grid_x{name="b"}') < body.index(b"# TYPE grid_y")
 
 
-def test_a_series_found_twice_comes_out_once() -> None:
+def test_a_series_in_two_runs_is_rendered_once() -> None:
     """In one run or in two: a second sample of one series would cost the whole scrape."""
     twice = render([family(("a", 1), ("a", 2))])
     assert join([twice, render([family(("a", 3), ("b", 4))])]).decode().splitlines()[2:] == [
@@ -58,7 +58,7 @@ def test_families_rendered_run_after_run_are_the_same_families(before: list[int]
         assert list(rendered.items()) == list(render(families).items())
 
 
-async def test_what_was_told_before_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unchanged_family_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the family in which a value, a label or the HELP changed costs anything."""
     done: list[str] = []
 

@@ -14,7 +14,7 @@ def values(samples: Samples) -> dict[tuple[str, ...], float]:
     return {tuple(s.labels.values()): s.value for family in samples.families() for s in family.samples}
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_values_are_left_out() -> None:
     """None, NaN, infinities and integers beyond every float never become a sample, let alone a 0."""
     samples = Samples()
     unknown = {"none": None, "nan": math.nan, "inf": -math.inf, "huge": 10**400, "low": -(10**400)}

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.exposition import render
 from tests import scene
-from tests.scene import found
+from tests.scene import result
 from tests.summaries import SUMMARIES
 
 NOW = 1e9
@@ -24,7 +24,7 @@ HOTTEST = "2 cards, hottest 42 °C"
 
 
 def line(kind: str, text: str, now: float = NOW) -> str:
-    return SUMMARIES[kind](render(found(text).families), now)
+    return SUMMARIES[kind](render(result(text).families), now)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def line(kind: str, text: str, now: float = NOW) -> str:
         ("aide", ["aide_clean 1", "aide_accept_success 1", *ACCEPTED], "clean, accepted 5 min ago"),
         ("aide", ["aide_clean 1", "aide_accept_success 0", *ACCEPTED], "clean, an accept failed 5 min ago"),
         ("aide", [f"aide_last_check_timestamp_seconds {NOW + 60}"], "checked 0 ms ago"),
-        ("command", ['a{b="1"} 1', 'a{b="2"} 1', "c 1"], "3 figures"),
+        ("command", ['a{b="1"} 1', 'a{b="2"} 1', "c 1"], "3 series"),
     ],
 )
 def test_what_is_said(kind: str, figures: list[str], said: str) -> None:
@@ -98,9 +98,9 @@ def test_a_whole_line(kind: str, said: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_what_is_not_known_is_left_out(kind: str) -> None:
+def test_unknown_values_are_left_out(kind: str) -> None:
     """Each family may be missing, or be the only one: what is said of the others is no other than before."""
-    families = render(found(WHOLE[kind]).families)
+    families = render(result(WHOLE[kind]).families)
     said = set(SUMMARIES[kind](families, NOW).split(", "))
     for name in families:
         rest = {other: family for other, family in families.items() if other != name}

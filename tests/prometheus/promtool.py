@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import subprocess
 from collections.abc import Iterator
@@ -31,13 +30,9 @@ def complaints(*argv: str | Path) -> str:
     return f"{done.stdout}{done.stderr}exit status {done.returncode}" if done.returncode else ""
 
 
-def load(path: Path) -> Any:
-    """A YAML file's content, the caller's own."""
-    return copy.deepcopy(_load(path))
-
-
 @cache
-def _load(path: Path) -> Any:
+def load(path: Path) -> Any:
+    """A YAML file's content; not to be changed."""
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 

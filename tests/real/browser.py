@@ -32,11 +32,11 @@ Json = dict[str, Any]
 
 @dataclass
 class Page:
-    """A tab. ``complaints``: what it logged or threw; ``requests``: the addresses that it asked for."""
+    """A tab. ``errors``: what it logged or threw; ``requests``: the addresses that it asked for."""
 
     socket: aiohttp.ClientWebSocketResponse
     session: str = ""
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     _answers: dict[int, asyncio.Future[Json]] = field(default_factory=dict)
     _loaded: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,9 +68,9 @@ class Page:
         elif event == "Network.requestWillBeSent":
             self.requests.append(details["request"]["url"])
         elif event in {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Page.javascriptDialogOpening"}:
-            self.complaints.append(str(details))
+            self.errors.append(str(details))
         elif event == "Log.entryAdded":
-            self.complaints.append(details["entry"]["text"])
+            self.errors.append(details["entry"]["text"])
 
     async def open(self) -> None:
         """Makes the tab and watches what it does."""
@@ -83,7 +83,7 @@ class Page:
 
     async def load(self, url: str) -> None:
         """Loads a page whole."""
-        self.complaints.clear()
+        self.errors.clear()
         self.requests.clear()
         self._loaded.clear()
         await self.call("Page.navigate", url=url)

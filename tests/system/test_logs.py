@@ -26,7 +26,7 @@ def test_a_line_is_logfmt(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("style", ["logfmt", "json"])
-def test_a_hostile_name_cannot_make_a_line_of_its_own(capsys: pytest.CaptureFixture[str], style: str) -> None:
+def test_a_hostile_name_makes_no_line_of_its_own(capsys: pytest.CaptureFixture[str], style: str) -> None:
     """A newline, a quote or a surrogate in a message stays inside its record."""
     setup("info", style)  # type: ignore[arg-type]
     logging.getLogger("exporter.x").info('a\nlevel=error msg="forged" \udcff \x1b[31m')
@@ -37,7 +37,7 @@ def test_a_hostile_name_cannot_make_a_line_of_its_own(capsys: pytest.CaptureFixt
         assert json.loads(out)["level"] == "info"
 
 
-def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     """--log.level=error leaves warnings out."""
     setup("error", "logfmt")
     logging.getLogger("exporter.x").warning("not this")
@@ -45,7 +45,7 @@ def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("style", ["logfmt", "json"])
-def test_an_error_brings_its_trace_in_the_same_line(capsys: pytest.CaptureFixture[str], style: str) -> None:
+def test_an_errors_trace_is_in_its_line(capsys: pytest.CaptureFixture[str], style: str) -> None:
     """Where it came from is what a bug's report needs; it is one record all the same."""
     setup("info", style)  # type: ignore[arg-type]
     logging.getLogger("exporter.x").warning("oh", exc_info=ZeroDivisionError("by nothing"))

@@ -61,7 +61,7 @@ async def test_a_grandchild_in_its_own_session_does_not_hold_the_run(tmp_path: P
     os.kill(pid, signal.SIGKILL)
 
 
-async def test_cancelling_kills_the_whole_group_even_if_it_ignores_sigterm(tmp_path: Path) -> None:
+async def test_cancelling_kills_a_group_that_ignores_sigterm(tmp_path: Path) -> None:
     """At the timeout neither the tool nor what it started lives on."""
     pids = tmp_path / "pids"
     script = f"trap '' TERM; sleep 1000 & echo $$ $! > {pids}; wait; sleep 1000"
@@ -115,7 +115,7 @@ async def test_output_that_fills_the_pipe_arrives_whole() -> None:
     assert output.stdout.endswith(b"xend")
 
 
-async def test_what_is_still_in_the_pipes_when_the_tool_ends_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_output_left_in_the_pipes_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool that is quicker than its reader loses nothing of what it said."""
     monkeypatch.setattr(subprocesses, "CHUNK", 1000)
     output = await subprocesses.run("sh", "-c", "head -c 60000 /dev/zero; head -c 50000 /dev/zero >&2")
@@ -129,7 +129,7 @@ async def test_as_much_as_the_limit_may_come() -> None:
         await subprocesses.run("head", "-c", "1001", "/dev/zero", limit=1000)
 
 
-async def test_a_missing_tool_and_one_that_may_not_be_executed_differ(tmp_path: Path) -> None:
+async def test_missing_and_not_executable_differ(tmp_path: Path) -> None:
     """Both are said in one line, each with what mends it."""
     with pytest.raises(ProbeError, match=r"^no-such-tool is not installed$"):
         await subprocesses.run("no-such-tool")
@@ -140,7 +140,7 @@ async def test_a_missing_tool_and_one_that_may_not_be_executed_differ(tmp_path: 
     assert error.value.hint == f"chmod +x {tool}"
 
 
-async def test_a_program_that_may_lie_anywhere_fails_in_the_same_words(tmp_path: Path) -> None:
+async def test_via_launcher_the_messages_are_the_same(tmp_path: Path) -> None:
     """Another program becomes it: what that one says of it, and what the program says, are told apart."""
     tool = tmp_path / "tool"
     with pytest.raises(ProbeError, match=f"^{tool} is not installed$"):
@@ -188,7 +188,7 @@ async def test_text_keeps_bytes_that_are_not_utf8() -> None:
     assert output.text == "a\udcffb"
 
 
-async def test_how_a_tool_ended_is_said_in_words() -> None:
+async def test_the_error_message_names_how_a_tool_ended() -> None:
     """A tool ended by a signal says so; one that said nothing gives its exit status."""
     assert (await subprocesses.run("sh", "-c", "kill -SEGV $$")).error_message.startswith("ended by SIGSEGV")
     assert (await subprocesses.run("false")).error_message == "exit status 1"

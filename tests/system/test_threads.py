@@ -12,7 +12,7 @@ from exporter.probe import Duration, Probe, Result, Schedule
 from exporter.system.threads import LARGE, run_in_thread, run_in_thread_if_large
 
 
-async def test_what_the_work_returns_or_raises_comes_back() -> None:
+async def test_a_threads_result_or_error_comes_back() -> None:
     """A result and an error both reach who awaits them, from another thread than the loop's."""
     assert await run_in_thread(divmod, 7, 2) == (3, 1)
     assert await run_in_thread(threading.get_ident) != threading.get_ident()
@@ -20,7 +20,7 @@ async def test_what_the_work_returns_or_raises_comes_back() -> None:
         await run_in_thread(divmod, 1, 0)
 
 
-async def test_only_what_is_long_is_read_in_a_thread() -> None:
+async def test_only_long_text_is_read_in_a_thread() -> None:
     """A short text is read sooner than a thread starts; a long one would hold up the loop."""
     for length in (0, LARGE):
         assert await run_in_thread_if_large(length, threading.get_ident) == threading.get_ident()
@@ -52,7 +52,7 @@ async def test_a_second_cancellation_abandons_the_thread() -> None:
     release.set()
 
 
-async def test_a_read_that_hangs_is_not_repeated_and_takes_no_thread_from_others(tmp_path: Path) -> None:
+async def test_a_hanging_read_costs_the_others_no_thread(tmp_path: Path) -> None:
     """A file that never answers leaves its probe stuck with one thread; others work; then it recovers."""
     os.mkfifo(tmp_path / "hangs")
     before = set(Path("/proc/self/task").iterdir())

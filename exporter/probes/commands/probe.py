@@ -1,4 +1,4 @@
-"""The user's own commands: what they print in Prometheus's text format joins the exporter's figures."""
+"""The user's own commands: what they print in Prometheus's text format joins the exporter's metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HELP = "Printed by a configured command, cached."
 class Command(Schedule, frozen=True, kw_only=True):
     """A program that prints metrics.
 
-    name: the ``command`` label of all its figures. argv: the program and its arguments, which no shell reads.
+    name: the ``command`` label of all its series. argv: the program and its arguments, which no shell reads.
     """
 
     name: str
@@ -44,15 +44,15 @@ class Command(Schedule, frozen=True, kw_only=True):
 
 def metrics(families: Sequence[Family], command: str) -> list[Metric]:
     """The families as the exporter renders them, each sample labelled with the command's name."""
-    found = []
+    converted = []
     for family in families:
         # Rendering gives a counter its _total back.
         name = family.name.removesuffix("_total") if family.type == "counter" else family.name
         metric = Metric(name, family.help or HELP, family.type or "untyped")
         for (sample, labels), value in family.samples.items():
             metric.add_sample(sample, {**dict(labels), "command": command}, value)
-        found.append(metric)
-    return found
+        converted.append(metric)
+    return converted
 
 
 def claim(command: str, families: Sequence[Family], claims: dict[str, dict[str, str]]) -> None:
@@ -78,25 +78,25 @@ def claim(command: str, families: Sequence[Family], claims: dict[str, dict[str, 
     claims[command] = types
 
 
-async def look(command: Command, host: Host) -> Result:
+async def collect(command: Command, host: Host) -> Result:
     """Runs the command once and reads what it printed.
 
     Raises:
         ProbeError: it could not be run, failed, or printed something else than metrics.
     """
     output = await run(*command.argv, limit=OUTPUT_LIMIT, via_launcher=True)
-    # Its arguments and what it complains of may hold secrets: those stay off the status page and the log.
-    hint = f"see what it says: `grid-exporter --config.file FILE probe command:{command.name}`"
+    # Its arguments and its error messages may hold secrets: those stay off the status page and the log.
+    hint = f"see its output: `grid-exporter --config.file FILE probe command:{command.name}`"
     if output.code != 0:
         raise ProbeError(f"{command.argv[0]} failed: {output.ending}", hint)
     try:
-        families, found = await run_in_thread(_read, output.stdout, command.name)
+        families, converted = await run_in_thread(_read, output.stdout, command.name)
     except ValueError as error:
         raise ProbeError(str(error), hint) from error
     if not families:
-        raise ProbeError(f"{command.argv[0]} printed no figures", hint)
+        raise ProbeError(f"{command.argv[0]} printed no metrics", hint)
     claim(command.name, families, host.command_types)
-    return Result(found)
+    return Result(converted)
 
 
 def _read(stdout: bytes, command: str) -> tuple[list[Family], list[Metric]]:
@@ -115,7 +115,9 @@ def build(commands: Sequence[Command], host: Host) -> list[Probe]:
         if names.count(name) > 1:
             raise ValueError(f"two commands are named {name}")
     host.command_types = {name: host.command_types.get(name, {}) for name in names}
-    return [Probe(f"command:{c.name}", c, c, partial(look, c, host), summarize, "commands") for c in commands]
+    return [
+        Probe(f"command:{c.name}", c, c, partial(collect, c, host), summarize, "commands") for c in commands
+    ]
 
 
 async def discover(host: Host) -> Note:  # noqa: ARG001 - every kind is asked alike

@@ -1,4 +1,4 @@
-"""What a command printed in a line of words, for the status page."""
+"""A command's metrics in one line, for the status page."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from exporter.metrics import query
 
 
 def summarize(families: query.Families, _: float) -> str:
-    """What the families say in short, for the status page."""
-    return pluralize(sum(len(query.lines(families, name)) for name in families), "figure")
+    """The families in one line."""
+    return pluralize(sum(len(query.lines(families, name)) for name in families), "series", "series")

@@ -1,4 +1,4 @@
-"""Reads Prometheus's text format, strictly: what others print is to join the exporter's own figures."""
+"""Reads Prometheus's text format, strictly: what others print is to join the exporter's own metrics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NEEDED = {("histogram", "_bucket"): "le", ("summary", ""): "quantile"}
 
 @dataclass(slots=True)
 class Family:
-    """A family as it was printed. type, help: None where nothing was said.
+    """A family as it was printed. type, help: None where none was given.
 
     samples: a sample's name and labels to its value.
     """
@@ -51,7 +51,7 @@ class Family:
 def parse(data: bytes) -> list[Family]:
     """The families that have samples, in the order in which they were first mentioned.
 
-    Stricter than the format: no timestamps (a figure's age is the exporter's to limit), no OpenMetrics, no
+    Stricter than the format: no timestamps (a value's age is the exporter's to limit), no OpenMetrics, no
     name or label of the exporter's own, and a counter's name ends in ``_total``. Label values are cleaned
     like all that the exporter shows; an empty one is none, as Prometheus has it.
 

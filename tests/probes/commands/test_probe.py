@@ -47,7 +47,7 @@ async def reason(probe: Probe) -> str:
     return caught.value.reason
 
 
-async def test_figures_carry_the_commands_name(script: Path) -> None:
+async def test_series_carry_the_commands_name(script: Path) -> None:
     """All that the command printed is shown, labelled; what it didn't say of a family is filled in."""
     text = '# HELP x_total Things.\n# TYPE x_total counter\nx_total{b="1"} 2\nx 1\n'
     assert await scrape(*probes(prints(script, text))) == [
@@ -72,8 +72,8 @@ async def test_arguments_reach_the_program_as_they_are(script: Path) -> None:
     [
         ("echo x 1; exit 3", "metrics failed: exit status 3"),
         ("kill -9 $$", "metrics failed: ended by SIGKILL"),
-        ("true", "metrics printed no figures"),
-        ("echo '# TYPE x gauge'", "metrics printed no figures"),
+        ("true", "metrics printed no metrics"),
+        ("echo '# TYPE x gauge'", "metrics printed no metrics"),
         ("echo x 1; echo y one", "line 2 of the output: 'one' is no value"),
         ("echo x 1; printf 'x'", "line 2 of the output: cut off"),
         ("echo 'grid_gpus 8'", "line 1 of the output: grid_gpus: "),
@@ -87,7 +87,7 @@ async def test_failures(script: Path, body: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["echo token=hunter2 >&2; exit 3", "kill -9 $$", "echo x one", "true"])
-async def test_secrets_are_kept(script: Path, body: str) -> None:
+async def test_arguments_and_errors_stay_secret(script: Path, body: str) -> None:
     """What a failed command was given and what it complains of is in no reason, which everybody reads."""
     (probe,) = build([Command(name="c", argv=(str(write(script, body)), "--token", "hunter2"))], Host())
     with pytest.raises(ProbeError) as caught:
