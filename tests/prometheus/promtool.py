@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 from collections.abc import Iterator
@@ -30,9 +31,13 @@ def complaints(*argv: str | Path) -> str:
     return f"{done.stdout}{done.stderr}exit status {done.returncode}" if done.returncode else ""
 
 
-@cache
 def load(path: Path) -> Any:
-    """A YAML file's content; not to be changed."""
+    """A YAML file's content, the caller's own."""
+    return copy.deepcopy(_load(path))
+
+
+@cache
+def _load(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
