@@ -95,7 +95,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A scrape of a box that has everything and stands still, once every probe has run."""
     folder = tmp_path_factory.mktemp("golden")
     box = make(folder / "box", frozen=MOMENT)
-    ExitMemory(box.directory / "state/tor-exit.json").saw("192.0.2.1", MOMENT)
+    ExitMemory(box.directory / "state/tor-exit.json").record("192.0.2.1", MOMENT)
     box.accepted(ago=86400)
     with control.served(box), daemon(folder, None, *box.flags, env=box.environment) as exporter:
         return settled(exporter).replace(str(box.directory), "/box")

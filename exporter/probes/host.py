@@ -1,4 +1,4 @@
-"""The host itself: memory, processors, load and pressure, as the kernel tells them in /proc."""
+"""The host itself: memory, processors, load and pressure, as the kernel reports them in /proc."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ STEP_BACK = 3.0  # seconds; the kernel's idle and iowait times may go back by le
 
 
 class Settings(Schedule, frozen=True):
-    """When to look; there is nothing else to set."""
+    """When to collect; there is nothing else to set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What /proc/stat tells. modes: seconds that all processors spent in each; booted: Unix time."""
+    """The contents of /proc/stat. modes: seconds that all processors spent in each; booted_at: Unix time."""
 
     modes: Mapping[str, float]
     cpus: int
-    booted: float
+    booted_at: float
 
 
 def parse_meminfo(text: str) -> dict[str, float]:
@@ -82,34 +82,34 @@ def parse_meminfo(text: str) -> dict[str, float]:
     for name, amount in re.findall(r"^([\w()]+): +(\d{1,20}) kB$", text, re.MULTILINE | re.ASCII):
         amounts[name] = int(amount) * 1024.0
     if "MemTotal" not in amounts:
-        raise ProbeError("/proc/meminfo tells no MemTotal")
+        raise ProbeError("/proc/meminfo has no MemTotal")
     return amounts
 
 
 def parse_stat(text: str) -> Stat:
-    """The processors' times and number, and the time of boot, from /proc/stat.
+    """The processors' times and number, and the boot time, from /proc/stat.
 
     Raises:
         ProbeError: one of them is missing.
     """
     rows = {words[0]: words[1:] for words in (line.split() for line in text.splitlines()) if words}
     ticks = [number(word) for word in rows.get("cpu", [])]
-    booted = number(next(iter(rows.get("btime", [])), ""))
-    if not ticks or None in ticks or booted is None:
-        raise ProbeError("/proc/stat tells no processor time or no time of boot")
+    booted_at = number(next(iter(rows.get("btime", [])), ""))
+    if not ticks or None in ticks or booted_at is None:
+        raise ProbeError("/proc/stat has no processor time or no boot time")
     modes = {mode: (tick or 0) / TICKS_PER_SECOND for mode, tick in zip(MODES, ticks, strict=False)}
-    return Stat(modes, sum(re.fullmatch(r"cpu\d+", name) is not None for name in rows), booted)
+    return Stat(modes, sum(re.fullmatch(r"cpu\d+", name) is not None for name in rows), booted_at)
 
 
 def parse_loadavg(text: str) -> list[float | None]:
     """The load of the last 1, 5 and 15 minutes from /proc/loadavg.
 
     Raises:
-        ProbeError: it doesn't look as it should.
+        ProbeError: it is in another format.
     """
     loads = LOADAVG.fullmatch(text)
     if loads is None:
-        raise ProbeError("/proc/loadavg tells no load")
+        raise ProbeError("/proc/loadavg has no load averages")
     return [number(load) for load in loads.groups()]
 
 
@@ -121,24 +121,24 @@ def parse_pressure(text: str) -> dict[str, float]:
     """
     totals = {line: int(total) / 1e6 for line, total in PRESSURE.findall(text)}
     if not totals:
-        raise ProbeError("/proc/pressure tells no total")
+        raise ProbeError("/proc/pressure has no total")
     return totals
 
 
 @dataclass(slots=True)
-class Steady:
-    """Keeps the processors' times from going back a little, which would look like a restart of the count.
+class NonDecreasing:
+    """Holds a counter that goes back a little, which Prometheus would take for a restart from 0.
 
-    The kernel works idle and iowait out anew each time and now and then arrives at less than before.
+    The kernel calculates idle and iowait anew each time, and sometimes arrives at less than before.
     """
 
-    seen: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, mode: str, seconds: float) -> float:
-        """The mode's time, or the one before where the new one is a little less."""
-        if not 0 < self.seen.get(mode, 0.0) - seconds < STEP_BACK:
-            self.seen[mode] = seconds
-        return self.seen[mode]
+        """The mode's time, or the previous one where the new one is a little less."""
+        if not 0 < self.last.get(mode, 0.0) - seconds < STEP_BACK:
+            self.last[mode] = seconds
+        return self.last[mode]
 
 
 def read(path: Path) -> str:
@@ -165,27 +165,27 @@ def pressures(proc: Path) -> dict[str, dict[str, float]]:
     Raises:
         ProbeError: one that is measured can't be read.
     """
-    found = {}
+    by_resource = {}
     for resource in ("cpu", "memory", "io"):
         try:
-            found[resource] = parse_pressure(read(proc / "pressure" / resource))
+            by_resource[resource] = parse_pressure(read(proc / "pressure" / resource))
         except ProbeError as error:
             cause = error.__cause__
             if not isinstance(cause, OSError) or cause.errno not in (errno.ENOENT, errno.EOPNOTSUPP):
                 raise
     # The processor's "full" is undefined for a whole host; the kernel prints a 0 for the sake of old readers.
-    found.get("cpu", {}).pop("full", None)
-    return found
+    by_resource.get("cpu", {}).pop("full", None)
+    return by_resource
 
 
-def look(proc: Path, steady: Steady) -> Samples:
+def collect(proc: Path, cpu_seconds: NonDecreasing) -> Samples:
     """Reads everything and fills the families.
 
     Raises:
-        ProbeError: a file is missing or makes no sense; the reason names it, its families hold the rest.
+        ProbeError: a file is missing or invalid; the reason names it, its families hold the rest.
     """
     samples, failures = Samples(), []
-    for add in (_add_memory, partial(_add_processors, steady), _add_load, _add_pressures):
+    for add in (_add_memory, partial(_add_processors, cpu_seconds), _add_load, _add_pressures):
         try:
             add(samples, proc)
         except ProbeError as error:
@@ -202,12 +202,12 @@ def _add_memory(samples: Samples, proc: Path) -> None:
         samples.add(family, amounts.get(name))
 
 
-def _add_processors(steady: Steady, samples: Samples, proc: Path) -> None:
+def _add_processors(cpu_seconds: NonDecreasing, samples: Samples, proc: Path) -> None:
     stat = parse_stat(read(proc / "stat"))
     for mode, seconds in stat.modes.items():
-        samples.add(CPU_SECONDS, steady(mode, seconds), mode)
+        samples.add(CPU_SECONDS, cpu_seconds(mode, seconds), mode)
     samples.add(CPUS, stat.cpus)
-    samples.add(BOOT, stat.booted)
+    samples.add(BOOT, stat.booted_at)
 
 
 def _add_load(samples: Samples, proc: Path) -> None:
@@ -222,7 +222,7 @@ def _add_pressures(samples: Samples, proc: Path) -> None:
 
 
 def summarize(families: query.Families, now: float) -> str:
-    """What the families say in short, for the status page; ``now`` is Unix time."""
+    """The families in one line, for the status page; ``now`` is Unix time."""
     total, free = (query.value(families, f"grid_memory_{what}_bytes") for what in ("total", "available"))
     swap, unused = (query.value(families, f"grid_swap_{what}_bytes") for what in ("total", "free"))
     load, cpus = query.value(families, "grid_load1"), query.value(families, "grid_cpus")
@@ -237,17 +237,17 @@ def summarize(families: query.Families, now: float) -> str:
 
 def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of the host."""
-    steady = Steady()
+    cpu_seconds = NonDecreasing()
 
     async def run() -> Result:
         # In a thread: in a container /proc/meminfo may be another program's (lxcfs) and slow to answer.
-        samples = await run_in_thread(look, host.proc, steady)
+        samples = await run_in_thread(collect, host.proc, cpu_seconds)
         return Result(samples.families())
 
     return [Probe("host", settings, settings, run, summarize)]
 
 
-async def discover(host: Host) -> Settings:  # noqa: ARG001 - every kind is asked alike
+async def discover(host: Host) -> Settings:  # noqa: ARG001 - every kind has this signature
     """A host is always there."""
     return Settings()
 

@@ -47,7 +47,7 @@ def begin(box: FakeBox) -> None:
     """What there is to see from the start: AIDE's findings, a job that failed, another exit than the last."""
     box.aide(added=1, changed=2)
     now = box.now()
-    ExitMemory(box.directory / "state/tor-exit.json").saw("192.0.2.7", now)
+    ExitMemory(box.directory / "state/tor-exit.json").record("192.0.2.7", now)
     box.container("whisper", restarts=1, started=now - 1500)
     box.container("postgres", watched=False)
     box.container("backup", exit_code=1, started=now - 1200)

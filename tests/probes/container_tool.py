@@ -1,4 +1,4 @@
-"""A docker that replays what a test says."""
+"""A docker that prints what a test sets."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ FIRST, SECOND = "ab" * 32, "cd" * 32
 
 
 class Tool:
-    """A docker that replays what a test says it prints, and keeps a list of how it was called."""
+    """A docker that prints what a test sets, and logs its calls."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -18,10 +18,10 @@ class Tool:
             'echo "$*" >>calls\ncat "$2.out"; cat "$2.err" >&2; exit "$(cat "$2.code")"\n'
         )
         script.chmod(0o755)
-        self.says("ps", f"{FIRST}\n{SECOND}\n")
-        self.says("inspect", inspected(FIRST, SECOND))
+        self.prints("ps", f"{FIRST}\n{SECOND}\n")
+        self.prints("inspect", inspected(FIRST, SECOND))
 
-    def says(self, subcommand: str, out: str | bytes = "", err: str = "", code: int = 0) -> None:
+    def prints(self, subcommand: str, out: str | bytes = "", err: str = "", code: int = 0) -> None:
         """Sets what a subcommand prints, and its exit status."""
         (self.directory / f"{subcommand}.out").write_bytes(out if isinstance(out, bytes) else out.encode())
         (self.directory / f"{subcommand}.err").write_text(err)

@@ -10,8 +10,8 @@ from exporter.metrics.exposition import join, render
 from exporter.probe import Host, ProbeError, Result
 from exporter.probes.host import (
     TICKS_PER_SECOND,
+    NonDecreasing,
     Settings,
-    Steady,
     build,
     discover,
     parse_loadavg,
@@ -29,7 +29,7 @@ def proc(tmp_path: Path) -> Path:
     return Path(shutil.copytree(CAPTURES, tmp_path / "proc"))
 
 
-async def look(proc: Path) -> Result:
+async def collect(proc: Path) -> Result:
     """One run of the probe on that /proc."""
     (probe,) = build(Settings(), Host(proc=proc))
     return await probe.run()
@@ -42,7 +42,7 @@ def lines(result: Result) -> list[str]:
 
 async def test_captured_host(proc: Path) -> None:
     """The captured files give every family, in base units."""
-    assert lines(await look(proc)) == [
+    assert lines(await collect(proc)) == [
         "grid_memory_total_bytes 2.5276514304e+10",
         "grid_memory_available_bytes 2.4836481024e+10",
         "grid_memory_free_bytes 2.467874816e+10",
@@ -94,14 +94,14 @@ def test_processors_are_those_online() -> None:
 
 
 def test_amounts_without_a_unit_are_left_out() -> None:
-    """A line cut in the middle must not become a smaller figure."""
+    """A line cut in the middle must not become a smaller value."""
     assert parse_meminfo("MemTotal: 100 kB\nHugePages_Total: 7\nMemFree: 9") == {"MemTotal": 102400}
 
 
 async def test_memory_that_the_kernel_does_not_tell(proc: Path) -> None:
     """A kernel before 3.14 has no MemAvailable: the family is absent, not 0."""
     (proc / "meminfo").write_text("MemTotal: 100 kB\nMemFree: 50 kB\n")
-    memory = [line for line in lines(await look(proc)) if line.startswith(("grid_memory", "grid_swap"))]
+    memory = [line for line in lines(await collect(proc)) if line.startswith(("grid_memory", "grid_swap"))]
     assert memory == ["grid_memory_total_bytes 102400.0", "grid_memory_free_bytes 51200.0"]
 
 
@@ -110,17 +110,17 @@ async def test_missing_file_is_named(proc: Path, name: str) -> None:
     """What is hidden (ProcSubset=pid) is named, with what hides it."""
     (proc / name).unlink()
     with pytest.raises(ProbeError, match=rf"{proc}/{name} is not there") as caught:
-        await look(proc)
+        await collect(proc)
     assert "ProcSubset" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["meminfo", "stat", "loadavg", "pressure"])
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe" * 50 + b"\n", b"12", b"MemTotal: 1"])
 async def test_unusable_file_is_named(proc: Path, name: str, content: bytes) -> None:
-    """Empty, binary and cut-off content is a failure that says where it lies."""
+    """Empty, binary and cut-off content is a failure that names the file."""
     (proc / ("pressure/io" if name == "pressure" else name)).write_bytes(content)
     with pytest.raises(ProbeError, match=f"/proc/{name}"):
-        await look(proc)
+        await collect(proc)
 
 
 async def test_unreadable_file_is_named(proc: Path) -> None:
@@ -128,7 +128,7 @@ async def test_unreadable_file_is_named(proc: Path) -> None:
     (proc / "stat").unlink()
     (proc / "stat").mkdir()
     with pytest.raises(ProbeError, match="stat can't be read: Is a directory"):
-        await look(proc)
+        await collect(proc)
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ async def test_unreadable_file_is_named(proc: Path) -> None:
         ("pressure/io", "grid_pressure"),
     ],
 )
-async def test_what_can_be_read_is_told_all_the_same(proc: Path, name: str, missing: str) -> None:
-    """Where one file can't be read the probe fails, and the other files' figures are served."""
+async def test_what_can_be_read_is_reported_all_the_same(proc: Path, name: str, missing: str) -> None:
+    """Where one file can't be read the probe fails, and the other files' metrics are served."""
     (proc / name).write_text("nonsense\n")
     with pytest.raises(ProbeError) as caught:
-        await look(proc)
+        await collect(proc)
     names = {family.name for family in caught.value.families}
     assert not [name for name in names if name.startswith(missing)]
     parts = {"grid_memory_total_bytes", "grid_cpus", "grid_load1", "grid_pressure_waiting_seconds"}
@@ -154,7 +154,7 @@ async def test_what_can_be_read_is_told_all_the_same(proc: Path, name: str, miss
 async def test_kernel_without_pressure(proc: Path) -> None:
     """Where the kernel measures no pressure the families are absent and the run is good."""
     shutil.rmtree(proc / "pressure")
-    assert not [line for line in lines(await look(proc)) if "pressure" in line]
+    assert not [line for line in lines(await collect(proc)) if "pressure" in line]
 
 
 async def test_pressure_switched_off(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ async def test_pressure_switched_off(proc: Path, monkeypatch: pytest.MonkeyPatch
         return genuine(path, *args)
 
     monkeypatch.setattr(Path, "read_text", read_text)
-    assert not [line for line in lines(await look(proc)) if "pressure" in line]
+    assert not [line for line in lines(await collect(proc)) if "pressure" in line]
 
 
 def test_pressure_in_seconds() -> None:
@@ -176,15 +176,15 @@ def test_pressure_in_seconds() -> None:
 
 
 async def test_processors_have_no_full_pressure(proc: Path) -> None:
-    """The kernel's constant 0 for the processors' full line is no figure."""
-    resources = [line for line in lines(await look(proc)) if "stalled" in line]
+    """The kernel's constant 0 for the processors' full line is no value."""
+    resources = [line for line in lines(await collect(proc)) if "stalled" in line]
     assert [line.split('"')[1] for line in resources] == ["memory", "io"]
 
 
 def test_small_step_back_is_held() -> None:
-    """The kernel's iowait may shrink a little; a counter that shrinks would look like a restart."""
-    steady = Steady()
-    assert [steady("iowait", value) for value in (10.0, 9.5, 10.5, 2.0, 2.5)] == [10.0, 10.0, 10.5, 2.0, 2.5]
+    """The kernel's iowait may shrink a little; a counter that shrinks would be taken for a restart."""
+    counter = NonDecreasing()
+    assert [counter("iowait", value) for value in (10.0, 9.5, 10.5, 2.0, 2.5)] == [10.0, 10.0, 10.5, 2.0, 2.5]
 
 
 def test_load() -> None:
@@ -195,7 +195,7 @@ def test_load() -> None:
 @settings(max_examples=200)
 @given(st.text() | st.sampled_from(["cpu {0} 1 1 1\nbtime {0}\n", "MemTotal: {0} kB\n", "{0} 1 1 1/1 1\n"]))
 def test_parsers_raise_nothing_but_probe_errors(text: str) -> None:
-    """Whatever the files hold, the parsers give figures or a reason."""
+    """Whatever the files hold, the parsers give metrics or a reason."""
     for huge in ("9" * 5000, "nan", "-1", "1_0", "٣"):
         for parse in (parse_meminfo, parse_stat, parse_loadavg, parse_pressure):
             with contextlib.suppress(ProbeError):
@@ -208,6 +208,6 @@ async def test_a_host_is_always_found() -> None:
 
 
 async def test_this_host() -> None:
-    """The machine that the tests run on tells its memory, processors and boot."""
-    names = {line.split("{")[0].split()[0] for line in lines(await look(Path("/proc")))}
+    """The machine that the tests run on reports its memory, processors and boot."""
+    names = {line.split("{")[0].split()[0] for line in lines(await collect(Path("/proc")))}
     assert {"grid_memory_total_bytes", "grid_cpu_seconds_total", "grid_boot_timestamp_seconds"} <= names

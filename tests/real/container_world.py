@@ -61,7 +61,7 @@ def in_states_of_docker(docker: Docker) -> None:
 
 
 def record(directory: Path, engine: Sequence[str]) -> None:
-    """Records what the tool says of all containers, and when one of those asked for is gone."""
+    """Records the tool's output for all containers, and when one of those asked for is gone."""
     directory.mkdir(parents=True, exist_ok=True)
     ids = _keep(directory / "ps", engine, "ps", "--all", "--no-trunc", "--quiet").split()
     _keep(directory / "inspect", engine, "inspect", "--type", "container", *ids)

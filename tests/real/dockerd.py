@@ -24,7 +24,7 @@ import pytest
 
 IMAGE = "test/busybox:1"
 FOR_EVER = ("sleep", "1000000")
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Engine:
         return self("create", "--name", name, *self.options, *options, IMAGE, *FOR_EVER)
 
     def wait(self, name: str, what: Callable[[Any], bool]) -> None:
-        """Waits until what `inspect` says of a container is so."""
+        """Waits until this is true of a container's `inspect`."""
         until(lambda: what(json.loads(self("inspect", "--type", "container", name))[0]))
 
     def remove(self, *names: str) -> None:
@@ -169,7 +169,7 @@ def until(what: Callable[[], object]) -> None:
     Raises:
         TimeoutError: it doesn't.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not what():
         if time.monotonic() > end:
             raise TimeoutError

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from exporter.probe import Host, ProbeError
-from exporter.probes.containers.probe import look
+from exporter.probes.containers.probe import collect
 from tests.real.container_world import in_every_state, in_states_of_docker
 from tests.real.dockerd import FOR_EVER, Docker, dockerd, processes, until
 from tests.series import series
@@ -32,9 +32,9 @@ def docker(docker: Docker) -> Iterator[Docker]:
     docker.remove()
 
 
-async def found(argv: Sequence[str], box: Host | None = None) -> dict[str, float]:
+async def collected(argv: Sequence[str], host: Host | None = None) -> dict[str, float]:
     """The series of one run."""
-    result = await look(argv, box or Host())
+    result = await collect(argv, host or Host())
     return series(result.families)
 
 
@@ -56,7 +56,7 @@ def world() -> Iterator[Docker]:
 @pytest.mark.parametrize("tool", TOOLS)
 async def test_every_state_and_health(world: Docker, tool: str) -> None:
     """Every container is shown in the state that it was brought into, by an old and a new tool alike."""
-    now = await found((tool, *world.argv[1:]))
+    now = await collected((tool, *world.argv[1:]))
     states = {it for it, value in now.items() if it.startswith("grid_container_state") and value}
     assert states >= {
         on("state", "created", state="created"),
@@ -83,7 +83,7 @@ async def test_every_state_and_health(world: Docker, tool: str) -> None:
 
 async def test_hostile_label(world: Docker) -> None:
     """A label of quotes, newlines and 10,000 characters comes out as one valid, bounded label value."""
-    now = await found(world.argv)
+    now = await collected(world.argv)
     (info,) = (it for it in now if it.startswith("grid_container_info") and 'container="plain"' in it)
     assert 'compose_project="qu\\"ote\\\\back\\\\nline\\\\x01é' in info
     assert "\n" not in info
@@ -92,10 +92,10 @@ async def test_hostile_label(world: Docker) -> None:
 
 async def test_same_names_as_the_engine(world: Docker) -> None:
     """What is left for the GPU probe is the engine's own list of ids and names."""
-    box = Host()
-    await found(world.argv, box)
+    host = Host()
+    await collected(world.argv, host)
     listed = world("ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}")
-    assert box.container_names == dict(line.split() for line in listed.splitlines())
+    assert host.container_names == dict(line.split() for line in listed.splitlines())
 
 
 async def test_odd_names(docker: Docker) -> None:
@@ -104,7 +104,7 @@ async def test_odd_names(docker: Docker) -> None:
     long = "n" * 400
     docker.create(long)
     docker.create(first[:12])
-    now = await found(docker.argv)
+    now = await collected(docker.argv)
     infos = [it for it in now if it.startswith("grid_container_info")]
     assert len(infos) == 3
     assert sum(f'container="{first[:12]}"' in it for it in infos) == 1
@@ -125,7 +125,7 @@ async def test_watchtowers_rule(docker: Docker, image: str) -> None:
     docker.create("unwanted", f"--label={watch}=false")
 
     async def watched() -> tuple[float | None, list[float]]:
-        now = await found(docker.argv)
+        now = await collected(docker.argv)
         names = ("unset", "wanted", "unwanted")
         return now.get("grid_watchtower_up"), [now[on("watchtower_enabled", name)] for name in names]
 
@@ -143,7 +143,7 @@ async def test_watchtowers_rule(docker: Docker, image: str) -> None:
 
 
 async def test_container_vanishes_between_list_and_inspect(docker: Docker, tmp_path: Path) -> None:
-    """A container removed after it was listed is simply gone; the other is told."""
+    """A container removed after it was listed is simply gone; the other is reported."""
     docker.start("stays", *FOR_EVER)
     docker.start("victim", *FOR_EVER)
     tool = tmp_path / "docker"
@@ -153,9 +153,9 @@ case "$1" in inspect) {command_line} rm --force victim >/dev/null;; esac
 exec {command_line} "$@"
 """)
     tool.chmod(0o755)
-    box = Host()
-    now = await found((str(tool),), box)
-    assert list(box.container_names.values()) == ["stays"]
+    host = Host()
+    now = await collected((str(tool),), host)
+    assert list(host.container_names.values()) == ["stays"]
     assert now["grid_container_engine_up"] == 1
     assert not any("victim" in it for it in now)
 
@@ -164,9 +164,9 @@ async def test_frozen_daemon(docker: Docker) -> None:
     """A daemon that answers nothing hangs the tool; ending the run leaves no process, the next is well."""
     with docker.frozen():
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(look(docker.argv, Host()), 0.5)
+            await asyncio.wait_for(collect(docker.argv, Host()), 0.5)
         assert not processes(" ".join(docker.argv))
-    assert (await found(docker.argv))["grid_container_engine_up"] == 1
+    assert (await collected(docker.argv))["grid_container_engine_up"] == 1
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -174,26 +174,26 @@ async def test_daemon_dies(tool: str) -> None:
     """A daemon that was killed and left its socket behind is down, and so is one that took it along."""
     with dockerd(tool) as docker:
         docker.create("there")
-        assert on("state", "there", state="created") in await found(docker.argv)
+        assert on("state", "there", state="created") in await collected(docker.argv)
         docker.daemon.kill()
         docker.daemon.wait()
         assert docker.socket.exists()
-        assert await found(docker.argv) == {"grid_container_engine_up": 0}
+        assert await collected(docker.argv) == {"grid_container_engine_up": 0}
         docker.socket.unlink()
-        assert await found(docker.argv) == {"grid_container_engine_up": 0}
+        assert await collected(docker.argv) == {"grid_container_engine_up": 0}
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 async def test_socket_for_root_and_a_group_alone(docker: Docker, tool: str) -> None:
-    """A user without the group is told of it; one with the group sees everything."""
+    """A user without the group gets a hint; one with the group sees everything."""
     docker.create("there")
     someone = ("setpriv", "--reuid=65534", "--regid=65534")
     rest = (tool, *docker.argv[1:])
     with pytest.raises(ProbeError, match="may not open the engine's socket") as caught:
-        await found((*someone, "--clear-groups", *rest))
+        await collected((*someone, "--clear-groups", *rest))
     assert "group docker, which makes it root" in caught.value.hint
     group = docker.socket.stat().st_gid
-    now = await found((*someone, f"--groups={group}", *rest))
+    now = await collected((*someone, f"--groups={group}", *rest))
     assert on("state", "there", state="created") in now
 
 
@@ -219,7 +219,7 @@ async def test_proxy_that_lets_only_get_through(docker: Docker, tool: str) -> No
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", relay)
     async with TestServer(app) as proxy:
-        now = await found((tool, "-H", f"tcp://127.0.0.1:{proxy.port}"))
+        now = await collected((tool, "-H", f"tcp://127.0.0.1:{proxy.port}"))
     assert on("state", "there", state="created") in now
     assert set(refused) <= {"HEAD"}
 
@@ -238,7 +238,7 @@ class Connection(http.client.HTTPConnection):
 
 
 def statistics(docker: Docker, name: str) -> Any:
-    """The engine's own figures of a container, as `docker stats` gets them."""
+    """The engine's own metrics of a container, as `docker stats` gets them."""
     connection = Connection(docker.socket)
     connection.request("GET", f"/containers/{name}/stats?stream=false")
     answer = json.loads(connection.getresponse().read())
@@ -253,7 +253,7 @@ def shown_by_docker_stats(docker: Docker, name: str) -> list[float]:
     return [float(amount[:-3]) * units[amount[-3:]] for amount in shown]
 
 
-async def test_figures_of_docker_stats(docker: Docker) -> None:
+async def test_metrics_of_docker_stats(docker: Docker) -> None:
     """Processor time and memory are those of `docker stats`; the container is paused to keep them still."""
     work = (
         "dd if=/dev/zero of=/file bs=1M count=32; n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done; echo done"
@@ -261,7 +261,7 @@ async def test_figures_of_docker_stats(docker: Docker) -> None:
     docker.start("worker", "sh", "-c", f"{work}; sleep 1000000", options=["--memory=256m"])
     until(lambda: "done" in docker("logs", "worker"))
     docker("pause", "worker")
-    now = await found(docker.argv)
+    now = await collected(docker.argv)
     theirs = statistics(docker, "worker")
     seconds = theirs["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
     assert now[on("cpu_seconds_total", "worker")] == pytest.approx(seconds, rel=1e-3)

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.probe import Host
-from exporter.probes.containers.probe import look
+from exporter.probes.containers.probe import collect
 from tests.real.container_world import in_every_state
 from tests.real.dockerd import Engine, podman
 from tests.series import series
@@ -21,8 +21,8 @@ def engine() -> Iterator[Engine]:
 
 async def test_every_state(engine: Engine) -> None:
     """Podman's containers come out as Docker's do, with what they use."""
-    box = Host()
-    result = await look(engine.argv, box)
+    host = Host()
+    result = await collect(engine.argv, host)
     now = series(result.families)
     assert {it for it, value in now.items() if it.startswith("grid_container_state") and value} == {
         f'grid_container_state{{container="{name}",state="{state}"}}'
@@ -34,7 +34,7 @@ async def test_every_state(engine: Engine) -> None:
             ("paused", "paused"),
         )
     }
-    assert sorted(box.container_names.values()) == ["created", "exited", "impossible", "paused", "plain"]
+    assert sorted(host.container_names.values()) == ["created", "exited", "impossible", "paused", "plain"]
     assert now['grid_container_exit_code{container="exited"}'] == 7
     assert now['grid_container_memory_limit_bytes{container="plain"}'] == 64 * 1024 * 1024
     assert now['grid_container_memory_bytes{container="paused"}'] > 0
@@ -46,6 +46,6 @@ async def test_health(engine: Engine) -> None:
     """Podman's health checks show, starting and then as they end."""
     engine.start("checked", "sleep", "1000000", options=["--health-cmd=true", "--health-interval=disable"])
     name = 'grid_container_health{container="checked",health="'
-    assert series((await look(engine.argv, Host())).families)[f'{name}starting"}}'] == 1
+    assert series((await collect(engine.argv, Host())).families)[f'{name}starting"}}'] == 1
     engine("healthcheck", "run", "checked")
-    assert series((await look(engine.argv, Host())).families)[f'{name}healthy"}}'] == 1
+    assert series((await collect(engine.argv, Host())).families)[f'{name}healthy"}}'] == 1

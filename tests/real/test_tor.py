@@ -62,35 +62,35 @@ def world() -> Iterator[World]:
         yield World(network, port)
 
 
-def figures(families: Iterable[Metric]) -> dict[str, float]:
+def values(families: Iterable[Metric]) -> dict[str, float]:
     """Every series as it is served, and its value."""
     lines = join([render(families)]).decode().splitlines()
     series = [line.rpartition(" ") for line in lines if not line.startswith("#")]
     return {name: float(value) for name, _, value in series}
 
 
-async def look(probe: Probe) -> tuple[dict[str, float], tuple[Note, ...]]:
-    """Runs a probe that finds out: its figures and notes."""
+async def collect(probe: Probe) -> tuple[dict[str, float], tuple[Note, ...]]:
+    """Runs a probe that finds out: its metrics and notes."""
     result = await probe.run()
-    return figures(result.families), result.notes
+    return values(result.families), result.notes
 
 
 async def fail(probe: Probe) -> tuple[dict[str, float], str]:
     """Runs a probe that can't find out: what it knows all the same, and why it is no more."""
     with pytest.raises(ProbeError) as caught:
         await probe.run()
-    return figures(caught.value.families), caught.value.reason
+    return values(caught.value.families), caught.value.reason
 
 
 def exit_of(found: dict[str, float]) -> str:
-    """The one exit address among the figures."""
+    """The one exit address among the metrics."""
     [address] = [name for name in found if name.startswith("grid_tor_exit_info")]
     return address.partition('"')[2].rstrip('"}')
 
 
 async def test_tor_works(world: World) -> None:
-    """A request comes out at an exit that resolved its name, and the control port says what it should."""
-    found, notes = await look(world.probe(control=world.network.control))
+    """A request comes out at an exit that resolved its name, and the control port reports what it should."""
+    found, notes = await collect(world.probe(control=world.network.control))
     version = (await subprocesses.run("tor", "--version")).text.split()[2].rstrip(".")
     assert notes == ()
     assert exit_of(found) in {exit_address(number) for number in range(EXITS)}
@@ -110,7 +110,7 @@ async def test_tor_works(world: World) -> None:
 async def test_sockets(world: World) -> None:
     """Both of Tor's ports may be unix sockets, as Debian's control port is."""
     directory = world.network.cookie.parent
-    found, notes = await look(
+    found, notes = await collect(
         world.probe(socks=f"unix:{directory}/socks", control=f"unix:{directory}/control")
     )
     assert (found["grid_tor_is_tor"], found["grid_tor_bootstrap_ratio"], notes) == (1, 1, ())
@@ -122,20 +122,20 @@ async def test_the_exit_changes(world: World, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         stack.callback(world.network.use_exit, None)
         world.network.use_exit(0)
-        found, _ = await look(probe)
+        found, _ = await collect(probe)
         assert (exit_of(found), CHANGED in found) == (exit_address(0), False)
         world.network.use_exit(1)
         before = time.time()
-        found, _ = await look(probe)
+        found, _ = await collect(probe)
         assert exit_of(found) == exit_address(1)
         assert before <= found[CHANGED] <= time.time()
-        restarted, notes = await look(world.probe(state=tmp_path))
+        restarted, notes = await collect(world.probe(state=tmp_path))
         assert (restarted[CHANGED], notes) == (found[CHANGED], ())
 
 
 async def test_past_tor(world: World) -> None:
-    """A page that did not see Tor is believed, and a note says what that means."""
-    found, notes = await look(world.probe("http://page.test/not-tor"))
+    """A page that did not see Tor is believed, and a note explains it."""
+    found, notes = await collect(world.probe("http://page.test/not-tor"))
     assert (found["grid_tor_up"], found["grid_tor_is_tor"]) == (1, 0)
     assert "did not see the request come from Tor" in notes[0].text
 
@@ -168,14 +168,14 @@ async def test_an_endless_answer(world: World) -> None:
 
 
 async def test_no_http(world: World) -> None:
-    """Who does not speak HTTP tells nothing, of Tor neither."""
+    """What does not speak HTTP leaves Tor's state unknown."""
     found, why = await fail(world.probe("http://page.test/garbage"))
     assert (found, why.startswith("curl could not ask Tor: curl: (1)")) == ({}, True)
 
 
 async def test_no_answer(world: World) -> None:
     """Where nothing comes back in time Tor is down; it is curl that gives up, not the probe."""
-    found, notes = await look(world.probe("http://page.test/hang", timeout=2))
+    found, notes = await collect(world.probe("http://page.test/hang", timeout=2))
     assert found == {"grid_tor_up": 0}
     assert "timed out" in notes[0].text
 
@@ -188,16 +188,16 @@ async def test_only_our_own_settings_count(
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("http_proxy", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.setenv(name, "page.test" if name == "NO_PROXY" else "http://127.0.0.1:1")
-    found, _ = await look(world.probe())
+    found, _ = await collect(world.probe())
     assert found["grid_tor_is_tor"] == 1
 
 
 async def test_the_cookie_is_another_tors(world: World) -> None:
-    """Trouble with the control port is a note, and the request's figures stand."""
+    """An error of the control port is a note, and the request's metrics stand."""
     cookie = world.network.cookie.read_bytes()
     try:
         world.network.cookie.write_bytes(bytes(32))
-        found, notes = await look(world.probe(control=world.network.control))
+        found, notes = await collect(world.probe(control=world.network.control))
     finally:
         world.network.cookie.write_bytes(cookie)
     assert (found["grid_tor_is_tor"], "grid_tor_bootstrap_ratio" in found) == (1, False)
@@ -205,7 +205,7 @@ async def test_the_cookie_is_another_tors(world: World) -> None:
 
 
 async def test_the_cookie_may_not_be_read(world: World) -> None:
-    """A user outside Tor's group is told which group it is."""
+    """A user outside Tor's group gets a hint that names it."""
     os.seteuid(NOBODY)
     try:
         with pytest.raises(ProbeError, match="Permission denied") as caught:
@@ -216,24 +216,24 @@ async def test_the_cookie_may_not_be_read(world: World) -> None:
 
 
 async def test_the_exits_go_and_come_back(world: World) -> None:
-    """Without an exit Tor is down although its control port says that all is well, until one is back."""
+    """Without an exit Tor is down although its control port reports that all is well, until one is back."""
     probe = world.probe(control=world.network.control, timeout=5)
     for number in range(EXITS):
         world.network.stop_exit(number)
     try:
-        found, notes = await look(probe)
+        found, notes = await collect(probe)
         assert (found["grid_tor_up"], "grid_tor_is_tor" in found) == (0, False)
         assert (found["grid_tor_circuit_established"], found["grid_tor_bootstrap_ratio"]) == (1, 1)
         assert notes[0].text.startswith("Tor is down: curl: (")
     finally:
         world.network.start_exits()
         world.network.wait_until_open()
-    found, _ = await look(probe)
+    found, _ = await collect(probe)
     assert found["grid_tor_up"] == 1
 
 
 def test_scrapes_while_there_is_no_exit(world: World, tmp_path: Path) -> None:
-    """They are in time and say that Tor is down; what was known of it is gone until one is back."""
+    """They are in time and show Tor as down; what was known of it is gone until one is back."""
     url = f"http://page.test:{world.page_port}/api/ip"
     tor_part = f"{{socks: {world.network.socks!r}, url: {url!r}, ttl: 1s, timeout: 5s}}"
 
@@ -259,16 +259,16 @@ def test_scrapes_while_there_is_no_exit(world: World, tmp_path: Path) -> None:
 
 
 async def test_tor_stops_and_starts(world: World) -> None:
-    """Where Tor does not run it is down and its own figures are gone, and all is back when it is."""
+    """Where Tor does not run it is down and its own metrics are gone, and all is back when it is."""
     probe = world.probe(control=world.network.control)
     world.network.stop_client()
     try:
-        found, notes = await look(probe)
+        found, notes = await collect(probe)
         assert found == {"grid_tor_up": 0}
         assert notes[0].text.startswith("Tor is down: curl: (7)")
         assert "systemctl status tor" in notes[0].hint
         assert "Connection refused" in notes[1].text
     finally:
         world.network.start_client()
-    found, _ = await look(probe)
+    found, _ = await collect(probe)
     assert (found["grid_tor_is_tor"], found["grid_tor_bootstrap_ratio"]) == (1, 1)

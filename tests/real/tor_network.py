@@ -1,8 +1,8 @@
 """A whole Tor network on loopback: a directory authority, a relay, exits, and a client such as users run.
 
 Every exit asks a name server of its own, which gives the same address for every name: 127.0.0.10 the first
-exit's, 127.0.0.11 the second's, and so on. So the address at which a page is reached tells the exit, and that
-it was reached at all tells that the name was resolved behind Tor: nothing else on the machine knows it.
+exit's, 127.0.0.11 the second's, and so on. So the address at which a page is reached shows the exit, and that
+it was reached at all shows that the name was resolved behind Tor: nothing else on the machine knows it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 EXITS = 2
 RELAYS = 4  # the authority, which is a relay too, a relay and the exits: a way of three without one exit
 NO_CACHE = "DirCache 0"  # so that a client asks the authority, which knows what others don't yet
-PATIENCE = 60.0  # seconds until a network that does not come up is a failure; it takes about 10
+TIMEOUT = 60.0  # seconds until a network that does not come up is a failure; it takes about 10
 
 
 def exit_address(number: int) -> str:
@@ -178,7 +178,7 @@ class TorNetwork:
         )
         empty = self._base / "empty"
         empty.touch()
-        said = subprocess.run(
+        output = subprocess.run(
             ["tor", "--defaults-torrc", empty, "-f", empty, "--quiet", "--list-fingerprint", "--ORPort", "1",
              "--DataDirectory", home, "--Nickname", "authority",
              "--DirAuthority", f"x 127.0.0.1:1 {'F' * 40}"],
@@ -187,7 +187,7 @@ class TorNetwork:
         assert identity
         return (
             f"DirAuthority authority orport={self._relay_ports[0]} v3ident={identity[1]} "
-            f"127.0.0.1:{self._directory_port} {''.join(said.split()[1:])}"
+            f"127.0.0.1:{self._directory_port} {''.join(output.split()[1:])}"
         )
 
     def _relay(self, name: str, port: int) -> list[str]:
@@ -220,7 +220,7 @@ class TorNetwork:
             process.wait()
 
     def _consensus(self) -> str | None:
-        """What the authority tells of the network, ``""`` before its first vote."""
+        """The authority's consensus, ``""`` before its first vote."""
         page = f"http://127.0.0.1:{self._directory_port}/tor/status-vote/current/consensus"
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
@@ -257,7 +257,7 @@ class TorNetwork:
 
     def _wait(self, what: str, is_there: Callable[[], bool]) -> None:
         """Waits for it. A request too early is an OSError; a process that ended will never bring it."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 if is_there():
@@ -265,7 +265,7 @@ class TorNetwork:
             for name, process in self._processes.items():
                 assert process.poll() is None, (self._base / f"{name}.log").read_text()
             time.sleep(0.1)
-        raise AssertionError(f"no {what} within {PATIENCE:g} s")
+        raise AssertionError(f"no {what} within {TIMEOUT:g} s")
 
 
 def free_ports(count: int) -> list[int]:

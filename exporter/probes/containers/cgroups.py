@@ -68,9 +68,9 @@ def _memory_bytes(root: Path, groups: dict[str, str]) -> float | None:
 
 
 def _entry(path: str, key: str) -> float | None:
-    """A figure of a file with a key and a figure a line."""
-    found = re.search(rf"^{key} (.*)$", _read(path), re.MULTILINE)
-    return number(found[1]) if found else None
+    """A value of a file that has a key and a value on each line."""
+    match = re.search(rf"^{key} (.*)$", _read(path), re.MULTILINE)
+    return number(match[1]) if match else None
 
 
 def _read(path: str) -> str:

@@ -21,12 +21,12 @@ INSPECT_LIMIT = 64 * 1024 * 1024  # some 10 KB a container, 30 KB where a health
 ENVIRONMENT = {"DOCKER_CONFIG": "/nonexistent"}
 
 
-class EngineDown(Exception):  # noqa: N818 - not an error: that it is down is what there is to tell
-    """The engine does not run. Its text is what the tool says."""
+class EngineDown(Exception):  # noqa: N818 - not an error: the engine's state is what is reported
+    """The engine does not run. Its text is the tool's error message."""
 
 
 async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
-    """Every container, whatever its state, and what is wrong with those left out (empty: none was).
+    """Every container, whatever its state, and why some are missing (empty: none is).
 
     One that vanishes between `ps` and `inspect` is simply gone.
 
@@ -35,43 +35,43 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
 
     Raises:
         EngineDown: nothing listens at the engine's socket.
-        ProbeError: the tool is missing, may not open the socket, or says what makes no sense.
+        ProbeError: the tool is missing, may not open the socket, or its output is invalid.
     """
     # Ids alone, for want of a template that every version of both tools understands.
     listed = await _ask(engine, "ps", "--all", "--no-trunc", "--quiet", limit=PS_LIMIT)
     if listed.code:
         raise ProbeError(f"{engine[0]} ps: {listed.error_message}")
     ids = listed.text.split()
-    if odd := next((word for word in ids if not ID.fullmatch(word)), None):
-        raise ProbeError(f"{engine[0]} ps printed what is no container's id: {odd[:64]!r}")
+    if invalid := next((word for word in ids if not ID.fullmatch(word)), None):
+        raise ProbeError(f"{engine[0]} ps printed what is no container's id: {invalid[:64]!r}")
     if not ids:
         return [], ""
     inspected = await _ask(engine, "inspect", "--type", "container", *ids, limit=INSPECT_LIMIT)
     if inspected.code and not inspected.stdout.strip():
         raise ProbeError(f"{engine[0]} inspect: {inspected.error_message}")
-    containers, wrong = await run_in_thread(parse, inspected.stdout)
+    containers, errors = await run_in_thread(parse, inspected.stdout)
     missing = set(ids) - {container.id for container in containers} - _gone(inspected)
     if not missing:
         return containers, ""
-    reason = wrong[0] if wrong else inspected.error_message
+    reason = errors[0] if errors else inspected.error_message
     return containers, f"{engine[0]} inspect fails for {len(missing)} of {len(ids)} containers: {reason}"
 
 
 async def _ask(engine: Sequence[str], *arguments: str, limit: int) -> Output:
     output = await subprocesses.run(*engine, *arguments, env=ENVIRONMENT, limit=limit)
-    said = output.stderr.decode("utf-8", "replace")
-    if output.code and FORBIDDEN.search(said):
+    stderr = output.stderr.decode("utf-8", "replace")
+    if output.code and FORBIDDEN.search(stderr):
         raise ProbeError(
             f"this user may not open the engine's socket: {output.error_message}",
             "put a proxy before it that lets only GET through and set probes.containers.command: "
             "[docker, -H, tcp://127.0.0.1:2375]; or add the user to the group docker, which makes it root",
         )
-    if output.code and DOWN.search(said):
+    if output.code and DOWN.search(stderr):
         raise EngineDown(output.error_message)
     return output
 
 
 def _gone(output: Output) -> set[str]:
-    """The ids of which the tool says that there is no such container."""
+    """The ids of which the tool reports that there is no such container."""
     lines = output.stderr.decode("utf-8", "replace").splitlines()
     return {gone for line in lines if GONE.search(line) for gone in ID.findall(line)}

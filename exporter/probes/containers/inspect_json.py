@@ -1,4 +1,4 @@
-"""What `docker inspect` and `podman inspect` say of containers, in one spelling."""
+"""The output of `docker inspect` and `podman inspect`, in one spelling."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class HostConfig(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Container(msgspec.Struct, frozen=True, rename="pascal"):
-    """A container, as far as we need it; what else the engine says of it is passed over."""
+    """A container, as far as we need it; the other fields are ignored."""
 
     id: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     raw_name: str = field(name="Name")
@@ -85,14 +85,14 @@ class Container(msgspec.Struct, frozen=True, rename="pascal"):
 
     @property
     def health(self) -> str | None:
-        """What its health check says, or None: it has none, or does not run.
+        """Its health check's status, or None: it has no check, or does not run.
 
         Docker calls every container with a health check unhealthy once it has ended, however well.
         """
-        said = self.state.health or self.state.healthcheck
-        if self.status != "running" or said is None or said.status in ("", "none"):
+        health = self.state.health or self.state.healthcheck
+        if self.status != "running" or health is None or health.status in ("", "none"):
             return None
-        return said.status
+        return health.status
 
     @property
     def exit_code(self) -> int | None:
@@ -113,22 +113,22 @@ class Container(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def parse(stdout: bytes) -> tuple[list[Container], list[str]]:
-    """The containers of an `inspect`, and what is wrong with those that make no sense.
+    """The containers of an `inspect`, and the errors of those that are invalid.
 
     Raises:
         ProbeError: it is not a JSON array.
     """
-    containers, wrong = [], []
+    containers, errors = [], []
     try:
         raws = msgspec.json.decode(stdout, type=list[msgspec.Raw])
     except (ValueError, RecursionError) as error:
-        raise ProbeError(f"what inspect printed makes no sense: {error}") from error
+        raise ProbeError(f"the output of inspect is invalid: {error}") from error
     for raw in raws:
         try:
             containers.append(msgspec.json.decode(raw, type=Container))
         except (ValueError, RecursionError) as error:
-            wrong.append(str(error))
-    return containers, wrong
+            errors.append(str(error))
+    return containers, errors
 
 
 def timestamp(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Containers of Docker or Podman: how they are, what they use, and whether Watchtower keeps them fresh.
+"""Containers of Docker or Podman: their state, what they use, and whether Watchtower updates them.
 
 Two processes a run, however many containers there are: `ps` for the ids and one `inspect` of them all.
 """
@@ -22,7 +22,7 @@ from exporter.probes.containers.inspect_json import Container, by_name, timestam
 from exporter.probes.containers.summary import summarize
 from exporter.system.threads import run_in_thread
 
-ENGINE_UP = gauge("grid_container_engine_up", "Whether the container engine answers, 0 or 1 (docker ps).")
+ENGINE_UP = gauge("grid_container_engine_up", "Whether the container engine responds, 0 or 1 (docker ps).")
 INFO = gauge(
     "grid_container_info",
     "Always 1; what the container is (docker inspect). id: its first 12 digits.",
@@ -36,7 +36,7 @@ STATE = gauge(
 )
 HEALTH = gauge(
     "grid_container_health",
-    "What a running container's own health check says, 0 or 1 each (docker inspect).",
+    "The status of a running container's own health check, 0 or 1 each (docker inspect).",
     *("container", "health"),
 )
 WATCHED = gauge(
@@ -102,7 +102,7 @@ class Settings(Schedule, frozen=True):
 
 
 def describe(samples: Samples, name: str, container: Container) -> None:
-    """Adds what the engine says of a container."""
+    """Adds what the engine reports of a container."""
     state, host = container.state, container.host_config
     project, service = (container.labels.get(f"{COMPOSE}.{label}", "") for label in ("project", "service"))
     restarts = host.restart_policy.name or "no"
@@ -133,32 +133,32 @@ def measure(containers: Mapping[str, Container], host: Host) -> list[Metric]:
     return samples.families()
 
 
-async def look(engine: Sequence[str], host: Host) -> Result:
+async def collect(engine: Sequence[str], host: Host) -> Result:
     """Asks the engine for its containers and the kernel for what they use.
 
     Raises:
-        ProbeError: the engine can't be asked, or some containers can't be made out; then with the others.
+        ProbeError: the engine can't be asked, or some containers are missing; then with the others.
     """
     try:
-        found, wrong = await inspect_all(engine)
+        inspected, error = await inspect_all(engine)
     except EngineDown as down:
         return _engine_down(str(down))
-    containers = by_name(found)
+    containers = by_name(inspected)
     host.container_names = {container.id: name for name, container in containers.items()}
     families = await run_in_thread(measure, containers, host)
-    if wrong:
-        raise ProbeError(wrong, families=families)
-    return Result(families, () if found else _whose(engine))
+    if error:
+        raise ProbeError(error, families=families)
+    return Result(families, () if inspected else _rootless_note(engine))
 
 
 def _engine_down(error_message: str) -> Result:
     samples = Samples()
     samples.add(ENGINE_UP, 0)
     hint = "start it (systemctl start docker), or set probes.containers.command to where it listens"
-    return Result(samples.families(), (Note(f"no container engine answers: {error_message}", hint),))
+    return Result(samples.families(), (Note(f"no container engine responds: {error_message}", hint),))
 
 
-def _whose(engine: Sequence[str]) -> tuple[Note, ...]:
+def _rootless_note(engine: Sequence[str]) -> tuple[Note, ...]:
     """Podman without a daemon shows each user only their own containers, which may well be none."""
     if Path(engine[0]).name != "podman" or len(engine) > 1 or os.geteuid() == 0:
         return ()
@@ -167,7 +167,7 @@ def _whose(engine: Sequence[str]) -> tuple[Note, ...]:
 
 def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of the engine."""
-    return [Probe("containers", settings, settings, partial(look, settings.command, host), summarize)]
+    return [Probe("containers", settings, settings, partial(collect, settings.command, host), summarize)]
 
 
 async def discover(host: Host) -> Settings | Note:
@@ -179,7 +179,7 @@ def _find(host: Host) -> Settings | Note:
     if shutil.which("docker") and (host.root / "var/run/docker.sock").exists():
         return Settings()
     if shutil.which("podman"):
-        # Asking alone would give a user who has none (a service's) a storage, and a process that stays.
+        # Podman's first run makes a user (a service's, too) a storage, and leaves a process behind.
         own = os.path.expanduser("~/.local/share/containers")  # noqa: PTH111 - never raises
         if os.geteuid() == 0 or os.access(host.root / own.lstrip("/"), os.R_OK):
             return Settings(command=("podman",))

@@ -1,4 +1,4 @@
-"""The containers in a line of words, for the status page."""
+"""The containers in one line, for the status page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from exporter.metrics import query
 
 
 def summarize(families: query.Families, _: float) -> str:
-    """What the families say in short, for the status page."""
+    """The families in one line, for the status page."""
     if query.value(families, "grid_container_engine_up") == 0:
         return "the engine is down"
     running = query.values(families, "grid_container_state", state="running")
@@ -16,10 +16,10 @@ def summarize(families: query.Families, _: float) -> str:
     unhealthy = query.total(families, "grid_container_health", health="unhealthy")
     restarting = query.total(families, "grid_container_state", state="restarting")
     updated = query.values(families, "grid_container_watchtower_enabled")
-    covered = f"{sum(updated):.0f} updated by Watchtower" if updated else None
+    watched = f"{sum(updated):.0f} updated by Watchtower" if updated else None
     return query.join(
         f"{sum(running):.0f} of {pluralize(len(running), 'container')} running",
         f"{unhealthy:.0f} unhealthy" if unhealthy else None,
         f"{restarting:.0f} restarting" if restarting else None,
-        covered if query.value(families, "grid_watchtower_up") else "no Watchtower runs",
+        watched if query.value(families, "grid_watchtower_up") else "no Watchtower runs",
     )

@@ -1,4 +1,4 @@
-"""Which containers Watchtower keeps fresh, by Watchtower's own rules."""
+"""Which containers Watchtower updates, by Watchtower's own rules."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def is_watchtower(container: Container) -> bool:
 
 def up(containers: Iterable[Container]) -> bool | None:
     """Whether the Watchtower among these runs, or None: there is none."""
-    found = [container.status for container in containers if is_watchtower(container)]
-    return "running" in found if found else None
+    states = [container.status for container in containers if is_watchtower(container)]
+    return "running" in states if states else None
 
 
 def updates_unlabelled(containers: Iterable[Container]) -> bool:
@@ -40,10 +40,10 @@ def updates(container: Container, *, unlabelled: bool) -> bool:
 
 def _label_enable(watchtower: Container) -> bool:
     """Whether it updates labelled containers only. Its last argument counts, the environment below all."""
-    said = False
+    enabled = False
     for value in _label_enable_words(watchtower):
-        said = BOOLEANS.get(value, said)
-    return said
+        enabled = BOOLEANS.get(value, enabled)
+    return enabled
 
 
 def _label_enable_words(watchtower: Container) -> Iterator[str]:

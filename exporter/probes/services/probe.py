@@ -125,39 +125,41 @@ def full_name(name: str) -> str:
     return name if TYPE.search(name) or PATTERN.search(name) else f"{name}.service"
 
 
-def parse(manager: str, units: str, categories: Categories, booted: float) -> Samples:
-    """The figures of systemd and its units.
+def parse(manager: str, units: str, categories: Categories, booted_at: float) -> Samples:
+    """The metrics of systemd and its units.
 
     Args:
-        manager: what ``systemctl show`` tells of systemd itself.
-        units: what it tells of units; one that several names and patterns hit may be there several times.
+        manager: the output of ``systemctl show`` for systemd itself.
+        units: its output for units; one that several names and patterns match may be there several times.
         categories: a category to the full names and patterns of its units.
-        booted: the Unix time at which the monotonic clock would have shown 0.
+        booted_at: the Unix time at which the monotonic clock would have shown 0.
 
     Raises:
-        ProbeError: something that is always told is missing.
+        ProbeError: a property that is always there is missing.
     """
     samples = Samples()
     systems = systemctl.parse_show(manager, ("SystemState",))
     if len(systems) != 1:
-        raise ProbeError("systemctl show told nothing of systemd itself, or not of it alone")
+        raise ProbeError("systemctl show reported nothing of systemd itself, or not of it alone")
     samples.add(FAILED, systemctl.count(systems[0].get("NFailedUnits")))
     samples.states(SYSTEM, systems[0]["SystemState"], SYSTEM_STATES)
     wanted = [name for names in categories.values() for name in names if not PATTERN.search(name)]
-    found = {unit["Id"]: unit for unit in systemctl.parse_show(units, ("Id", "LoadState", "ActiveState"))}
-    for unit in found.values():
+    by_id = {unit["Id"]: unit for unit in systemctl.parse_show(units, ("Id", "LoadState", "ActiveState"))}
+    for unit in by_id.values():
         names = systemctl.names(unit)
-        # A pattern also finds units that others merely refer to: only what was asked for by name is missed.
+        # A pattern also finds units that others merely refer to: only a name that was asked for is not-found.
         if _state(unit) != "not-found" or not names.isdisjoint(wanted):
             _add_service(samples, unit, _category(names, categories))
-            _add_timer(samples, unit, booted)
-    if silent := set(wanted).difference(*map(systemctl.names, found.values())):
-        raise ProbeError(f"systemctl show told nothing of {min(silent)}", f"systemctl show -- {min(silent)}")
+            _add_timer(samples, unit, booted_at)
+    if missing := set(wanted).difference(*map(systemctl.names, by_id.values())):
+        raise ProbeError(
+            f"systemctl show reported nothing of {min(missing)}", f"systemctl show -- {min(missing)}"
+        )
     return samples
 
 
 def _category(names: set[str], categories: Categories) -> str | None:
-    """The first category of which a name or pattern hits one of the unit's names."""
+    """The first category of which a name or pattern matches one of the unit's names."""
     for category, patterns in categories.items():
         if any(fnmatchcase(name, pattern) for name in names for pattern in patterns):
             return category
@@ -171,7 +173,7 @@ def _state(unit: Properties) -> str:
 
 
 def _add_service(samples: Samples, unit: Properties, category: str | None) -> None:
-    """Adds the figures of a unit that is configured."""
+    """Adds the metrics of a unit that is configured."""
     if category is None:
         return
     labels = (unit["Id"], category)
@@ -182,43 +184,43 @@ def _add_service(samples: Samples, unit: Properties, category: str | None) -> No
     samples.add(ENABLED, UNIT_FILE_STATES.get(unit.get("UnitFileState", "")), *labels)
     samples.add(RESTARTS, systemctl.count(unit.get("NRestarts")), *labels)
     if state in ("active", "reloading"):
-        samples.add(STARTED, systemctl.moment(unit.get("ActiveEnterTimestamp")), *labels)
+        samples.add(STARTED, systemctl.timestamp(unit.get("ActiveEnterTimestamp")), *labels)
     samples.add(MEMORY, systemctl.count(unit.get("MemoryCurrent")), *labels)
     nanoseconds = systemctl.count(unit.get("CPUUsageNSec"))
     samples.add(CPU_SECONDS, None if nanoseconds is None else nanoseconds / 1e9, *labels)
 
 
-def _add_timer(samples: Samples, unit: Properties, booted: float) -> None:
+def _add_timer(samples: Samples, unit: Properties, booted_at: float) -> None:
     """Adds a timer's last and next trigger. The next may be set on either clock: the sooner counts."""
     if not unit["Id"].endswith(".timer"):
         return
-    samples.add(LAST_TRIGGER, systemctl.moment(unit.get("LastTriggerUSec")), unit["Id"])
+    samples.add(LAST_TRIGGER, systemctl.timestamp(unit.get("LastTriggerUSec")), unit["Id"])
     if unit["ActiveState"] == "active":
-        uptime = systemctl.span(unit.get("NextElapseUSecMonotonic"))
-        by_uptime = None if uptime is None else round(booted + uptime)
-        by_clock = systemctl.moment(unit.get("NextElapseUSecRealtime"))
+        uptime = systemctl.duration(unit.get("NextElapseUSecMonotonic"))
+        by_uptime = None if uptime is None else round(booted_at + uptime)
+        by_clock = systemctl.timestamp(unit.get("NextElapseUSecRealtime"))
         soonest = min((when for when in (by_uptime, by_clock) if when is not None), default=None)
         samples.add(NEXT_TRIGGER, soonest, unit["Id"])
 
 
-async def look(categories: Categories) -> Result:
+async def collect(categories: Categories) -> Result:
     """Asks systemd: two processes, however many units there are.
 
     Raises:
-        ProbeError: systemd can't be asked, or its answer is not whole.
+        ProbeError: systemd can't be asked, or its output is incomplete.
     """
     manager = await systemctl.show(MANAGER_PROPERTIES)
-    asked = dict.fromkeys(name for names in categories.values() for name in names)
-    units = await systemctl.show(UNIT_PROPERTIES, (*asked, "*.timer"))
-    booted = time.time() - time.monotonic()
-    samples = await run_in_thread_if_large(len(units), parse, manager, units, categories, booted)
+    names = dict.fromkeys(name for names in categories.values() for name in names)
+    units = await systemctl.show(UNIT_PROPERTIES, (*names, "*.timer"))
+    booted_at = time.time() - time.monotonic()
+    samples = await run_in_thread_if_large(len(units), parse, manager, units, categories, booted_at)
     return Result(samples.families())
 
 
-def build(settings: Settings, host: Host) -> list[Probe]:  # noqa: ARG001 - every kind is built alike
+def build(settings: Settings, host: Host) -> list[Probe]:  # noqa: ARG001 - every kind has this signature
     """The one probe of systemd."""
     categories = {category: [*map(full_name, names)] for category, names in settings.categories.items()}
-    return [Probe("services", settings, settings, partial(look, categories), summarize)]
+    return [Probe("services", settings, settings, partial(collect, categories), summarize)]
 
 
 async def discover(host: Host) -> Settings | Note:
@@ -233,14 +235,16 @@ async def discover(host: Host) -> Settings | Note:
 
 
 async def _installed() -> dict[str, list[str]]:
-    """The well-known services that are installed; none where systemctl fails: the probe will say why."""
+    """The well-known services that are installed; none where systemctl fails: the probe will report why."""
     names = [full_name(name) for names in WELL_KNOWN.values() for name in names]
     try:
         units = systemctl.parse_show(await systemctl.show(UNIT_PROPERTIES[:3], names), ("LoadState",))
     except ProbeError:
         return {}
-    there = {name for unit in units if unit["LoadState"] == "loaded" for name in systemctl.names(unit)}
-    kept = {c: [n for n in ns if PATTERN.search(n) or full_name(n) in there] for c, ns in WELL_KNOWN.items()}
+    installed = {name for unit in units if unit["LoadState"] == "loaded" for name in systemctl.names(unit)}
+    kept = {
+        c: [n for n in ns if PATTERN.search(n) or full_name(n) in installed] for c, ns in WELL_KNOWN.items()
+    }
     return {category: names for category, names in kept.items() if names}
 
 

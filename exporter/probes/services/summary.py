@@ -1,4 +1,4 @@
-"""The services in a line of words, for the status page."""
+"""The services in one line, for the status page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from exporter.metrics import query
 
 
 def summarize(families: query.Families, _: float) -> str:
-    """What the families say in short, for the status page."""
+    """The families in one line, for the status page."""
     active = query.values(families, "grid_service_state", state="active")
     failed = query.value(families, "grid_systemd_failed_units")
     return query.join(

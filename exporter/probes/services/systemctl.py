@@ -1,4 +1,4 @@
-"""Asks systemctl, and reads what it answers: properties, and the moments, spans and counts in them."""
+"""Runs systemctl and parses its output: properties, and the timestamps, durations and counts in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.system.subprocesses import run
 
 Properties = Mapping[str, str]
 
-SPAN = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)(y|month|w|d|h|min|s|ms|us)")
+DURATION = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)(y|month|w|d|h|min|s|ms|us)")
 # systemd's year has 365.25 days, its month is a twelfth of that.
 SECONDS = dict(y=31557600, month=2629800, w=604800, d=86400, h=3600, min=60, s=1, ms=1e-3, us=1e-6)  # noqa: C408
 COUNT = re.compile(r"[0-9]{1,20}")
@@ -19,7 +19,7 @@ UNSET = 2**64 - 1  # what systemd keeps for a count it doesn't know; newer ones 
 
 
 async def show(properties: Sequence[str], units: Sequence[str] = ()) -> str:
-    """What one ``systemctl show`` prints: every unit's properties, or systemd's own where no unit is named.
+    """The output of one ``systemctl show``: every unit's properties, or systemd's own where no unit is named.
 
     Args:
         properties: what to ask for.
@@ -53,14 +53,14 @@ def parse_show(text: str, needed: Sequence[str]) -> Sequence[Properties]:
     ]
     for block in blocks:
         if lacking := [name for name in needed if not block.get(name)]:
-            raise ProbeError(f"systemctl show told no {lacking[0]} of {block.get('Id', 'a unit')}")
+            raise ProbeError(f"systemctl show reported no {lacking[0]} of {block.get('Id', 'a unit')}")
     return blocks
 
 
 def _property(line: str) -> tuple[str, str]:
     name, equals, value = line.partition("=")
     if not equals:
-        raise ProbeError(f"systemctl show printed what is no property: {line[:100]!r}")
+        raise ProbeError(f"systemctl show printed a line that is no property: {line[:100]!r}")
     return name, value
 
 
@@ -70,17 +70,17 @@ def names(unit: Properties) -> set[str]:
     return {word[1:-1].replace("\\\\", "\\") if word.startswith('"') else word for word in words}
 
 
-def moment(text: str | None) -> float | None:
-    """A moment in UTC (``Mon 2026-11-23 01:18:33 UTC``) as Unix time; None if unset."""
+def timestamp(text: str | None) -> float | None:
+    """A time in UTC (``Mon 2026-11-23 01:18:33 UTC``) as Unix time; None if unset."""
     try:
         return datetime.strptime(text or "", "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
 
 
-def span(text: str | None) -> float | None:
-    """A span (``1h 24min 55.073746s``) in seconds; None if unset (``0``, ``infinity``)."""
-    parts = [SPAN.fullmatch(word) for word in (text or "").split()]
+def duration(text: str | None) -> float | None:
+    """A duration (``1h 24min 55.073746s``) in seconds; None if unset (``0``, ``infinity``)."""
+    parts = [DURATION.fullmatch(word) for word in (text or "").split()]
     seconds = [float(part[1]) * SECONDS[part[2]] for part in parts if part]
     return sum(seconds) if seconds and None not in parts else None
 

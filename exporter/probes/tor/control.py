@@ -1,8 +1,8 @@
 """Tor's control port: a short conversation that asks Tor about itself.
 
-What Tor says there is its own opinion: with every relay dead it still reports an established circuit. Only
-the request that the tor probe makes tells whether Tor works; these figures help to explain why it does not.
-The other side may be anything that listens there, so what it says is bounded in length, number and time.
+What Tor reports there is its own view: with every relay dead it still reports an established circuit. Only
+the probe's request shows whether Tor works; these values help to explain why it does not.
+Anything may listen there, so replies are bounded in length, number and time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from exporter.probes.tor import cookie
 
 LINE_LIMIT = 4096
 LINES = 32
-ASKED = "version status/bootstrap-phase status/circuit-established traffic/read traffic/written"
+KEYWORDS = "version status/bootstrap-phase status/circuit-established traffic/read traffic/written"
 HINT = "see that Tor runs and that this is the ControlPort or ControlSocket of its torrc"
 
 ENDPOINT = re.compile(
@@ -32,7 +32,7 @@ PROGRESS = re.compile(r"\bPROGRESS=(100|[0-9]{1,2})\b")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What Tor says of itself; None where it said nothing that makes sense.
+    """What Tor reports about itself; None for what is missing or invalid.
 
     bootstrap: 0 to 1. read, written: bytes since Tor started.
     """
@@ -75,7 +75,7 @@ async def ask(where: str, seconds: float) -> Facts:
     """Asks the control port at ``where`` for everything, within ``seconds``.
 
     Raises:
-        ProbeError: it can't be reached, lets nobody in, or does not speak the control protocol.
+        ProbeError: it can't be reached, refuses to authenticate, or does not speak the control protocol.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -88,7 +88,7 @@ async def ask(where: str, seconds: float) -> Facts:
 
 
 def _reason(error: OSError) -> str:
-    """The system's plain words, in whose place asyncio puts its own; a failed look-up has none in errno."""
+    """The system's error message, which asyncio replaces by its own; a failed look-up has no errno."""
     code = error.errno or 0
     return os.strerror(code) if code > 0 else error.strerror or str(error)
 
@@ -99,23 +99,23 @@ async def _converse(where: tuple[str, int] | Path) -> Facts:
     else:
         reader, writer = await asyncio.open_connection(*where, limit=LINE_LIMIT)
 
-    async def say(command: str) -> str:
+    async def send(command: str) -> str:
         writer.write(f"{command}\r\n".encode())
         await writer.drain()
         return await _reply(reader, command.partition(" ")[0])
 
     try:
-        await cookie.log_in(say)
-        return parse(await say(f"GETINFO {ASKED}"))
+        await cookie.authenticate(send)
+        return parse(await send(f"GETINFO {KEYWORDS}"))
     finally:
         writer.transport.abort()  # close() would wait for a peer that no longer reads
 
 
-async def _reply(reader: asyncio.StreamReader, asked: str) -> str:
-    """Reads a whole reply, which must be a yes.
+async def _reply(reader: asyncio.StreamReader, command: str) -> str:
+    """Reads a whole reply, which must be a positive one.
 
     Raises:
-        ProbeError: Tor said no, or what came is no reply.
+        ProbeError: Tor refused, or what came is no reply.
         ConnectionError: the other side went away.
     """
     reply = ""
@@ -126,7 +126,7 @@ async def _reply(reader: asyncio.StreamReader, asked: str) -> str:
             return reply
         if not line.startswith("250-"):
             break
-    raise ProbeError(f"Tor's control port answered {asked} with {line.strip()[:100]!r}", cookie.HINT)
+    raise ProbeError(f"Tor's control port answered {command} with {line.strip()[:100]!r}", cookie.HINT)
 
 
 async def _line(reader: asyncio.StreamReader) -> str:

@@ -1,4 +1,4 @@
-"""Logging in at Tor's control port with its cookie, a file of 32 bytes that Tor's group may read.
+"""Authenticates at Tor's control port with its cookie, a file of 32 bytes that Tor's group may read.
 
 The port names the file and may be anybody's. So a file that can't be a cookie is not even opened, and the
 cookie is never sent: each side proves to the other that it knows it (SAFECOOKIE), the other side first.
@@ -21,7 +21,7 @@ from exporter.system.threads import run_in_thread
 SIZE = 32
 HINT = "put CookieAuthentication 1 into torrc and reload Tor"
 GROUP_HINT = (
-    "let the service's user into Tor's group (sudo make install GROUPS=debian-tor), and put "
+    "add the service's user to Tor's group (sudo make install GROUPS=debian-tor), and put "
     "CookieAuthFileGroupReadable 1 into torrc"
 )
 
@@ -30,7 +30,7 @@ CHALLENGE = re.compile(r"250 AUTHCHALLENGE SERVERHASH=([0-9A-Fa-f]{64}) SERVERNO
 
 
 def parse(reply: str) -> tuple[list[str], str]:
-    """Reads PROTOCOLINFO's answer: the ways to log in, and the cookie's path, ``""`` where there is none."""
+    """Reads PROTOCOLINFO's answer: the methods, and the cookie's path (``""``: none)."""
     match = AUTH.search(reply)
     if not match:
         return [], ""
@@ -42,35 +42,35 @@ def _unescape(match: re.Match[str]) -> str:
     return match[1] if len(match[1]) == 1 else chr(int(match[1], 8) & 0xFF)
 
 
-async def log_in(say: Callable[[str], Awaitable[str]]) -> None:
-    """Logs in through ``say``, which sends a command and gives the whole positive reply.
+async def authenticate(send: Callable[[str], Awaitable[str]]) -> None:
+    """Authenticates through ``send``, which sends a command and returns the whole positive reply.
 
     Raises:
         ProbeError: Tor wants something else than its cookie, the cookie can't be read, or is not this port's.
     """
-    methods, path = parse(await say("PROTOCOLINFO 1"))
+    methods, path = parse(await send("PROTOCOLINFO 1"))
     if "NULL" in methods:
-        await say("AUTHENTICATE")
+        await send("AUTHENTICATE")
         return
     if "SAFECOOKIE" not in methods or not path.startswith("/"):
         offered = ", ".join(methods)[:100] or "nothing"
-        raise ProbeError(f"Tor's control port offers no cookie to log in with, but {offered}", HINT)
+        raise ProbeError(f"Tor's control port offers no cookie to authenticate with, but {offered}", HINT)
     cookie = await run_in_thread(_read, Path(path))
     nonce = secrets.token_bytes(32)
-    challenge = CHALLENGE.match(await say(f"AUTHCHALLENGE SAFECOOKIE {nonce.hex()}"))
+    challenge = CHALLENGE.match(await send(f"AUTHCHALLENGE SAFECOOKIE {nonce.hex()}"))
     proof, salt = (bytes.fromhex(part) for part in challenge.groups()) if challenge else (b"", b"")
-    known = cookie + nonce + salt
-    if not hmac.compare_digest(proof, _prove("server-to-controller", known)):
+    message = cookie + nonce + salt
+    if not hmac.compare_digest(proof, _prove("server-to-controller", message)):
         raise ProbeError(
             f"Tor's control port does not know the cookie in {path!r:.200}",
             "see that no other program listens there, and that each Tor has a CookieAuthFile of its own",
         )
-    await say(f"AUTHENTICATE {_prove('controller-to-server', known).hex()}")
+    await send(f"AUTHENTICATE {_prove('controller-to-server', message).hex()}")
 
 
-def _prove(direction: str, known: bytes) -> bytes:
+def _prove(direction: str, message: bytes) -> bytes:
     key = f"Tor safe cookie authentication {direction} hash"
-    return hmac.digest(key.encode(), known, hashlib.sha256)
+    return hmac.digest(key.encode(), message, hashlib.sha256)
 
 
 def _read(path: Path) -> bytes:
@@ -90,6 +90,6 @@ def _read(path: Path) -> bytes:
         raise ProbeError(f"Tor's cookie {str(path)!r:.200}: {reason}", hint) from error
 
 
-def _check(found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode) or found.st_size != SIZE:
+def _check(file: os.stat_result) -> None:
+    if not stat.S_ISREG(file.st_mode) or file.st_size != SIZE:
         raise ValueError(f"no file of {SIZE} bytes")

@@ -1,4 +1,4 @@
-"""A request through Tor's SOCKS port by curl: how it is made, and what came of it."""
+"""A request through Tor's SOCKS port by curl: how it is made, and what came back."""
 
 from __future__ import annotations
 
@@ -14,43 +14,41 @@ from exporter.probes.tor.control import endpoint
 from exporter.system.subprocesses import Output
 
 BODY_LIMIT = 64 * 1024
-OUTPUT_LIMIT = (
-    2 * BODY_LIMIT
-)  # ends a body whose length was not told, which curl before 8.4 takes without end
+OUTPUT_LIMIT = 2 * BODY_LIMIT  # ends a body without a length, which curl before 8.4 takes without end
 HTTP_OK = 200
 
-# What curl's exit status says of Tor where no HTTP status came. True: Tor carried the request, the far side
-# failed. What is not here (no memory, no https, an unknown host for the SOCKS port) says nothing of Tor.
+# What curl's exit status means for Tor where no HTTP status came. True: Tor carried the request, the far side
+# failed. What is not here (no memory, no https, an unknown host for the SOCKS port) means nothing for Tor.
 CARRIED = {
     7: False,  # nothing listens on the SOCKS port
     28: False,  # no answer in time
     97: False,  # the SOCKS port did not connect us, or is none
     16: True,  # HTTP/2 broke
     35: True,  # the TLS handshake broke
-    52: True,  # the far side closed without a word
+    52: True,  # the far side closed without a reply
     55: True,  # the connection broke as we sent
     56: True,  # the connection broke as we read
     60: True,  # a certificate that is not trusted
 }
-# SOCKS replies 4 and 5 are an exit's own words: it can't resolve the page's name, or the page refused it.
+# SOCKS replies 4 and 5 are an exit's own: it can't resolve the page's name, or the page refused it.
 EXIT_REPLIED = re.compile(r"SOCKS5 connection to .* \([45]\)$")
-WRITE_OUT = r"\n%{http_code} %{time_total}"  # curl's last words on standard output, whatever the body was
+WRITE_OUT = r"\n%{http_code} %{time_total}"  # the last line of curl's output, whatever the body was
 WRITTEN_OUT = re.compile(r"([0-9]{3}) ([0-9.]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request.
+    """The outcome of a request.
 
-    up: whether Tor carried it, None where that can't be told. seconds: how long it took.
-    is_tor, address: what the page said. trouble: what went wrong, for a person.
+    up: whether Tor carried it, None where that is unknown. seconds: how long it took.
+    is_tor, address: what the page reported. error: what went wrong, for a person.
     """
 
     up: bool | None
     seconds: float | None = None
     is_tor: bool | None = None
     address: str | None = None
-    trouble: str = ""
+    error: str = ""
 
 
 def curl(socks: str, url: str, seconds: float) -> list[str]:
@@ -65,17 +63,17 @@ def curl(socks: str, url: str, seconds: float) -> list[str]:
 
 
 def parse(output: Output) -> Answer:
-    """Reads what curl left. An HTTP status is proof that Tor carried the request."""
+    """Reads curl's output. An HTTP status is proof that Tor carried the request."""
     body, _, last = output.text.rpartition("\n")
     written = WRITTEN_OUT.fullmatch(last) if output.code >= 0 else None
     status, seconds = (int(written[1]), number(written[2])) if written else (0, None)
     if not status:
         carried = True if EXIT_REPLIED.search(output.error_message) else CARRIED.get(output.code)
-        return Answer(carried, trouble=output.error_message if output.code else "it printed no HTTP status")
+        return Answer(carried, error=output.error_message if output.code else "it printed no HTTP status")
     if output.code:
-        return Answer(up=True, seconds=seconds, trouble=output.error_message)
+        return Answer(up=True, seconds=seconds, error=output.error_message)
     if status != HTTP_OK:
-        return Answer(up=True, seconds=seconds, trouble=f"HTTP status {status}")
+        return Answer(up=True, seconds=seconds, error=f"HTTP status {status}")
     return _read_page(body, seconds)
 
 
@@ -83,10 +81,10 @@ def _read_page(body: str, seconds: float | None) -> Answer:
     try:
         page = json.loads(body)
     except (ValueError, RecursionError):
-        return Answer(up=True, seconds=seconds, trouble="no JSON")
+        return Answer(up=True, seconds=seconds, error="no JSON")
     is_tor = page.get("IsTor") if isinstance(page, dict) else None
     if not isinstance(is_tor, bool):
-        return Answer(up=True, seconds=seconds, trouble="JSON without IsTor")
+        return Answer(up=True, seconds=seconds, error="JSON without IsTor")
     return Answer(up=True, seconds=seconds, is_tor=is_tor, address=_address(page.get("IP")))
 
 

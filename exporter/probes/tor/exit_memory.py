@@ -29,11 +29,11 @@ class LastExit(msgspec.Struct, frozen=True):
 class ExitMemory:
     """The last exit, in memory and, where there is a ``path``, in that file.
 
-    trouble: tells a person why the file can't be used; empty while it can.
+    warnings: why the file can't be used, for a person; empty while it can.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.trouble: tuple[Note, ...] = ()
+        self.warnings: tuple[Note, ...] = ()
         self._path = path
         self._last = _read(path) if path else None
 
@@ -42,30 +42,30 @@ class ExitMemory:
         """When the exit last changed, Unix time; None where no change was seen."""
         return self._last.changed if self._last else None
 
-    def saw(self, address: str, now: float) -> None:
-        """Takes in that ``address`` was the exit at ``now``, Unix time."""
+    def record(self, address: str, now: float) -> None:
+        """Records that ``address`` was the exit at ``now``, Unix time."""
         if self._last is None:
             self._last = LastExit(address)
         elif self._last.address != address:
             self._last = LastExit(address, now)
-        elif not self.trouble:
+        elif not self.warnings:
             return
         if self._path:
-            self._keep(self._path, self._last)
+            self._write(self._path, self._last)
 
-    def _keep(self, path: Path, last: LastExit) -> None:
-        """Writes aside and renames, so that the file is whole at any moment."""
+    def _write(self, path: Path, last: LastExit) -> None:
+        """Writes a temporary file and renames it, so that the file is whole at any time."""
         temporary = path.with_name(f"{path.name}.new")
         try:
             temporary.write_bytes(msgspec.json.encode(last))
             temporary.replace(path)
-            self.trouble = ()
+            self.warnings = ()
         except OSError as error:
-            self.trouble = (Note(f"Tor's exit could not be kept in {path}: {error.strerror}", HINT),)
+            self.warnings = (Note(f"Tor's exit could not be written to {path}: {error.strerror}", HINT),)
 
 
 def _read(path: Path) -> LastExit | None:
-    """What was kept there. Nothing, half a file or one that may not be read is as good as none."""
+    """The exit in the file; None where there is no file, or it is unreadable or invalid."""
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(SIZE_LIMIT), type=LastExit)

@@ -1,4 +1,4 @@
-"""Tor as its users meet it: a real request through its SOCKS port, and beside it what Tor says of itself."""
+"""Tor as its users meet it: a real request through its SOCKS port, and Tor's own report beside it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TRAFFIC = counter(
 INFO = gauge("grid_tor_info", "Always 1; the version of Tor (its control port, cached).", "version")
 
 # The page's URL may hold a key of its owner's: it stays off the status page and the log.
-SEE_FOR_YOURSELF = "see what ran: `grid-exporter --config.file FILE probe tor`"
+SHOW_RUN = "see what ran: `grid-exporter --config.file FILE probe tor`"
 
 # Shares of the probe's timeout. Together they are below 1, so that a Tor which hangs ends as curl's own
 # timeout, which is a fact, and not as the probe's.
@@ -74,7 +74,7 @@ class Settings(Schedule, frozen=True):
     control: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuses ports and pages that can't be meant."""
+        """Refuses ports and pages that can't be right."""
         super().__post_init__()
         for name, where in (("socks", self.socks), ("control", self.control)):
             if where is not None:
@@ -93,7 +93,7 @@ def _check_endpoint(name: str, where: str) -> None:
 
 
 def _is_page(url: str) -> bool:
-    """Whether an exit can fetch it: an onion service is reached without one and can't tell its address."""
+    """Whether an exit can fetch it: an onion service is reached without one and can't see its address."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -108,56 +108,56 @@ def build(settings: Settings, host: Host) -> list[Probe]:
     exits = ExitMemory(host.state / "tor-exit.json" if host.state else None)
 
     async def run() -> Result:
-        found = Samples()
-        notes = await _ask_control(settings, found)
+        samples = Samples()
+        notes = await _ask_control(settings, samples)
         argv = curl(settings.socks, settings.url, settings.timeout * REQUEST_SHARE)
         answer = parse(await subprocesses.run(*argv, limit=OUTPUT_LIMIT))
         if answer.up is None:
-            raise ProbeError(f"curl could not ask Tor: {answer.trouble}", SEE_FOR_YOURSELF)
+            raise ProbeError(f"curl could not ask Tor: {answer.error}", SHOW_RUN)
         if answer.address:
-            exits.saw(answer.address, time.time())
-        _add_answer(found, answer, exits.changed)
+            exits.record(answer.address, time.time())
+        _add_answer(samples, answer, exits.changed)
         if answer.up and answer.is_tor is None:
             raise ProbeError(
-                f"Tor works, but {urlsplit(settings.url).hostname} gave no answer to use: {answer.trouble}",
-                "see what the page says, or set url to another one that answers alike",
-                found.families(),
+                f"Tor works, but {urlsplit(settings.url).hostname} gave no usable answer: {answer.error}",
+                "see what the page returns, or set url to another one that answers alike",
+                samples.families(),
             )
-        return Result(found.families(), (*_remarks(answer), *notes, *exits.trouble))
+        return Result(samples.families(), (*_warnings(answer), *notes, *exits.warnings))
 
     return [Probe("tor", settings, settings, run, summarize)]
 
 
-async def _ask_control(settings: Settings, found: Samples) -> tuple[Note, ...]:
-    """Adds what Tor says of itself. What fails there is noted and no more: the request is what counts."""
+async def _ask_control(settings: Settings, samples: Samples) -> tuple[Note, ...]:
+    """Adds Tor's report about itself. A failure there is a note and no more: the request is what counts."""
     if settings.control is None:
         return ()
     try:
         facts = await control.ask(settings.control, settings.timeout * CONTROL_SHARE)
     except ProbeError as error:
         return (Note(error.reason, error.hint),)
-    found.add(BOOTSTRAP, facts.bootstrap)
-    found.add(CIRCUIT, facts.circuit)
-    found.add(TRAFFIC, facts.read, "read")
-    found.add(TRAFFIC, facts.written, "written")
+    samples.add(BOOTSTRAP, facts.bootstrap)
+    samples.add(CIRCUIT, facts.circuit)
+    samples.add(TRAFFIC, facts.read, "read")
+    samples.add(TRAFFIC, facts.written, "written")
     if facts.version:
-        found.add(INFO, 1, facts.version)
+        samples.add(INFO, 1, facts.version)
     return ()
 
 
-def _add_answer(found: Samples, answer: Answer, exit_changed: float | None) -> None:
-    found.add(UP, answer.up)
-    found.add(IS_TOR, answer.is_tor)
-    found.add(DURATION, answer.seconds)
-    found.add(EXIT_CHANGED, exit_changed)
+def _add_answer(samples: Samples, answer: Answer, exit_changed: float | None) -> None:
+    samples.add(UP, answer.up)
+    samples.add(IS_TOR, answer.is_tor)
+    samples.add(DURATION, answer.seconds)
+    samples.add(EXIT_CHANGED, exit_changed)
     if answer.address:
-        found.add(EXIT, 1, answer.address)
+        samples.add(EXIT, 1, answer.address)
 
 
-def _remarks(answer: Answer) -> tuple[Note, ...]:
-    """What a person should know of facts that are no failure of the probe."""
+def _warnings(answer: Answer) -> tuple[Note, ...]:
+    """What a person should know although the probe did not fail."""
     if not answer.up:
-        return (Note(f"Tor is down: {answer.trouble}", HINT),)
+        return (Note(f"Tor is down: {answer.error}", HINT),)
     if not answer.is_tor:
         return (Note("the check page did not see the request come from Tor", HINT),)
     return ()

@@ -1,4 +1,4 @@
-"""Tor in a line of words, for the status page."""
+"""Tor in one line, for the status page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from exporter.metrics import query
 
 
 def summarize(families: query.Families, now: float) -> str:
-    """What the families say in short, for the status page; ``now`` is Unix time."""
+    """The families in one line, for the status page; ``now`` is Unix time."""
     up, is_tor = query.value(families, "grid_tor_up"), query.value(families, "grid_tor_is_tor")
     if not up:
         return "down" if up == 0 else ""

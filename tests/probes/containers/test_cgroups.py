@@ -11,23 +11,23 @@ ID = "5f" * 32
 OTHER = "a0" * 32
 
 
-def group(box: Host, path: str, **files: str) -> None:
+def group(host: Host, path: str, **files: str) -> None:
     """Writes a control group's files; a double underscore stands for a dot."""
-    directory = box.cgroup / path
+    directory = host.cgroup / path
     directory.mkdir(parents=True)
     for name, text in files.items():
         (directory / name.replace("__", ".")).write_text(text)
 
 
-def process(box: Host, membership: str, pid: int = 42) -> None:
+def process(host: Host, membership: str, pid: int = 42) -> None:
     """Writes the process's membership, as /proc shows it."""
-    (box.proc / str(pid)).mkdir(parents=True)
-    (box.proc / str(pid) / "cgroup").write_text(membership)
+    (host.proc / str(pid)).mkdir(parents=True)
+    (host.proc / str(pid) / "cgroup").write_text(membership)
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Host:
-    """A box with a /proc and a /sys/fs/cgroup of its own."""
+def host(tmp_path: Path) -> Host:
+    """A host with a /proc and a /sys/fs/cgroup of its own."""
     return Host(proc=tmp_path / "proc", cgroup=tmp_path / "cgroup")
 
 
@@ -80,58 +80,58 @@ def test_version_1_paths() -> None:
     assert parse_groups(text, ID) == {**own, "name=systemd": ID}
 
 
-def test_version_2(box: Host) -> None:
+def test_version_2(host: Host) -> None:
     """Version 2: microseconds become seconds, and inactive file cache counts as free."""
-    process(box, f"0::/system.slice/docker-{ID}.scope\n")
+    process(host, f"0::/system.slice/docker-{ID}.scope\n")
     group(
-        box, f"system.slice/docker-{ID}.scope",
+        host, f"system.slice/docker-{ID}.scope",
         cpu__stat="usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n",
         memory__current="10000\n",
         memory__stat="anon 5000\ninactive_anon 1\ninactive_file 4000\n",
     )  # fmt: skip
-    assert usage(box, 42, ID) == Usage(1.5, 6000)
+    assert usage(host, 42, ID) == Usage(1.5, 6000)
 
 
-def test_version_1(box: Host) -> None:
+def test_version_1(host: Host) -> None:
     """Version 1: nanoseconds become seconds; the whole group's cache counts, not that of its top alone."""
-    process(box, f"2:cpuacct:/docker/{ID}\n3:memory:/docker/{ID}\n0::/docker/{ID}\n")
-    group(box, f"cpuacct/docker/{ID}", cpuacct__usage="2500000000\n")
+    process(host, f"2:cpuacct:/docker/{ID}\n3:memory:/docker/{ID}\n0::/docker/{ID}\n")
+    group(host, f"cpuacct/docker/{ID}", cpuacct__usage="2500000000\n")
     group(
-        box, f"memory/docker/{ID}",
+        host, f"memory/docker/{ID}",
         memory__usage_in_bytes="9000\n", memory__stat="inactive_file 1\ntotal_inactive_file 2000\n",
     )  # fmt: skip
-    assert usage(box, 42, ID) == Usage(2.5, 7000)
+    assert usage(host, 42, ID) == Usage(2.5, 7000)
 
 
-def test_container_that_has_just_ended(box: Host) -> None:
+def test_container_that_has_just_ended(host: Host) -> None:
     """Nothing is known of a process that is gone, or whose group is."""
-    assert usage(box, 42, ID) == Usage(None, None)
-    process(box, f"0::/docker/{ID}\n")
-    assert usage(box, 42, ID) == Usage(None, None)
+    assert usage(host, 42, ID) == Usage(None, None)
+    process(host, f"0::/docker/{ID}\n")
+    assert usage(host, 42, ID) == Usage(None, None)
 
 
 @pytest.mark.parametrize(
     "text", ["", "max\n", "-1\n", "nan\n", "1e400\n", "\0\n", "usage_usec\n", "usage_usec x\n"]
 )
-def test_files_that_make_no_sense(box: Host, text: str) -> None:
-    """Whatever is no figure is left out, never 0."""
-    process(box, f"0::/docker/{ID}\n")
-    group(box, f"docker/{ID}", cpu__stat=text, memory__current=text, memory__stat="inactive_file 0\n")
-    assert usage(box, 42, ID) == Usage(None, None)
+def test_files_that_are_invalid(host: Host, text: str) -> None:
+    """Whatever is no value is left out, never 0."""
+    process(host, f"0::/docker/{ID}\n")
+    group(host, f"docker/{ID}", cpu__stat=text, memory__current=text, memory__stat="inactive_file 0\n")
+    assert usage(host, 42, ID) == Usage(None, None)
 
 
-def test_cache_read_later_than_the_total(box: Host) -> None:
+def test_cache_read_later_than_the_total(host: Host) -> None:
     """Memory is never negative, though its two files are read one after the other."""
-    process(box, f"0::/docker/{ID}\n")
-    group(box, f"docker/{ID}", memory__current="100\n", memory__stat="inactive_file 200\n")
-    assert usage(box, 42, ID) == Usage(None, 0)
+    process(host, f"0::/docker/{ID}\n")
+    group(host, f"docker/{ID}", memory__current="100\n", memory__stat="inactive_file 200\n")
+    assert usage(host, 42, ID) == Usage(None, 0)
 
 
-def test_memory_without_its_cache(box: Host) -> None:
-    """Without the cache's part the memory is not known: the whole would be another figure."""
-    process(box, f"0::/docker/{ID}\n")
-    group(box, f"docker/{ID}", memory__current="100\n")
-    assert usage(box, 42, ID).memory_bytes is None
+def test_memory_without_its_cache(host: Host) -> None:
+    """Without the cache's part the memory is not known: the whole would be another value."""
+    process(host, f"0::/docker/{ID}\n")
+    group(host, f"docker/{ID}", memory__current="100\n")
+    assert usage(host, 42, ID).memory_bytes is None
 
 
 @given(

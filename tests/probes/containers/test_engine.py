@@ -11,15 +11,15 @@ CAPTURES = Path(__file__).parents[2] / "captures"
 
 @pytest.fixture
 def tool(tmp_path: Path) -> Tool:
-    """A tool that tells of two containers."""
+    """A tool that lists two containers."""
     return Tool(tmp_path)
 
 
 async def test_two_processes_whatever_the_number(tool: Tool) -> None:
     """One ps and one inspect of all; ids alone are asked for, since no template suits every version."""
-    containers, wrong = await inspect_all(tool.argv)
+    containers, errors = await inspect_all(tool.argv)
     assert [it.id for it in containers] == [FIRST, SECOND]
-    assert not wrong
+    assert not errors
     assert tool.calls() == [
         "--host=somewhere ps --all --no-trunc --quiet",
         f"--host=somewhere inspect --type container {FIRST} {SECOND}",
@@ -36,26 +36,26 @@ async def test_configuration_of_whoever_runs_it(tool: Tool, tmp_path: Path) -> N
 
 async def test_no_containers(tool: Tool) -> None:
     """Without a container one process suffices."""
-    tool.says("ps", "")
+    tool.prints("ps", "")
     assert await inspect_all(tool.argv) == ([], "")
     assert len(tool.calls()) == 1
 
 
 async def test_thousands_of_containers(tool: Tool) -> None:
-    """Five thousand ids fit into one command line, and 10 MB said of them are taken."""
+    """Five thousand ids fit into one command line, and 10 MB of output is taken."""
     ids = [f"{number:064x}" for number in range(5000)]
-    tool.says("ps", "\n".join(ids))
-    tool.says("inspect", inspected(*ids).replace("{", '{"Padding": "' + "x" * 1000 + '", '))
-    containers, wrong = await inspect_all(tool.argv)
-    assert (len(containers), wrong) == (5000, "")
+    tool.prints("ps", "\n".join(ids))
+    tool.prints("inspect", inspected(*ids).replace("{", '{"Padding": "' + "x" * 1000 + '", '))
+    containers, errors = await inspect_all(tool.argv)
+    assert (len(containers), errors) == (5000, "")
 
 
 async def test_warnings_on_standard_error(tool: Tool) -> None:
     """Warnings beside good output don't matter."""
-    tool.says(
+    tool.prints(
         "ps", FIRST, "WARNING: Error loading config file: permission denied, cannot connect to anything\n"
     )
-    tool.says("inspect", inspected(FIRST), "Emulate Docker CLI using podman.\n")
+    tool.prints("inspect", inspected(FIRST), "Emulate Docker CLI using podman.\n")
     assert (await inspect_all(tool.argv))[1] == ""
 
 
@@ -63,45 +63,45 @@ async def test_warnings_on_standard_error(tool: Tool) -> None:
 async def test_vanished_container(tool: Tool, engine: str) -> None:
     """A container that is gone when it is asked for is no error, as every tool words it."""
     there = (CAPTURES / engine / "ps.out").read_text().split()[0]
-    tool.says("ps", f"{'0' * 64}\n{there}\n")
-    tool.says(
+    tool.prints("ps", f"{'0' * 64}\n{there}\n")
+    tool.prints(
         "inspect",
         (CAPTURES / engine / "gone.out").read_bytes(),
         (CAPTURES / engine / "gone.err").read_text(),
         1,
     )
-    containers, wrong = await inspect_all(tool.argv)
+    containers, errors = await inspect_all(tool.argv)
     assert [it.id for it in containers] == [there]
-    assert not wrong
+    assert not errors
 
 
 async def test_all_vanished(tool: Tool) -> None:
     """All may vanish."""
-    tool.says("inspect", "[]\n", f"Error: No such object: {FIRST}\nError: No such object: {SECOND}\n", 1)
+    tool.prints("inspect", "[]\n", f"Error: No such object: {FIRST}\nError: No such object: {SECOND}\n", 1)
     assert await inspect_all(tool.argv) == ([], "")
 
 
 async def test_one_can_not_be_inspected(tool: Tool) -> None:
-    """One that is there and can't be told of is wrong, for the engine's reason; the others are told."""
-    trouble = f"Error response from daemon: readlink /layers/{FIRST}: no such file or directory"
-    tool.says("inspect", inspected(SECOND), f"{trouble}\n", 1)
-    containers, wrong = await inspect_all(tool.argv)
+    """One that can't be inspected is an error with the engine's reason; the others are reported."""
+    reason = f"Error response from daemon: readlink /layers/{FIRST}: no such file or directory"
+    tool.prints("inspect", inspected(SECOND), f"{reason}\n", 1)
+    containers, errors = await inspect_all(tool.argv)
     assert [it.id for it in containers] == [SECOND]
-    assert wrong == f"{tool.argv[0]} inspect fails for 1 of 2 containers: {trouble}"
+    assert errors == f"{tool.argv[0]} inspect fails for 1 of 2 containers: {reason}"
 
 
-async def test_one_makes_no_sense(tool: Tool) -> None:
-    """One that makes no sense is wrong, the others are told."""
-    tool.says("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
-    containers, wrong = await inspect_all(tool.argv)
+async def test_one_is_invalid(tool: Tool) -> None:
+    """One that is invalid is an error, the others are reported."""
+    tool.prints("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
+    containers, errors = await inspect_all(tool.argv)
     assert [it.id for it in containers] == [SECOND]
-    assert "1 of 2" in wrong
-    assert "$.Id" in wrong
+    assert "1 of 2" in errors
+    assert "$.Id" in errors
 
 
 async def test_silently_left_out(tool: Tool) -> None:
-    """One that inspect simply doesn't tell of is wrong, even with exit status 0."""
-    tool.says("inspect", inspected(FIRST))
+    """One that inspect leaves out is an error, even with exit status 0."""
+    tool.prints("inspect", inspected(FIRST))
     assert "1 of 2" in (await inspect_all(tool.argv))[1]
 
 
@@ -118,7 +118,7 @@ async def test_silently_left_out(tool: Tool) -> None:
 )
 async def test_engine_down(tool: Tool, subcommand: str, error_message: str) -> None:
     """However a tool words it, and whenever it happens: an engine that does not run is down."""
-    tool.says(subcommand, "[]\n", error_message, 1)
+    tool.prints(subcommand, "[]\n", error_message, 1)
     with pytest.raises(EngineDown) as down:
         await inspect_all(tool.argv)
     assert str(down.value) in error_message
@@ -127,8 +127,8 @@ async def test_engine_down(tool: Tool, subcommand: str, error_message: str) -> N
 @pytest.mark.parametrize("subcommand", ["ps", "inspect"])
 @pytest.mark.parametrize("version", ["docker", "docker/20.10"])
 async def test_socket_that_may_not_be_opened(tool: Tool, subcommand: str, version: str) -> None:
-    """Who may not open the socket is told of the group, what it gives away, and of the proxy."""
-    tool.says(subcommand, "", (CAPTURES / version / "denied.err").read_text(), 1)
+    """The hint names the group, what it gives away, and the proxy."""
+    tool.prints(subcommand, "", (CAPTURES / version / "denied.err").read_text(), 1)
     with pytest.raises(ProbeError, match="may not open the engine's socket: permission denied") as caught:
         await inspect_all(tool.argv)
     assert "group docker, which makes it root" in caught.value.hint
@@ -140,7 +140,7 @@ async def test_socket_that_may_not_be_opened(tool: Tool, subcommand: str, versio
 )
 async def test_ps_prints_something_else(tool: Tool, out: str | bytes) -> None:
     """What is no id never becomes an argument (20.10 answers some formats with the format itself)."""
-    tool.says("ps", out)
+    tool.prints("ps", out)
     with pytest.raises(ProbeError, match="what is no container's id"):
         await inspect_all(tool.argv)
     assert len(tool.calls()) == 1
@@ -149,27 +149,27 @@ async def test_ps_prints_something_else(tool: Tool, out: str | bytes) -> None:
 @pytest.mark.parametrize("out", ["", "nonsense", b"\0\xff", inspected(FIRST)[:-9], "{}"])
 async def test_inspect_prints_something_else(tool: Tool, out: str | bytes) -> None:
     """Empty, cut off and binary output is an error with a reason."""
-    tool.says("inspect", out)
-    with pytest.raises(ProbeError, match="makes no sense"):
+    tool.prints("inspect", out)
+    with pytest.raises(ProbeError, match="is invalid"):
         await inspect_all(tool.argv)
 
 
 @pytest.mark.parametrize("subcommand", ["ps", "inspect"])
 async def test_other_failures(tool: Tool, subcommand: str) -> None:
-    """Any other failure is told with the tool's own words."""
-    tool.says(subcommand, "", "Error response from daemon: client version 1.24 is too old\n", 1)
+    """Any other failure is reported with the tool's own message."""
+    tool.prints(subcommand, "", "Error response from daemon: client version 1.24 is too old\n", 1)
     with pytest.raises(ProbeError, match=f"docker {subcommand}: Error response from daemon: client version"):
         await inspect_all(tool.argv)
 
 
 async def test_not_installed(tmp_path: Path) -> None:
-    """A tool that isn't there is said to be missing."""
+    """A tool that isn't there is reported as missing."""
     with pytest.raises(ProbeError, match="is not installed"):
         await inspect_all((str(tmp_path / "docker"),))
 
 
 async def test_more_ids_than_a_box_has_containers(tool: Tool) -> None:
     """A list without end is an error before it is read: it would hold up the event loop for seconds."""
-    tool.says("ps", "\n".join(f"{number:064x}" for number in range(60_000)))
+    tool.prints("ps", "\n".join(f"{number:064x}" for number in range(60_000)))
     with pytest.raises(ProbeError, match="printed more than 1024 KiB"):
         await inspect_all(tool.argv)

@@ -16,16 +16,16 @@ DIGEST = "ab" * 32
 
 def captured(engine: str) -> dict[str, Container]:
     """The recorded containers by name, all of them understood."""
-    containers, wrong = parse((CAPTURES / engine / "inspect.out").read_bytes())
-    assert not wrong
+    containers, errors = parse((CAPTURES / engine / "inspect.out").read_bytes())
+    assert not errors
     return by_name(containers)
 
 
 def one(**changes: Any) -> Container:
     """A container of which little is known but these fields, as the engine spells them."""
     raw = {"Id": DIGEST, "Name": "/web", "State": {"Status": "running"}, **changes}
-    containers, wrong = parse(json.dumps([raw]).encode())
-    assert not wrong
+    containers, errors = parse(json.dumps([raw]).encode())
+    assert not errors
     return containers[0]
 
 
@@ -48,7 +48,7 @@ def one(**changes: Any) -> Container:
 def test_docker_state(
     name: str, status: str, health: str | None, exit_code: int | None, *, killed: bool
 ) -> None:
-    """Every state that Docker was brought into is told, and one that has ended is not called unhealthy."""
+    """Every state of Docker's is reported, and one that has ended is not unhealthy."""
     it = captured("docker")[name]
     assert (it.status, it.health, it.exit_code, it.state.oom_killed) == (status, health, exit_code, killed)
 
@@ -69,7 +69,7 @@ def test_podman_state(name: str, status: str, exit_code: int | None) -> None:
 
 
 def test_old_tool_says_the_same() -> None:
-    """Docker's tool 20.10 and 28 tell the same of a container."""
+    """Docker's tool 20.10 and 28 report the same of a container."""
     new = captured("docker")
     old = captured("docker/20.10")
     assert set(old) == {"oom", "healthy", "paused", "exited", "created"}
@@ -81,12 +81,12 @@ def test_old_tool_says_the_same() -> None:
     [("configured", "created"), ("initialized", "created"), ("stopping", "running"), ("stopped", "exited")],
 )
 def test_podmans_own_states(theirs: str, ours: str) -> None:
-    """What only Podman has a word for is told by Docker's word."""
+    """Podman's own states are reported as Docker's."""
     assert one(State={"Status": theirs}).status == ours
 
 
 def test_health_of_old_podman() -> None:
-    """Podman before 4 says Healthcheck where all others say Health."""
+    """Podman before 4 has Healthcheck where all others have Health."""
     assert one(State={"Status": "running", "Healthcheck": {"Status": "healthy"}}).health == "healthy"
 
 
@@ -111,13 +111,13 @@ def test_health_check_switched_off() -> None:
         {"Name": None},
     ],
 )
-def test_container_that_makes_no_sense(change: dict[str, Any]) -> None:
-    """A container that makes no sense is left out and told of; the others stay."""
-    odd = {"Id": DIGEST, "Name": "/odd", "State": {"Status": "running"}, **change}
+def test_container_that_is_invalid(change: dict[str, Any]) -> None:
+    """A container that is invalid is left out with an error; the others stay."""
+    invalid = {"Id": DIGEST, "Name": "/invalid", "State": {"Status": "running"}, **change}
     good = {"Id": "cd" * 32, "Name": "/good", "State": {"Status": "running"}}
-    containers, wrong = parse(json.dumps([odd, good]).encode())
+    containers, errors = parse(json.dumps([invalid, good]).encode())
     assert [it.name for it in containers] == ["good"]
-    assert len(wrong) == 1
+    assert len(errors) == 1
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,13 @@ def test_container_that_makes_no_sense(change: dict[str, Any]) -> None:
 )
 def test_no_json_array(text: bytes) -> None:
     """What is no JSON array is an error with a reason."""
-    with pytest.raises(ProbeError, match="makes no sense"):
+    with pytest.raises(ProbeError, match="is invalid"):
         parse(text)
 
 
 def test_deeply_nested_container() -> None:
     """Nesting without end is an error, no crash."""
-    with pytest.raises(ProbeError, match="makes no sense"):
+    with pytest.raises(ProbeError, match="is invalid"):
         parse(b'[{"Id":' + b"[" * 100_000 + b"]" * 100_000 + b"}]")
 
 
@@ -187,11 +187,11 @@ def test_timestamp(text: str, seconds: float | None) -> None:
 )
 @settings(max_examples=200)
 def test_any_timestamp(when: datetime, offset: int, nanoseconds: int) -> None:
-    """Any moment in any zone with nine digits is read to the microsecond."""
+    """Any time in any zone with nine digits is read to the microsecond."""
     zoned = when.replace(tzinfo=timezone(timedelta(minutes=offset)))
     text = f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond:06}{nanoseconds:03}{zoned.isoformat()[-6:]}"
-    moment = zoned.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    assert timestamp(text) == pytest.approx(moment.total_seconds(), abs=1e-3)
+    elapsed = zoned.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    assert timestamp(text) == pytest.approx(elapsed.total_seconds(), abs=1e-3)
 
 
 @given(st.text(max_size=60))
@@ -209,7 +209,7 @@ def test_two_of_one_name() -> None:
 
 
 def test_the_same_twice() -> None:
-    """A container that is told of twice comes out once."""
+    """A container that is reported twice comes out once."""
     assert list(by_name([one(), one(RestartCount=1)])) == ["web"]
 
 

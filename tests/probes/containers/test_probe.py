@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.metrics.exposition import join, render
 from exporter.probe import Duration, Host, Note, ProbeError
 from exporter.probes.containers.inspect_json import by_name, parse
-from exporter.probes.containers.probe import Settings, build, discover, look, measure
+from exporter.probes.containers.probe import Settings, build, collect, discover, measure
 from tests.probes.container_tool import FIRST, SECOND, Tool, inspected
 from tests.series import series
 
@@ -21,7 +21,7 @@ BARE = Host(proc=NOTHING, cgroup=NOTHING, root=NOTHING)
 
 @pytest.fixture
 def tool(tmp_path: Path) -> Tool:
-    """A tool that tells of two containers."""
+    """A tool that lists two containers."""
     return Tool(tmp_path)
 
 
@@ -36,7 +36,7 @@ def captured(engine: str, name: str) -> dict[str, float]:
 
 
 def test_container_that_runs() -> None:
-    """A container that runs has every figure of Docker's, and no exit code."""
+    """A container that runs has all of Docker's values, and no exit code."""
     found = captured("docker", "healthy")
     (digits,) = (it.partition('id="')[2][:12] for it in found if "_info" in it)
     identity = f'compose_project="ai",compose_service="llm",container="healthy",id="{digits}"'
@@ -85,7 +85,7 @@ def test_container_that_never_started(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])
 def test_no_restart_policy(engine: str) -> None:
-    """No policy is ``no``, though Podman says nothing."""
+    """No policy is ``no``, though Podman's is empty."""
     (info,) = (it for it in captured(engine, "exited") if "_info" in it)
     assert 'restart_policy="no"' in info
 
@@ -122,49 +122,49 @@ def test_watchtower() -> None:
 
 async def test_names_for_the_gpu(tool: Tool) -> None:
     """A run leaves every container's name by its full id, and takes away those that are gone."""
-    box = Host(proc=NOTHING, container_names={"0" * 64: "gone"})
-    await look(tool.argv, box)
-    assert box.container_names == {FIRST: "ab", SECOND: "cd"}
+    host = Host(proc=NOTHING, container_names={"0" * 64: "gone"})
+    await collect(tool.argv, host)
+    assert host.container_names == {FIRST: "ab", SECOND: "cd"}
 
 
 async def test_same_name_in_names_for_the_gpu(tool: Tool) -> None:
-    """The GPU's figures name a container as its own do, also where two have one name."""
-    box = Host(proc=NOTHING)
-    tool.says("inspect", inspected(FIRST, SECOND).replace("/cd", "/ab"))
-    await look(tool.argv, box)
-    assert box.container_names == {FIRST: "ab", SECOND: SECOND[:12]}
+    """The GPU's metrics name a container as its own do, also where two have one name."""
+    host = Host(proc=NOTHING)
+    tool.prints("inspect", inspected(FIRST, SECOND).replace("/cd", "/ab"))
+    await collect(tool.argv, host)
+    assert host.container_names == {FIRST: "ab", SECOND: SECOND[:12]}
 
 
 async def test_engine_down(tool: Tool) -> None:
-    """An engine that is down is a fact: the run succeeds, says so, and leaves the names alone."""
-    box = Host(container_names={FIRST: "ab"})
-    tool.says("ps", "", (CAPTURES / "docker" / "down.err").read_text(), 1)
-    result = await look(tool.argv, box)
+    """An engine that is down is a fact: the run succeeds with it, and leaves the names alone."""
+    host = Host(container_names={FIRST: "ab"})
+    tool.prints("ps", "", (CAPTURES / "docker" / "down.err").read_text(), 1)
+    result = await collect(tool.argv, host)
     assert series(result.families) == {"grid_container_engine_up": 0}
     assert "Is the docker daemon running?" in result.notes[0].text
-    assert box.container_names == {FIRST: "ab"}
+    assert host.container_names == {FIRST: "ab"}
 
 
 async def test_no_containers(tool: Tool) -> None:
-    """An engine without a container is up, and nothing more is to tell."""
-    tool.says("ps", "")
-    result = await look(tool.argv, Host())
+    """An engine without a container is up, and that is all."""
+    tool.prints("ps", "")
+    result = await collect(tool.argv, Host())
     assert series(result.families) == {"grid_container_engine_up": 1}
     assert not result.notes
 
 
-async def test_one_that_makes_no_sense(tool: Tool) -> None:
-    """The run fails for one container that makes no sense, with the figures of the others."""
-    tool.says("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
+async def test_one_that_is_invalid(tool: Tool) -> None:
+    """The run fails for one container that is invalid, with the metrics of the others."""
+    tool.prints("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
     with pytest.raises(ProbeError, match="1 of 2") as caught:
-        await look(tool.argv, Host(proc=NOTHING))
+        await collect(tool.argv, Host(proc=NOTHING))
     found = series(caught.value.families)
     assert found['grid_container_state{container="cd",state="running"}'] == 1
     assert found["grid_container_engine_up"] == 1
 
 
 @pytest.mark.parametrize(
-    ("euid", "options", "listed", "told"),
+    ("euid", "options", "listed", "noted"),
     [(0, (), "", False), (1000, (), "", True), (1000, (), FIRST, False), (1000, ("--remote",), "", False)],
 )
 async def test_podman_of_one_user(
@@ -174,24 +174,24 @@ async def test_podman_of_one_user(
     options: tuple[str, ...],
     listed: str,
     *,
-    told: bool,
+    noted: bool,
 ) -> None:
-    """Podman that shows a plain user nothing may have plenty for root: the user is told."""
-    tool.says("ps", listed)
-    tool.says("inspect", inspected(FIRST))
+    """Podman that shows a plain user nothing may have containers of root's: a note says so."""
+    tool.prints("ps", listed)
+    tool.prints("inspect", inspected(FIRST))
     podman = Path(tool.argv[0]).with_name("podman")
     # The tool takes its subcommand for the second word.
     podman.write_text(f'#!/bin/sh\n[ "$1" = --remote ] && shift\nexec {tool.argv[0]} - "$@"\n')
     podman.chmod(0o755)
     monkeypatch.setattr("os.geteuid", lambda: euid)
-    result = await look((str(podman), *options), BARE)
+    result = await collect((str(podman), *options), BARE)
     assert [note.text for note in result.notes] == (
-        ["podman shows this user no containers; it shows everyone only their own"] if told else []
+        ["podman shows this user no containers; it shows everyone only their own"] if noted else []
     )
 
 
 def test_use_of_the_box(tmp_path: Path) -> None:
-    """What the container's control group has used is told beside what the engine says."""
+    """What the container's control group has used is reported beside the engine's values."""
     (tmp_path / "42").mkdir()
     (tmp_path / "42" / "cgroup").write_text(f"0::/docker/{FIRST}\n")
     group = tmp_path / "docker" / FIRST
@@ -235,8 +235,8 @@ TEXT = st.text(max_size=20) | st.sampled_from(
 @settings(max_examples=200)
 def test_hostile_words(raw: list[dict[str, object]]) -> None:
     """Whatever words containers bear, valid exposition comes out, no series twice."""
-    containers, wrong = parse(json.dumps(raw).encode())
-    assert not wrong
+    containers, errors = parse(json.dumps(raw).encode())
+    assert not errors
     body = join([render(measure(by_name(containers), BARE))]).decode()
     samples = [sample for family in text_string_to_metric_families(body) for sample in family.samples]
     assert len({(it.name, *sorted(it.labels.items())) for it in samples}) == len(samples)
@@ -277,7 +277,7 @@ async def test_discover(
     *,
     socket: bool,
 ) -> None:
-    """Docker is taken where its tool and its socket are, else Podman; else a note says what to set."""
+    """Docker is taken where its tool and its socket are, else Podman; else a note has what to set."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("os.geteuid", lambda: 0)
     for program in programs:

@@ -67,7 +67,7 @@ def test_is_watchtower(image: str, labels: dict[str, str], *, answer: bool) -> N
     ],
 )
 def test_label_enable(arguments: list[str] | None, environment: list[str] | None, *, answer: bool) -> None:
-    """A running Watchtower updates unlabelled containers unless a flag or its environment says otherwise."""
+    """A running Watchtower updates unlabelled containers unless a flag or its environment sets otherwise."""
     watchtower = container("containrrr/watchtower", Args=arguments, Env=environment)
     assert updates_unlabelled([container(), watchtower]) is answer
 
@@ -93,7 +93,7 @@ def test_one_of_two_watchtowers_suffices() -> None:
 
 
 def test_no_watchtower() -> None:
-    """Where there is none, nothing is said of it."""
+    """Where there is none, it is neither up nor down."""
     assert up([container()]) is None
     assert not updates_unlabelled([container()])
 

@@ -57,7 +57,7 @@ def timer(**properties: str) -> list[str]:
 
 
 def test_captured_states() -> None:
-    """Every unit is in the state that systemd tells, under its own name and first category."""
+    """Every unit is in the state that systemd reports, under its own name and first category."""
     states = [line for line in lines(parse(MANAGER, UNITS, ASKED, BOOTED)) if "_service_state" in line]
     labels = [re.findall(r'"([^"]*)"', line) for line in states]
     assert [(name, category, state) for category, name, state in labels] == [
@@ -80,7 +80,7 @@ def test_captured_states() -> None:
     ]
 
 
-def test_captured_figures() -> None:
+def test_captured_metrics() -> None:
     """What systemd knows of a unit comes out in base units, and nothing of what it doesn't."""
     samples = parse(MANAGER, UNITS, ASKED, BOOTED)
     units = ("open-webui", "nginx", "ollama", "nowhere")
@@ -105,7 +105,7 @@ def test_captured_manager() -> None:
 
 
 def test_captured_timers() -> None:
-    """Timers tell when they last triggered and when they will, by whichever clock is set."""
+    """Timers have their last and next trigger, by whichever clock is set."""
     samples = parse(MANAGER, UNITS, {}, BOOTED)
     assert of_family(samples, "grid_systemd_timer_last_trigger") == {
         "often.timer": "1.79539729e+09",
@@ -194,7 +194,7 @@ def test_enabled(state: str, enabled: str) -> None:
     assert "".join(service(UnitFileState=state)).rpartition(" ")[2] == enabled
 
 
-def test_start_is_only_told_of_what_runs() -> None:
+def test_start_is_only_reported_of_what_runs() -> None:
     """A failed unit keeps its last start in systemd; it isn't "since when it is active"."""
     when = "Mon 2026-11-23 01:27:28 UTC"
     assert service(ActiveEnterTimestamp=when) == [
@@ -225,18 +225,18 @@ def test_stopped_timer_has_no_next_trigger() -> None:
 @pytest.mark.parametrize(
     ("manager", "units", "reason"),
     [
-        ("", "", "told nothing of systemd itself"),
+        ("", "", "reported nothing of systemd itself"),
         (f"{MANAGER}\n{MANAGER}", UNITS, "or not of it alone"),
-        ("NFailedUnits=1\n", "", "told no SystemState"),
-        (MANAGER, "", "told nothing of a.service"),
-        (MANAGER, block(Id="b.service"), "told nothing of a.service"),
+        ("NFailedUnits=1\n", "", "reported no SystemState"),
+        (MANAGER, "", "reported nothing of a.service"),
+        (MANAGER, block(Id="b.service"), "reported nothing of a.service"),
         (MANAGER, block()[:-3], "cut off"),
-        (MANAGER, block(ActiveState=""), "told no ActiveState of a.service"),
-        (MANAGER, "\x00\xff\n", "what is no property"),
+        (MANAGER, block(ActiveState=""), "reported no ActiveState of a.service"),
+        (MANAGER, "\x00\xff\n", "that is no property"),
     ],
 )
 def test_answer_that_is_not_whole(manager: str, units: str, reason: str) -> None:
-    """An answer with a part missing is a failure that names the part, not a box with fewer services."""
+    """An answer with a part missing is a failure that names the part, not a host with fewer services."""
     with pytest.raises(ProbeError, match=reason):
         parse(manager, units, {"c": ["a.service"]}, BOOTED)
 
@@ -244,7 +244,7 @@ def test_answer_that_is_not_whole(manager: str, units: str, reason: str) -> None
 @settings(max_examples=100)
 @given(st.integers(0, len(UNITS)))
 def test_cut_anywhere(length: int) -> None:
-    """However much of the answer is missing, what is told is never other than the whole would tell."""
+    """However much of the answer is missing, what is reported is a part of the whole."""
     whole = set(lines(parse(MANAGER, UNITS, ASKED, BOOTED)))
     with contextlib.suppress(ProbeError):
         assert set(lines(parse(MANAGER, UNITS[:length], ASKED, BOOTED))) <= whole
@@ -255,7 +255,7 @@ def test_cut_anywhere(length: int) -> None:
     st.text(), st.dictionaries(st.sampled_from(["Id", "Names", "NRestarts", "LastTriggerUSec"]), st.text())
 )
 def test_any_answer(text: str, properties: dict[str, str]) -> None:
-    """Whatever systemctl prints, figures or a reason come of it."""
+    """Whatever systemctl prints, metrics or a reason come of it."""
     for units in (text, block(**properties)):
         with contextlib.suppress(ProbeError):
             render(parse(MANAGER, units, {"c": ["*"]}, BOOTED).families())
@@ -284,7 +284,7 @@ async def test_two_processes_however_many_units(tool: Path) -> None:
 
 
 async def test_no_systemd(tool: Path) -> None:
-    """What systemctl complains of is the reason, whatever it printed besides."""
+    """Systemctl's error message is the reason, whatever it printed besides."""
     tool.write_text(
         f"#!/bin/sh\ncat {CAPTURES}/manager.txt\necho Failed to connect to bus: Host is down >&2\nexit 1\n"
     )
@@ -294,7 +294,7 @@ async def test_no_systemd(tool: Path) -> None:
 
 
 async def test_discovery_needs_systemd(tmp_path: Path, tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where systemd doesn't run, or its tool is missing, a note says so."""
+    """Where systemd doesn't run, or its tool is missing, a note has the reason."""
     assert isinstance(await discover(Host(root=tmp_path / "nowhere")), Note)
     (tmp_path / "run/systemd/system").mkdir(parents=True)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -337,5 +337,5 @@ def test_template(name: str) -> None:
     "name", ["-.mount", "-dash", r"a\x2db", "vllm@*", "*.timer", "foo.bar", "[ab].service"]
 )
 def test_possible_names(name: str) -> None:
-    """Names as odd as systemd allows them are taken."""
+    """Every name that systemd allows is taken."""
     assert Settings(categories={"ai": [name]}).ttl == KIND.settings().ttl

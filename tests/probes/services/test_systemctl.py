@@ -16,9 +16,9 @@ from exporter.probes.services import systemctl
         ),
     ],
 )
-def test_span(text: str, seconds: float | None) -> None:
-    """Spans are added up from all of systemd's units; what is none is None."""
-    assert systemctl.span(text) == (pytest.approx(seconds) if seconds else None)
+def test_duration(text: str, seconds: float | None) -> None:
+    """Durations are added up from all of systemd's units; what is none is None."""
+    assert systemctl.duration(text) == (pytest.approx(seconds) if seconds else None)
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def test_span(text: str, seconds: float | None) -> None:
         ),
     ],
 )
-def test_moment(text: str, seconds: float | None) -> None:
-    """Moments are read in the zone that was asked for, and in no other."""
-    assert systemctl.moment(text) == seconds
+def test_timestamp(text: str, seconds: float | None) -> None:
+    """Timestamps are read in the zone that was asked for, and in no other."""
+    assert systemctl.timestamp(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_blocks() -> None:
     ("text", "reason"),
     [
         ("A=1\nB=2", "cut off"),
-        ("B=2\n", "told no A of a unit"),
-        ("Id=u\nA=\n", "told no A of u"),
+        ("B=2\n", "reported no A of a unit"),
+        ("Id=u\nA=\n", "reported no A of u"),
         ("A\n", "no property"),
     ],
 )

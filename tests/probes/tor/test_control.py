@@ -33,7 +33,7 @@ async def control_port(*replies: bytes, stay: bool = False) -> AsyncIterator[str
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def trouble(*replies: bytes, stay: bool = False) -> ProbeError:
+async def failure(*replies: bytes, stay: bool = False) -> ProbeError:
     async with control_port(*replies, stay=stay) as where:
         with pytest.raises(ProbeError) as caught:
             await ask(where, 0.5 if stay else 20)
@@ -43,7 +43,7 @@ async def trouble(*replies: bytes, stay: bool = False) -> ProbeError:
 
 
 async def test_a_conversation() -> None:
-    """An open port is asked, and what it says is what is found."""
+    """An open port is asked, and its values are found."""
     async with control_port(OPEN, b"250 OK\r\n", GETINFO) as where:
         assert await ask(where, 20) == parse(GETINFO.decode())
 
@@ -57,7 +57,7 @@ async def test_a_conversation() -> None:
     ],
 )
 def test_recorded(capture: str, facts: Facts) -> None:
-    """What Tor 0.4.9 says of itself is read, also what is not so: without an exit it calls itself fine."""
+    """Tor 0.4.9's own report is read, wrong as it may be: without an exit it reports a circuit."""
     assert parse((CAPTURES / f"{capture}.txt").read_bytes().decode()) == facts
 
 
@@ -77,14 +77,14 @@ def test_recorded(capture: str, facts: Facts) -> None:
     ],
 )
 def test_a_line(line: str, facts: Facts) -> None:
-    """What makes no sense is left out, and takes nothing with it."""
+    """What is invalid is left out, and takes nothing with it."""
     assert parse(f"{line}\r\n250 OK\r\n") == facts
 
 
 @settings(max_examples=200)
 @given(st.text(st.characters(max_codepoint=255)), st.integers(0, 400))
 def test_any_reply_is_read(noise: str, at: int) -> None:
-    """Whatever the port says, facts come out that are in their range or absent."""
+    """Whatever the port sends, facts come out that are in their range or absent."""
     reply = GETINFO.decode()
     facts = parse(reply[:at] + noise + reply[at:])
     assert facts.bootstrap is None or 0 <= facts.bootstrap <= 1
@@ -108,12 +108,12 @@ def test_any_reply_is_read(noise: str, at: int) -> None:
 )
 async def test_what_is_no_control_port(replies: tuple[bytes, ...], reason: str) -> None:
     """A no, another protocol, no end of a line or of lines, and a broken connection each have a reason."""
-    assert reason in (await trouble(*replies)).reason
+    assert reason in (await failure(*replies)).reason
 
 
 async def test_a_port_that_says_nothing() -> None:
     """Who never answers is waited for no longer than asked."""
-    assert "did not answer in 0.5 s" in (await trouble(stay=True)).reason
+    assert "did not answer in 0.5 s" in (await failure(stay=True)).reason
 
 
 async def test_nothing_listens() -> None:

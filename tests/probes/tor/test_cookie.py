@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probe import ProbeError
-from exporter.probes.tor.cookie import log_in, parse
+from exporter.probes.tor.cookie import authenticate, parse
 
 RECORDED = (Path(__file__).parents[2] / "captures/tor/protocolinfo.txt").read_bytes().decode()
 COOKIE = bytes(range(32))
@@ -18,18 +18,18 @@ SALT = bytes(32)
 class Port:
     """A control port's part in logging in, as control-spec.txt has it.
 
-    knows: the cookie that it holds, None where it refuses the challenge. said: what it was told.
+    knows: the cookie that it holds, None where it refuses the challenge. received: the commands.
     """
 
     def __init__(self, auth: str, knows: bytes | None = COOKIE) -> None:
         self.auth = auth
         self.knows = knows
-        self.said: list[str] = []
+        self.received: list[str] = []
         self.nonce = b""
 
     async def __call__(self, command: str) -> str:
         """Answers a command."""
-        self.said.append(command)
+        self.received.append(command)
         word, _, rest = command.partition(" ")
         if word == "PROTOCOLINFO":
             return f'250-PROTOCOLINFO 1\r\n250-AUTH {self.auth}\r\n250-VERSION Tor="0.4.9.11"\r\n250 OK\r\n'
@@ -52,35 +52,35 @@ def cookie(tmp_path: Path) -> Path:
     return file
 
 
-async def trouble(port: Port) -> ProbeError:
+async def failure(port: Port) -> ProbeError:
     with pytest.raises(ProbeError) as caught:
-        await log_in(port)
+        await authenticate(port)
     assert caught.value.hint
-    assert COOKIE.hex() not in " ".join(port.said).lower()
+    assert COOKIE.hex() not in " ".join(port.received).lower()
     return caught.value
 
 
 async def test_both_sides_prove_that_they_know_the_cookie(cookie: Path) -> None:
     """The proof is the one that Tor expects, and the cookie itself never crosses the wire."""
     port = Port(f'METHODS=COOKIE,SAFECOOKIE COOKIEFILE="{cookie}"')
-    await log_in(port)
-    assert port.said[-1].upper() == f"AUTHENTICATE {port.proof('controller-to-server')}"
-    assert COOKIE.hex() not in " ".join(port.said).lower()
+    await authenticate(port)
+    assert port.received[-1].upper() == f"AUTHENTICATE {port.proof('controller-to-server')}"
+    assert COOKIE.hex() not in " ".join(port.received).lower()
 
 
 async def test_an_open_port_needs_no_cookie() -> None:
     """Where Tor asks for nothing, nothing is read or proved."""
     port = Port("METHODS=NULL")
-    await log_in(port)
-    assert port.said == ["PROTOCOLINFO 1", "AUTHENTICATE"]
+    await authenticate(port)
+    assert port.received == ["PROTOCOLINFO 1", "AUTHENTICATE"]
 
 
 @pytest.mark.parametrize("knows", [bytes(32), None])
 async def test_a_port_that_does_not_know_the_cookie(cookie: Path, knows: bytes | None) -> None:
     """What can't prove that it is this Tor learns nothing from us."""
     port = Port(f'METHODS=SAFECOOKIE COOKIEFILE="{cookie}"', knows)
-    assert "does not know the cookie" in (await trouble(port)).reason
-    assert not [said for said in port.said if said.startswith("AUTHENTICATE")]
+    assert "does not know the cookie" in (await failure(port)).reason
+    assert not [it for it in port.received if it.startswith("AUTHENTICATE")]
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ async def test_a_port_that_does_not_know_the_cookie(cookie: Path, knows: bytes |
     ["METHODS=HASHEDPASSWORD", "METHODS=SAFECOOKIE", 'METHODS=SAFECOOKIE COOKIEFILE="x"', "", "\xff\x00"],
 )
 async def test_no_cookie_to_be_had(auth: str) -> None:
-    """A port that wants a password, or names no file, is told how to offer a cookie."""
-    assert "CookieAuthentication 1" in (await trouble(Port(auth))).hint
+    """A port that wants a password, or names no file, gets a hint how to offer a cookie."""
+    assert "CookieAuthentication 1" in (await failure(Port(auth))).hint
 
 
 async def test_what_can_be_no_cookie_is_not_opened(tmp_path: Path) -> None:
@@ -106,14 +106,14 @@ async def test_what_can_be_no_cookie_is_not_opened(tmp_path: Path) -> None:
         "/no/where",
     ):
         port = Port(f'METHODS=SAFECOOKIE COOKIEFILE="{path}"')
-        assert str(path) in (await trouble(port)).reason
-        assert port.said == ["PROTOCOLINFO 1"]
+        assert str(path) in (await failure(port)).reason
+        assert port.received == ["PROTOCOLINFO 1"]
 
 
 @pytest.mark.parametrize("path", [r"/\000", "/" + "x" * 3000, r"/\377\012\""])
 async def test_no_path_does_harm(path: str) -> None:
     """A path of any bytes ends as a short reason that can be printed."""
-    reason = (await trouble(Port(f'METHODS=SAFECOOKIE COOKIEFILE="{path}"'))).reason
+    reason = (await failure(Port(f'METHODS=SAFECOOKIE COOKIEFILE="{path}"'))).reason
     assert reason.isprintable()
     assert len(reason) < 300
 

@@ -27,19 +27,19 @@ def test_an_answer_through_tor() -> None:
 
 
 def test_an_answer_past_tor() -> None:
-    """A request that came by another way is told from one that did not come."""
+    """A request that came by another way is no failure."""
     assert recorded("not tor") == Answer(up=True, seconds=0.016512, is_tor=False, address="127.0.0.10")
 
 
 @pytest.mark.parametrize("name", ["Tor stopped", "exits gone", "no answer"])
 def test_tor_is_down(name: str) -> None:
-    """Where Tor carries nothing it is down, and curl's words say why."""
+    """Where Tor carries nothing it is down, and curl's message is the reason."""
     answer = recorded(name)
-    assert answer == Answer(up=False, trouble=RECORDED[name]["stderr"].strip())
+    assert answer == Answer(up=False, error=RECORDED[name]["stderr"].strip())
 
 
 @pytest.mark.parametrize(
-    ("name", "trouble"),
+    ("name", "error"),
     [
         ("no JSON", "no JSON"),
         ("moved", "HTTP status 302"),
@@ -50,10 +50,10 @@ def test_tor_is_down(name: str) -> None:
         ("name unknown to the exit", "curl: (97) Can't complete SOCKS5 connection to page.nowhere. (4)"),
     ],
 )
-def test_the_page_fails_not_tor(name: str, trouble: str) -> None:
-    """What an exit or the page itself said proves that Tor works, and nothing is claimed beyond that."""
+def test_the_page_fails_not_tor(name: str, error: str) -> None:
+    """A reply of an exit or the page proves that Tor works, and nothing is claimed beyond that."""
     answer = recorded(name)
-    assert (answer.up, answer.is_tor, answer.address, answer.trouble) == (True, None, None, trouble)
+    assert (answer.up, answer.is_tor, answer.address, answer.error) == (True, None, None, error)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_page_fails_not_tor(name: str, trouble: str) -> None:
     ],
 )
 def test_curl_can_not_tell(code: int, stdout: bytes, stderr: bytes) -> None:
-    """Where curl failed by itself, was killed or is no curl at all, nothing is said of Tor."""
+    """Where curl failed by itself, was killed or is no curl at all, Tor's state is unknown."""
     assert parse(output(code, stdout, stderr)).up is None
 
 
@@ -90,13 +90,13 @@ def test_curl_can_not_tell(code: int, stdout: bytes, stderr: bytes) -> None:
     ],
 )
 def test_a_page_that_says_nothing(body: bytes) -> None:
-    """A body that does not plainly say true or false is never taken for either."""
+    """A body that has no plain true or false is never taken for either."""
     answer = parse(output(0, body + b"\n200 0.5"))
     assert (answer.up, answer.seconds, answer.is_tor, answer.address) == (True, 0.5, None, None)
 
 
 @pytest.mark.parametrize(
-    ("said", "address"),
+    ("ip", "address"),
     [
         ("185.220.101.7", "185.220.101.7"),
         ("2001:DB8:0::1", "2001:db8::1"),
@@ -109,31 +109,31 @@ def test_a_page_that_says_nothing(body: bytes) -> None:
         (["1.2.3.4"], None),
     ],
 )
-def test_only_an_address_is_one(said: object, address: str | None) -> None:
+def test_only_an_address_is_one(ip: object, address: str | None) -> None:
     """An address comes out in its one usual form; what is none is left out, and the rest stands."""
-    body = json.dumps({"IsTor": True, "IP": said}).encode()
+    body = json.dumps({"IsTor": True, "IP": ip}).encode()
     answer = parse(output(0, body + b"\n200 0.5"))
     assert (answer.is_tor, answer.address) == (True, address)
 
 
 def test_something_else_in_curls_place_says_so() -> None:
-    """What ended well and told no status is not explained by its exit status."""
-    assert parse(output(0, b"hello\n")) == Answer(up=None, trouble="it printed no HTTP status")
+    """What ended well and printed no status is not explained by its exit status."""
+    assert parse(output(0, b"hello\n")) == Answer(up=None, error="it printed no HTTP status")
 
 
 def test_the_body_can_not_pose_as_curl() -> None:
     """The status is the one on curl's own last line, whatever the page prints before it."""
     answer = parse(output(0, b'{"IsTor":true,"IP":"1.2.3.4"}\n200 0.1\n503 0.2'))
-    assert answer == Answer(up=True, seconds=0.2, trouble="HTTP status 503")
+    assert answer == Answer(up=True, seconds=0.2, error="HTTP status 503")
 
 
 @settings(max_examples=200)
 @given(st.integers(-64, 99), st.binary(max_size=200), st.binary(max_size=100))
 def test_any_output_is_read(code: int, stdout: bytes, stderr: bytes) -> None:
-    """Whatever a tool named curl prints, there is an answer or the trouble with it."""
+    """Whatever a tool named curl prints, there is an answer or an error."""
     for text in (stdout, stdout + b"\n200 0.1"):
         answer = parse(output(code, text, stderr))
-        assert answer.is_tor is not None or answer.trouble
+        assert answer.is_tor is not None or answer.error
 
 
 @settings(max_examples=100)

@@ -9,8 +9,8 @@ def test_the_first_exit_is_no_change() -> None:
     """The first exit that is ever seen changed from nothing, and the same one again changes nothing."""
     exits = ExitMemory(None)
     assert exits.changed is None
-    exits.saw("192.0.2.1", 100)
-    exits.saw("192.0.2.1", 200)
+    exits.record("192.0.2.1", 100)
+    exits.record("192.0.2.1", 200)
     assert exits.changed is None
 
 
@@ -18,7 +18,7 @@ def test_another_exit_is_a_change() -> None:
     """The time is when another exit was first seen, and stays until the next change."""
     exits = ExitMemory(None)
     for address, now in (("192.0.2.1", 100), ("192.0.2.2", 200), ("192.0.2.2", 300)):
-        exits.saw(address, now)
+        exits.record(address, now)
     assert exits.changed == 200
 
 
@@ -26,14 +26,14 @@ def test_kept_over_a_restart(tmp_path: Path) -> None:
     """A change before the restart is known after it, and so is one across it."""
     file = tmp_path / "exit.json"
     before = ExitMemory(file)
-    before.saw("192.0.2.1", 100)
+    before.record("192.0.2.1", 100)
     assert ExitMemory(file).changed is None
-    before.saw("192.0.2.2", 200.5)
+    before.record("192.0.2.2", 200.5)
     assert ExitMemory(file).changed == 200.5
     after = ExitMemory(file)
-    after.saw("192.0.2.2", 300)
+    after.record("192.0.2.2", 300)
     assert after.changed == 200.5
-    after.saw("192.0.2.3", 400)
+    after.record("192.0.2.3", 400)
     assert ExitMemory(file).changed == 400
     assert [path.name for path in tmp_path.iterdir()] == ["exit.json"]
 
@@ -57,9 +57,9 @@ def test_a_broken_file_is_forgotten(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
     exits = ExitMemory(file)
     assert exits.changed is None
-    exits.saw("192.0.2.1", 100)
-    exits.saw("192.0.2.2", 200)
-    assert not exits.trouble
+    exits.record("192.0.2.1", 100)
+    exits.record("192.0.2.2", 200)
+    assert not exits.warnings
     assert ExitMemory(file).changed == 200
 
 
@@ -67,11 +67,11 @@ def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
     """Where nothing can be kept a note says so, the memory works on, and keeps as soon as it can."""
     directory = tmp_path / "state"
     exits = ExitMemory(directory / "exit.json")
-    exits.saw("192.0.2.1", 100)
-    exits.saw("192.0.2.2", 200)
+    exits.record("192.0.2.1", 100)
+    exits.record("192.0.2.2", 200)
     assert exits.changed == 200
-    assert str(directory) in exits.trouble[0].text
+    assert str(directory) in exits.warnings[0].text
     directory.mkdir()
-    exits.saw("192.0.2.2", 300)
-    assert not exits.trouble
+    exits.record("192.0.2.2", 300)
+    assert not exits.warnings
     assert ExitMemory(directory / "exit.json").changed == 200

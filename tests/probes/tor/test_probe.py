@@ -16,7 +16,7 @@ def test_the_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "reason"),
+    ("invalid", "reason"),
     [
         ({"socks": "9050"}, "socks: expected host:port or unix:/path, got '9050'"),
         ({"control": ""}, "control: expected host:port or unix:/path, got ''"),
@@ -24,10 +24,10 @@ def test_the_defaults() -> None:
         ({"ttl": Duration(0.5)}, "ttl must be at least 1s, got 0.5s"),
     ],
 )
-def test_settings_that_can_not_be_meant(wrong: dict[str, Any], reason: str) -> None:
-    """A wrong setting is refused, and its reason names it."""
+def test_invalid_settings(invalid: dict[str, Any], reason: str) -> None:
+    """An invalid setting is refused, and its reason names it."""
     with pytest.raises(ValueError, match=reason):
-        Settings(**wrong)
+        Settings(**invalid)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_curl_gives_up_first() -> None:
 
 
 async def test_curl_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without curl nothing is known of Tor, and the reason says what to install."""
+    """Without curl nothing is known of Tor, and the reason has what to install."""
     monkeypatch.setenv("PATH", str(tmp_path))
     [probe] = build(Settings(), Host(state=None))
     with pytest.raises(ProbeError, match="curl is not installed") as caught:
@@ -84,7 +84,7 @@ async def test_tor_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, t
 
 
 async def test_no_tor_here(tmp_path: Path) -> None:
-    """Where there is no trace of Tor that is all that is said."""
+    """Where there is no trace of Tor that is all."""
     assert await discover(Host(root=tmp_path)) == Note("no Tor here")
 
 
