@@ -59,6 +59,7 @@ format: $(VENV)/dev ## put the code into its one format
 generate: $(VENV)/dev ## write the dashboards, the rules and docs/metrics.md from their Python
 	$(BIN)/python -m grafana
 	$(BIN)/python -m prometheus
+	$(BIN)/python -m docs
 
 parts: ## install the real programs that `make test-real` runs (Debian, root; elsewhere their tests are skipped)
 	@sh tests/parts.sh

@@ -1,0 +1,1 @@
+"""What is written for people; the page of the metrics is made from the code by ``python -m docs``."""
