@@ -1,4 +1,4 @@
-"""A probe that does what a test says: how long it takes, its result, whether it can be ended."""
+"""A probe whose runs a test controls: how long they take, their result, whether they can be ended."""
 
 from __future__ import annotations
 

@@ -41,9 +41,9 @@ def test_the_start_up_screen(tmp_path: Path) -> None:
     """The first screen names every probe with its state, and both addresses."""
     with daemon(tmp_path, HOST) as exporter:
         exporter.wait_logged("for you")
-        said = exporter.log.read_text()
-        assert "✓ host" in said
-        assert f"http://127.0.0.1:{exporter.port}/metrics" in said
+        log = exporter.log.read_text()
+        assert "✓ host" in log
+        assert f"http://127.0.0.1:{exporter.port}/metrics" in log
 
 
 def test_sighup_activates_a_new_configuration(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_sighup_activates_a_new_configuration(tmp_path: Path) -> None:
 
 
 def test_a_bad_new_configuration_changes_nothing(tmp_path: Path) -> None:
-    """The one in force stays, and the metrics say that the one on disk is no good."""
+    """The active one stays, and the metrics show that the new one was refused."""
     with daemon(tmp_path, HOST) as exporter:
         (tmp_path / "config.yml").write_text("probes: {host: {ttl: soon}}\n")
         exporter.process.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""All that a scrape of a whole box says, compared byte for byte with a file; and what DESIGN promises of it.
+"""A scrape of a whole host, compared byte for byte with a file, and its families and labels.
 
 After a change that is meant: ``GOLDEN=write python -m pytest tests/test_golden.py``, and read the difference.
 """
@@ -161,7 +161,7 @@ def test_no_series_comes_twice(scraped: str) -> None:
 
 
 def test_every_family_is_described(scraped: str) -> None:
-    """Each has a help, and a type: a counter where, and only where, its name says so."""
+    """Each has a HELP, and a TYPE: a counter where, and only where, its name ends in _total."""
     for family in families(scraped):
         assert family.documentation, family.name
         for sample in family.samples:

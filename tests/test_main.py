@@ -48,7 +48,7 @@ def test_a_missing_configuration_is_one_line_and_status_2(tmp_path: Path) -> Non
 
 
 def test_one_probe_can_be_run_by_hand(tmp_path: Path) -> None:
-    """Its figures come on stdout, as Prometheus would see them; how it went, on stderr."""
+    """Its metrics come on stdout, as Prometheus would see them; its status on stderr."""
     path = config(tmp_path, "probes: {host: {}}\n")
     ended = run("--config.file", path, "probe", "host")
     assert ended.returncode == 0
@@ -57,7 +57,7 @@ def test_one_probe_can_be_run_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_failing_probe_prints_what_ran_and_why(tmp_path: Path) -> None:
-    """The commands, their exit status, what they complained of, and status 1."""
+    """The commands, their exit status, their error messages, and status 1."""
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\necho out of cheese >&2\nexit 3\n")
     tool.chmod(0o755)
@@ -125,7 +125,7 @@ def test_closed_output_is_no_error(tmp_path: Path) -> None:
 
 
 def test_doctor_names_the_user(tmp_path: Path) -> None:
-    """By the rights that it has, whatever the environment says; one without a name goes by number."""
+    """By its user id, whatever the environment claims; one without a name by number."""
     ended = run("--config.file", config(tmp_path, "probes: {}\n"), "doctor", env={"LOGNAME": "mallory"})
     assert ended.stdout.startswith(f"As user {scan.user()}, with ")
 

@@ -60,7 +60,7 @@ async def test_the_exporters_own_metrics_are_renewed_each_second() -> None:
 
 @virtual_time
 async def test_a_probe_that_is_due_runs_although_a_body_is_kept() -> None:
-    """The kept body never hides that figures are due."""
+    """A kept body never hides that a probe is due."""
     script = Script()
     scraper = scraper_of(script, ttl=1.5)
     await scrape(scraper)
@@ -94,7 +94,7 @@ async def test_a_run_costs_one_new_body() -> None:
 
 @virtual_time
 async def test_values_that_are_too_old_leave_a_kept_body() -> None:
-    """Expiry needs no run to end: the body is made again when the first figures become too old."""
+    """The body is made again when the first values become too old, though no run ends."""
     script = Script()
     scraper = scraper_of(script, ttl=400)
     await scrape(scraper)
@@ -129,7 +129,7 @@ async def test_the_number_of_kept_bodies_is_bounded() -> None:
 
 @virtual_time
 async def test_a_selection_has_only_its_own_probes_health() -> None:
-    """collect[] leaves out the other probes' figures and how they fare."""
+    """collect[] leaves out the other probes' values and their health."""
     scraper = scraper_of(Script("one"), Script("other"))
     body = await scrape(scraper, "one")
     assert b'grid_probe_success{probe="one"}' in body

@@ -1,4 +1,4 @@
-"""An exporter on a fake box, with short times, and what it tells of its probes."""
+"""An exporter on a fake host, with short times, and its probes' metrics."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Boxed:
         """The series of a scrape, which must be whole, valid and in time."""
         return scraped(self.exporter, seconds=IN_TIME)
 
-    def figures(self) -> dict[str, float]:
-        """What the scrape tells of the box, as far as nothing else on this machine moves it."""
+    def values(self) -> dict[str, float]:
+        """The scrape's values, as far as nothing else on this machine changes them."""
         return {name: it for name, it in self.scrape().items() if not name.startswith((*OWN, *MOVING))}
 
     def until(self, done: Callable[[dict[str, float]], bool]) -> dict[str, float]:
@@ -72,10 +72,10 @@ class Boxed:
         self.box.fault(tool, LIES[tool] if fault == "lie" else fault)
 
     def repair(self, healthy: dict[str, float]) -> None:
-        """Mends every tool and waits until the figures are what they were."""
+        """Repairs every tool and waits until the values are what they were."""
         self.box.repair()
         end = time.monotonic() + PATIENCE
-        while (now := self.figures()) != healthy:
+        while (now := self.values()) != healthy:
             assert time.monotonic() < end, dict(now.items() ^ healthy.items())
             time.sleep(0.1)
         self.until_run(0.0, dict.fromkeys(self.probes.values(), True))

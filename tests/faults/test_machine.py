@@ -20,7 +20,7 @@ from tests.faults.vitals import scraped, vitals
 MIB = 1024 * 1024
 DAY = 86400.0
 
-# Python reads this at its start: time.time() is then off by what the file says.
+# Python reads this at its start: time.time() is then off by the offset in the file.
 CLOCK = """\
 import time
 from pathlib import Path
@@ -38,8 +38,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxed]:
 
 @pytest.fixture(scope="module")
 def healthy(there: Boxed) -> dict[str, float]:
-    """The figures while nothing is wrong."""
-    return there.figures()
+    """The values while nothing is wrong."""
+    return there.values()
 
 
 @contextlib.contextmanager
@@ -54,19 +54,19 @@ def limited(there: Boxed, resource: str, amount: int, usual: str) -> Iterator[No
 
 
 def test_no_descriptor_for_a_tool(there: Boxed, healthy: dict[str, float]) -> None:
-    """Each probe that can't start its tool says so, once; the scrape is served from what is known."""
+    """Each probe that can't start its tool reports it, once; the scrape is served from snapshots."""
     usual = "1024"
     with limited(there, "nofile", vitals(there.exporter).descriptors + 2, usual):
         there.until_run(time.time(), dict.fromkeys(there.probes.values(), False))
-        said = there.exporter.log.read_text()
-        assert said.count("docker could not be started: Too many open files") == 1
+        log = there.exporter.log.read_text()
+        assert log.count("docker could not be started: Too many open files") == 1
     there.repair(healthy)
     assert "Traceback" not in there.exporter.log.read_text()
 
 
 def test_no_descriptor_for_a_connection(there: Boxed, healthy: dict[str, float]) -> None:
     """Who comes then waits, is served later, and the log has one line of it."""
-    said = there.exporter.log.read_text()
+    log = there.exporter.log.read_text()
     address = ("127.0.0.1", there.exporter.port)
     with limited(there, "nofile", vitals(there.exporter).descriptors, "1024"):
         client = socket.create_connection(address, PATIENCE)
@@ -76,7 +76,7 @@ def test_no_descriptor_for_a_connection(there: Boxed, healthy: dict[str, float])
     assert client.recv(12).endswith(b"200")
     client.close()
     there.repair(healthy)
-    lines = there.exporter.log.read_text().removeprefix(said).splitlines()
+    lines = there.exporter.log.read_text().removeprefix(log).splitlines()
     assert sum("just now" in line for line in lines) == 1
     assert "Traceback" not in "\n".join(lines)
 
@@ -96,7 +96,7 @@ def test_no_memory_for_what_a_tool_prints(there: Boxed, healthy: dict[str, float
 
 @pytest.mark.real("mount", "umount")
 def test_no_room_for_the_state(there: Boxed, healthy: dict[str, float]) -> None:
-    """With the disk full Tor's exit is told all the same, with a note; later it is kept again."""
+    """With the disk full Tor's exit is served all the same, with a note; later it is kept again."""
     state = there.box.directory / "state"
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "full", state], check=True)
     try:
@@ -130,17 +130,17 @@ def test_no_room_for_the_log(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_steps(tmp_path: Path) -> None:
-    """Whether by a day, back or forth: probes run in time, and no figure vanishes or is kept too long."""
+    """Whether by a day, back or forth: probes run in time, and no value vanishes or is kept too long."""
     off = tmp_path / "off"
     off.write_text("0")
     (tmp_path / "python").mkdir()
     (tmp_path / "python/sitecustomize.py").write_text(CLOCK.format(off=str(off)))
     with boxed(tmp_path, env={"PYTHONPATH": str(tmp_path / "python")}) as there:
-        healthy = there.figures()
+        healthy = there.values()
         for step in (DAY, -1.0, -400 * DAY):
             put(off, str(step))
             there.until_run(time.time() + step, dict.fromkeys(there.probes.values(), True))
-            assert there.figures().keys() == healthy.keys()
+            assert there.values().keys() == healthy.keys()
         there.box.fault("ups", "complain 1 out of order")
         there.until_run(time.time() - 400 * DAY, {"command:ups": False})
         put(off, str(DAY))

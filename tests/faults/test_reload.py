@@ -60,7 +60,7 @@ def settled(exporter: Daemon, successful: float, ttl: float) -> None:
 
 
 def test_a_storm_of_reloads(exporter: Daemon, config: Path) -> None:
-    """A thousand SIGHUPs, while the file changes: scrapes go on, and the last file is the one in force."""
+    """A thousand SIGHUPs, while the file changes: scrapes go on, and the last file is the active one."""
     before = vitals(exporter)
     for number in range(1000):
         if number % 10 == 0:
@@ -102,7 +102,7 @@ def test_a_file_that_is_replaced_while_it_is_read(exporter: Daemon, config: Path
 
 @pytest.mark.parametrize("instead", ["nothing", "a directory", "a loop", "rubbish", "too much", "/dev/zero"])
 def test_something_else_in_its_place(exporter: Daemon, config: Path, instead: str) -> None:
-    """What is no configuration is refused; the one in force stays until there is a good one."""
+    """What is no configuration is refused; the active one stays until there is a good one."""
     config.unlink()
     match instead:
         case "a directory":

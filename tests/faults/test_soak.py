@@ -40,7 +40,7 @@ class Soak:
     there: Boxed
     seconds: float
     scrapes: list[int] = field(default_factory=lambda: [0] * CLIENTS)
-    troubles: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     seen: list[Vitals] = field(default_factory=list)
     rng: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - not for secrets
 
@@ -61,7 +61,7 @@ class Soak:
                 if time.monotonic() > end:
                     return
         except Exception as error:  # noqa: BLE001 - shown by the test
-            self.troubles.append(repr(error))
+            self.errors.append(repr(error))
 
     def _scrape(self, number: int) -> Iterator[None]:
         """A scraper that keeps its connection; some of its answers are read as strictly as can be."""
@@ -80,7 +80,7 @@ class Soak:
                 yield
 
     def _break(self) -> Iterator[None]:
-        """Someone who breaks tools, and mends them."""
+        """Breaks tools, and repairs them."""
         while True:
             tool = self.rng.choice(TOOLS)
             if self.rng.random() < 0.4:
@@ -105,18 +105,18 @@ class Soak:
 def soak(directory: Path, seconds: float) -> str:
     """Soaks for so long; returns what came of it."""
     with boxed(directory) as there:
-        healthy, before = there.figures(), at_rest(there.exporter)
+        healthy, before = there.values(), at_rest(there.exporter)
         soaking = Soak(there, seconds)
         soaking.run()
         there.repair(healthy)
         series, after = there.scrape(), at_rest(there.exporter)
         log = there.exporter.log.read_text()
-    assert not soaking.troubles
+    assert not soaking.errors
     assert "Traceback" not in log
     runs = {outcome: _runs(series, outcome) for outcome in ("success", "failure", "timeout")}
     early, late = _memory(soaking.seen)
     most = Vitals(*(max(getattr(it, name) for it in soaking.seen) for name in Vitals.__slots__))
-    told = ", ".join((
+    summary = ", ".join((
         f"{sum(soaking.scrapes):,} scrapes in {seconds:g} s",
         f"runs: {', '.join(f'{count:,} {outcome}' for outcome, count in runs.items())}",
         f"resident memory: {early:.1f} MiB early, {late:.1f} late, {most.memory / MIB:.1f} at most",
@@ -125,13 +125,13 @@ def soak(directory: Path, seconds: float) -> str:
         f"processes: {before.children}, {most.children}, {after.children}",
         f"lines in the log: {len(log.splitlines())}",
     ))  # fmt: skip
-    assert all(runs.values()), told
-    assert late - early < 8, told
-    assert most.descriptors < 200, told
-    assert most.threads < 40, told
-    assert after.descriptors <= before.descriptors + 2, told
-    assert after.threads <= before.threads + 2, told
-    return told
+    assert all(runs.values()), summary
+    assert late - early < 8, summary
+    assert most.descriptors < 200, summary
+    assert most.threads < 40, summary
+    assert after.descriptors <= before.descriptors + 2, summary
+    assert after.threads <= before.threads + 2, summary
+    return summary
 
 
 def _runs(series: dict[str, float], outcome: str) -> int:
@@ -159,7 +159,7 @@ def test_a_short_soak(tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 def test_a_long_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Minutes of it: tens of thousands of scrapes, thousands of runs; what it came to is kept and printed."""
-    told = soak(tmp_path, 600)
-    record("soak", told)
+    summary = soak(tmp_path, 600)
+    record("soak", summary)
     with capsys.disabled():
-        print(f"\n{told}")
+        print(f"\n{summary}")

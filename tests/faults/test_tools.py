@@ -41,19 +41,19 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxed]:
 
 @pytest.fixture(scope="module")
 def healthy(there: Boxed) -> dict[str, float]:
-    """The figures while nothing is wrong."""
-    return there.figures()
+    """The values while nothing is wrong."""
+    return there.values()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_all_tools_at_once(there: Boxed, healthy: dict[str, float], fault: str) -> None:
-    """Each probe that can't find out says so; no figure is wrong; mended, everything is as it was."""
+    """Each failing probe reports it; no value is wrong; repaired, everything is as it was."""
     for tool in TOOLS:
         there.fault(tool, fault)
     unharmed = UNHARMED.get(fault.partition(" ")[0], ())
     wanted = {probe: tool in unharmed for tool, probe in there.probes.items()}
     there.until_run(time.time(), wanted)
-    shown = there.figures()
+    shown = there.values()
     assert shown.items() <= healthy.items()
     assert shown.keys() >= {name for name in healthy if name.startswith(TOOLLESS)}
     if unharmed == TOOLS:
@@ -63,13 +63,13 @@ def test_all_tools_at_once(there: Boxed, healthy: dict[str, float], fault: str) 
 
 @pytest.mark.parametrize("instead", SUMMARIES)
 def test_a_corrupt_aide_result(there: Boxed, healthy: dict[str, float], instead: str) -> None:
-    """Whatever lies in the summary's place, its probe says so and the others go on; put back, all is well."""
+    """Whatever lies in the summary's place, its probe reports it and the others go on."""
     path = there.box.directory / "aide/summary.json"
     path.rename(path.with_suffix(".whole"))
     SUMMARIES[instead](path)
     try:
         there.until_run(time.time(), {"aide": False, **dict.fromkeys(there.probes.values(), True)})
-        assert there.figures().items() <= healthy.items()
+        assert there.values().items() <= healthy.items()
     finally:
         (Path.rmdir if path.is_dir() else Path.unlink)(path)
         path.with_suffix(".whole").rename(path)
@@ -78,7 +78,7 @@ def test_a_corrupt_aide_result(there: Boxed, healthy: dict[str, float], instead:
 
 
 def test_one_tool_costs_the_others_nothing(there: Boxed, healthy: dict[str, float]) -> None:
-    """While one hangs the others' figures are renewed, and the scrape waits for it once at most."""
+    """While one hangs the others' values are renewed, and the scrape waits for it once at most."""
     there.box.fault("docker", "hang")
     there.until_run(time.time(), {"containers": False})
     others = dict.fromkeys(there.probes.values(), True)
@@ -93,7 +93,7 @@ def test_one_tool_costs_the_others_nothing(there: Boxed, healthy: dict[str, floa
 
 
 def test_a_failing_tools_values_vanish_in_the_end(there: Boxed, healthy: dict[str, float]) -> None:
-    """For 3 x ttl + timeout the last good figures stand in; then nothing is shown rather than what was."""
+    """For 3 x ttl + timeout the last good values are served; then none."""
     there.box.fault("ups", "complain 1 out of order")
     series = there.until_run(time.time(), {"command:ups": False})
     assert 'ups_load_watts{command="ups"}' in series
@@ -105,13 +105,13 @@ def test_a_failing_tools_values_vanish_in_the_end(there: Boxed, healthy: dict[st
 
 def test_flapping_tools_are_logged_when_they_change(there: Boxed, healthy: dict[str, float]) -> None:
     """Not at every run: of each, two bad ones and two good ones, twice over, are four lines."""
-    said = there.exporter.log.read_text()
+    log = there.exporter.log.read_text()
     for fault in ("complain 1 out of order", "") * 2:
         for _ in range(2):
             for tool in TOOLS:
                 there.box.fault(tool, fault) if fault else there.box.repair(tool)
             there.until_run(time.time(), dict.fromkeys(there.probes.values(), not fault))
-    lines = there.exporter.log.read_text().removeprefix(said).splitlines()
+    lines = there.exporter.log.read_text().removeprefix(log).splitlines()
     for probe in there.probes.values():
         said_of_it = [line for line in lines if f'msg="{probe}: ' in line]
         assert ["works again" in line for line in said_of_it] == [False, True] * 2

@@ -27,9 +27,9 @@ def vitals(exporter: Daemon) -> Vitals:
     status = (proc / "status").read_text()
     return Vitals(
         descriptors=sum(1 for _ in (proc / "fd").iterdir()),
-        threads=_figure(status, "Threads"),
+        threads=_value(status, "Threads"),
         children=len(exporter.children()),
-        memory=_figure(status, "VmRSS") * 1024,
+        memory=_value(status, "VmRSS") * 1024,
     )
 
 
@@ -42,7 +42,7 @@ def at_rest(exporter: Daemon) -> Vitals:
     return now
 
 
-def _figure(status: str, name: str) -> int:
+def _value(status: str, name: str) -> int:
     found = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
     assert found
     return int(found[1])

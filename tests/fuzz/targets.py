@@ -169,7 +169,7 @@ def door(*good: bytes) -> Make:
 
 
 def _check(reason: str) -> None:
-    """What is said of an error is one line, and not too long a one."""
+    """An error message is one line, and not too long a one."""
     assert "\n" not in reason, reason
     assert len(reason) <= REASON, reason
 
@@ -198,8 +198,8 @@ def cards(name: str) -> Session:
     """nvidia-smi on such a card."""
 
     def answer(argv: Sequence[str]) -> Answer:
-        code, said = nvidia_smi.answer(CAPTURES / "nvidia-smi" / name, [*argv[1:]])
-        return code, said.encode("utf-8", "surrogateescape"), b""
+        code, output = nvidia_smi.answer(CAPTURES / "nvidia-smi" / name, [*argv[1:]])
+        return code, output.encode("utf-8", "surrogateescape"), b""
 
     return answer
 
@@ -224,8 +224,8 @@ def systemd(argv: Sequence[str]) -> Answer:
 
 def curls() -> list[Session]:
     """Curl, however it ended."""
-    said = json.loads(capture("tor/curl.json")).values()
-    return [always(it["code"], it["stdout"].encode(), it["stderr"].encode()) for it in said]
+    output = json.loads(capture("tor/curl.json")).values()
+    return [always(it["code"], it["stdout"].encode(), it["stderr"].encode()) for it in output]
 
 
 def _with_any_status(data: bytes) -> object:

@@ -54,9 +54,9 @@ def check(families: Iterable[Metric]) -> None:
 
 
 async def fuzz(target: Target, rng: random.Random, count: int) -> int:
-    """Has it read so many inputs; returns how many gave figures."""
+    """Has it read so many inputs; returns how many gave values."""
     good: dict[bytes, None] = {}
-    told = 0
+    succeeded = 0
     for _ in range(count):
         read: list[bytes] = []
 
@@ -71,15 +71,15 @@ async def fuzz(target: Target, rng: random.Random, count: int) -> int:
         except BaseException:
             print("after reading", read)
             raise
-        told += bool(families)
-    return told
+        succeeded += bool(families)
+    return succeeded
 
 
 @pytest.mark.parametrize("target", TARGETS, indirect=True)
 async def test_mutations(target: Target, rng: random.Random, request: pytest.FixtureRequest) -> None:
     """Real answers, damaged in every way, the same each time; a probe makes something of some of them."""
-    told = await fuzz(target, rng, FEW)
-    assert bool(told) == (request.node.callspec.params["target"] in PROBES)
+    succeeded = await fuzz(target, rng, FEW)
+    assert bool(succeeded) == (request.node.callspec.params["target"] in PROBES)
 
 
 @pytest.mark.long
@@ -88,10 +88,10 @@ async def test_mutations(target: Target, rng: random.Random, request: pytest.Fix
 async def test_many_mutations(target: Target, request: pytest.FixtureRequest) -> None:
     """A hundred thousand, others each time; where one fails it is printed."""
     started = time.monotonic()
-    told = await fuzz(target, random.Random(), MANY)  # noqa: S311 - not for secrets
-    figures = f", {told:,} of which gave figures" if told else ""
+    succeeded = await fuzz(target, random.Random(), MANY)  # noqa: S311 - not for secrets
+    metrics = f", {succeeded:,} of which gave metrics" if succeeded else ""
     took = time.monotonic() - started
-    record(f"fuzz: {request.node.callspec.params['target']}", f"{MANY:,} inputs{figures}, in {took:.1f} s")
+    record(f"fuzz: {request.node.callspec.params['target']}", f"{MANY:,} inputs{metrics}, in {took:.1f} s")
 
 
 def long_texts(pattern: bytes, length: int) -> list[Change]:

@@ -12,7 +12,7 @@ from tests.box.files import CAPTURES
 
 @cache
 def capture(path: str) -> bytes:
-    """What a real tool said."""
+    """A real tool's output."""
     return (CAPTURES / path).read_bytes()
 
 

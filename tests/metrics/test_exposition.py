@@ -103,7 +103,7 @@ async def test_a_large_family_does_not_hold_up_the_loop(monkeypatch: pytest.Monk
 
 
 def test_a_counter_and_a_gauge_of_its_bare_name_are_two() -> None:
-    """A counter's name lacks its _total until it is printed; the printed name tells families apart."""
+    """A counter's name lacks its _total until it is printed; the printed name distinguishes families."""
     gauge, counter = Metric("x", "A gauge.", "gauge"), Metric("x", "A counter.", "counter")
     gauge.add_sample("x", {}, 1)
     counter.add_sample("x_total", {}, 2)

@@ -45,7 +45,7 @@ def test_a_counter_is_typed_as_one() -> None:
     "text", ["", "[N/A]", "-1", "nan", "inf", "1e400", "1_000", "٣", "0x10", "1,5", "12 %"]
 )
 def test_what_is_no_number_is_none(text: str) -> None:
-    """No spelling of "unknown", and nothing that only Python takes for a number, becomes a figure."""
+    """No spelling of "unknown", and nothing that only Python takes for a number, becomes a value."""
     assert number(text) is None
 
 
@@ -63,6 +63,6 @@ def test_numbers_may_have_blanks_and_another_least() -> None:
 
 
 def test_nothing_is_a_number() -> None:
-    """0 is a figure and no word for unknown; the least that is allowed is allowed."""
+    """0 is a value and does not mean unknown; the least allowed value is allowed."""
     assert number("0") == 0
     assert number("-5", least=-5) == -5

@@ -17,16 +17,16 @@ STATE = 'grid_container_state{container="web",state="running"}'
 
 
 def until(exporter: Daemon, **wanted: float | None) -> dict[str, float]:
-    """Scrapes until the containers probe's figures are these; None stands for absent."""
+    """Scrapes until the containers probe's values are these; None stands for absent."""
     end = time.monotonic() + PATIENCE
     while True:
         series = scraped(exporter, seconds=5)
-        told = {
+        seen = {
             "success": series.get('grid_probe_success{probe="containers"}'),
             "stuck": series.get('grid_probe_stuck{probe="containers"}'),
             "running": series.get(STATE),
         }
-        if all(told[name] == value for name, value in wanted.items()):
+        if all(seen[name] == value for name, value in wanted.items()):
             return series
         assert time.monotonic() < end, exporter.log.read_text()
         time.sleep(0.1)

@@ -57,12 +57,12 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxed]:
 
 @pytest.fixture(scope="module")
 def healthy(there: Boxed) -> dict[str, float]:
-    """The figures while nothing is wrong."""
-    return there.figures()
+    """The values while nothing is wrong."""
+    return there.values()
 
 
 def test_a_process_that_cannot_be_killed(there: Boxed, healthy: dict[str, float]) -> None:
-    """Its probe says that it is stuck and starts no second one; the rest is served; freed, all is well."""
+    """Its probe is stuck and starts no second one; the rest is served; freed, all is well."""
     with stuck(there):
         runs = len(there.box.runs("docker"))
         for _ in range(2):
@@ -130,15 +130,15 @@ def test_a_program_on_a_file_system_that_does_not_answer(there: Boxed, healthy: 
 
 
 def test_no_process_can_be_started(there: Boxed, healthy: dict[str, float]) -> None:
-    """Where the machine allows no more, as with TasksMax, each probe says so, and all recovers."""
+    """Where the machine allows no more, as with TasksMax, each probe reports it, and all recovers."""
     with group("pids") as path:
         enter(path, there.exporter.process.pid)
         (path / "pids.max").write_text("1")
         series = there.until_run(time.time(), dict.fromkeys((*there.probes.values(), "host"), False))
         assert series["process_resident_memory_bytes"] > 0
-        said = there.exporter.log.read_text()
-        assert "docker could not be started: Resource temporarily unavailable" in said
-        assert "Traceback" not in said
+        log = there.exporter.log.read_text()
+        assert "docker could not be started: Resource temporarily unavailable" in log
+        assert "Traceback" not in log
     there.repair(healthy)
 
 

@@ -1,4 +1,4 @@
-"""Which container a process runs in, from what /proc/PID/cgroup says."""
+"""Which container a process runs in, from /proc/PID/cgroup."""
 
 from pathlib import Path
 

@@ -116,7 +116,7 @@ async def test_output_that_fills_the_pipe_arrives_whole() -> None:
 
 
 async def test_output_left_in_the_pipes_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tool that is quicker than its reader loses nothing of what it said."""
+    """A tool that is quicker than its reader loses no output."""
     monkeypatch.setattr(subprocesses, "CHUNK", 1000)
     output = await subprocesses.run("sh", "-c", "head -c 60000 /dev/zero; head -c 50000 /dev/zero >&2")
     assert (len(output.stdout), len(output.stderr)) == (60_000, 50_000)
@@ -130,7 +130,7 @@ async def test_as_much_as_the_limit_may_come() -> None:
 
 
 async def test_missing_and_not_executable_differ(tmp_path: Path) -> None:
-    """Both are said in one line, each with what mends it."""
+    """Each has its message and its hint."""
     with pytest.raises(ProbeError, match=r"^no-such-tool is not installed$"):
         await subprocesses.run("no-such-tool")
     tool = tmp_path / "tool"
@@ -141,7 +141,7 @@ async def test_missing_and_not_executable_differ(tmp_path: Path) -> None:
 
 
 async def test_via_launcher_the_messages_are_the_same(tmp_path: Path) -> None:
-    """Another program becomes it: what that one says of it, and what the program says, are told apart."""
+    """The launcher's own errors and the program's are distinguished."""
     tool = tmp_path / "tool"
     with pytest.raises(ProbeError, match=f"^{tool} is not installed$"):
         await subprocesses.run(str(tool), via_launcher=True)
@@ -155,7 +155,7 @@ async def test_via_launcher_the_messages_are_the_same(tmp_path: Path) -> None:
 
 
 async def test_a_closed_folder_on_path_is_passed_over(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With root's own folders on PATH, as sudo may leave it, a missing tool is said to be missing."""
+    """With root's own folders on PATH, as sudo may leave it, a missing tool is reported as missing."""
     closed = tree / "closed"
     closed.mkdir(mode=0o700)
     monkeypatch.setenv("PATH", f"{closed}:/usr/bin:/bin")
@@ -189,7 +189,7 @@ async def test_text_keeps_bytes_that_are_not_utf8() -> None:
 
 
 async def test_the_error_message_names_how_a_tool_ended() -> None:
-    """A tool ended by a signal says so; one that said nothing gives its exit status."""
+    """A signal is named; a tool without a message gives its exit status."""
     assert (await subprocesses.run("sh", "-c", "kill -SEGV $$")).error_message.startswith("ended by SIGSEGV")
     assert (await subprocesses.run("false")).error_message == "exit status 1"
     assert (await subprocesses.run("true")).error_message == "exit status 0"

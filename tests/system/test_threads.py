@@ -52,8 +52,11 @@ async def test_a_second_cancellation_abandons_the_thread() -> None:
     release.set()
 
 
-async def test_a_hanging_read_costs_the_others_no_thread(tmp_path: Path) -> None:
+async def test_a_hanging_read_costs_the_others_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that never answers leaves its probe stuck with one thread; others work; then it recovers."""
+    monkeypatch.setattr("exporter.engine.runner.GRACE", 0.05)
     os.mkfifo(tmp_path / "hangs")
     before = set(Path("/proc/self/task").iterdir())
 

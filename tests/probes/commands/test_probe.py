@@ -48,7 +48,7 @@ async def reason(probe: Probe) -> str:
 
 
 async def test_series_carry_the_commands_name(script: Path) -> None:
-    """All that the command printed is shown, labelled; what it didn't say of a family is filled in."""
+    """All that the command printed is served, labelled; a missing HELP or TYPE is filled in."""
     text = '# HELP x_total Things.\n# TYPE x_total counter\nx_total{b="1"} 2\nx 1\n'
     assert await scrape(*probes(prints(script, text))) == [
         "# HELP x_total Things.",
@@ -81,14 +81,14 @@ async def test_arguments_reach_the_program_as_they_are(script: Path) -> None:
     ],
 )
 async def test_failures(script: Path, body: str, expected: str) -> None:
-    """Nothing of a run that went wrong is shown, and the reason says what was wrong with it."""
+    """Nothing of a failed run is served, and the reason names the mistake."""
     (probe,) = probes(write(script, body))
     assert expected in await reason(probe)
 
 
 @pytest.mark.parametrize("body", ["echo token=hunter2 >&2; exit 3", "kill -9 $$", "echo x one", "true"])
 async def test_arguments_and_errors_stay_secret(script: Path, body: str) -> None:
-    """What a failed command was given and what it complains of is in no reason, which everybody reads."""
+    """A failed command's arguments and error messages are in no reason, which everybody reads."""
     (probe,) = build([Command(name="c", argv=(str(write(script, body)), "--token", "hunter2"))], Host())
     with pytest.raises(ProbeError) as caught:
         await probe.run()
@@ -105,7 +105,7 @@ async def test_missing_program(script: Path) -> None:
 
 
 async def test_warnings_on_stderr_do_no_harm(script: Path) -> None:
-    """What a good command grumbles doesn't mix with its figures."""
+    """A good command's warnings do not mix with its metrics."""
     write(script, "echo grumble >&2; echo x 1")
     assert (await scrape(*probes(script)))[-1] == 'x{command="metrics"} 1.0'
 
@@ -164,7 +164,7 @@ def test_each_command_is_a_probe_of_its_own() -> None:
 
 
 def test_two_commands_of_one_name() -> None:
-    """Their figures could not be told apart."""
+    """Their series would be the same."""
     with pytest.raises(ValueError, match="two commands are named ups"):
         build([Command(name="ups", argv=("/a",)), Command(name="ups", argv=("/b",))], Host())
 

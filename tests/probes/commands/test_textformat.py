@@ -81,7 +81,7 @@ def test_values(text: str, value: float) -> None:
 
 
 def test_nan_is_a_value() -> None:
-    """NaN is a figure that the format knows."""
+    """NaN is a value in the format."""
     assert math.isnan(samples("a NaN\n")["a", ()])
 
 
