@@ -1,7 +1,7 @@
-"""What people look at: the Python that writes the Grafana dashboards.
+"""Generates the Grafana dashboards.
 
 ``python -m grafana`` writes ``grafana/dashboards/*.json``, which Grafana loads as they are. One page is one
-file in ``grafana/pages``; what the pages are made of lies beside this file, from the words down to the SDK.
+file in ``grafana/pages``; the parts that pages share lie beside this file.
 """
 
 import warnings

@@ -5,11 +5,11 @@ from __future__ import annotations
 from grafana import value_mappings
 from grafana.links import to_box
 from grafana.sdk import Panel
-from grafana.tables import Column, figure, state, table, text
+from grafana.tables import Column, number, state, table, text
 
 SEVERITIES = {
-    2: ("critical", value_mappings.ACT),
-    1: ("warning", value_mappings.LOOK),
+    2: ("critical", value_mappings.CRITICAL),
+    1: ("warning", value_mappings.WARNING),
     0: ("info", value_mappings.NEUTRAL),
 }
 # What an alert is about stands in different labels; one column takes whichever there is.
@@ -23,7 +23,7 @@ def firing_now(*, across_boxes: bool = False) -> Panel:
     alert, what = text("Alert", "alertname", 185), text("What", "what")
     severity = state("Severity", _severity(), SEVERITIES, 80)
     # The rows are those that fire: what is only pending stays out.
-    lasting = figure("For", f"time() - {_one_a_row(SINCE)} and {_one_a_row(FIRING)}", "s", 75, decimals=0)
+    lasting = number("For", f"time() - {_one_a_row(SINCE)} and {_one_a_row(FIRING)}", "s", 75, decimals=0)
     columns = (
         (severity, _linked_box(), alert, what, lasting)
         if across_boxes

@@ -1,7 +1,7 @@
-"""Marks on the charts: when something happened.
+"""Annotations on the charts.
 
-Each asks for moments that stand in a series' values, which are exact at any zoom. The series' own samples
-would not do: what is true for two minutes is lost between a week's steps.
+Their times are the values of series, which are exact at any zoom: a sample that stands for two minutes would
+be lost between the steps of a week.
 """
 
 from __future__ import annotations
@@ -15,42 +15,44 @@ from prometheus.health import CHOSEN
 
 def reboots() -> build.AnnotationQuery:
     """When a box came up."""
-    mark = _mark("Reboots", f"grid_boot_timestamp_seconds{{{CHOSEN}}} * 1000", value_mappings.NEUTRAL)
-    return mark.title_format("Reboot").text_format("{{instance}} came up")
+    annotation = _annotation(
+        "Reboots", f"grid_boot_timestamp_seconds{{{CHOSEN}}} * 1000", value_mappings.NEUTRAL
+    )
+    return annotation.title_format("Reboot").text_format("{{instance}} came up")
 
 
 def alerts(domains: str = ".*") -> build.AnnotationQuery:
-    """When what an alert that fires tells of began. ``domains``: a regular expression for its label."""
+    """When the firing alerts became pending. ``domains``: a regular expression for their label."""
     chosen = f'domain=~"{domains}", {CHOSEN}'
     since = f"ALERTS_FOR_STATE{{{chosen}}} * 1000"
-    mark = _mark(
+    annotation = _annotation(
         "Alerts",
         f'{since} and ignoring (alertstate) ALERTS{{alertstate="firing", {chosen}}}',
-        value_mappings.ACT,
+        value_mappings.CRITICAL,
     )
     what = "{{instance}} {{container}}{{name}}{{gpu}}{{probe}}{{path}}{{mountpoint}}"
-    return mark.title_format("{{alertname}}").text_format(what)
+    return annotation.title_format("{{alertname}}").text_format(what)
 
 
 def exit_changes() -> build.AnnotationQuery:
     """When Tor's exit changed: often."""
     times = f"grid_tor_exit_changed_timestamp_seconds{{{CHOSEN}}} * 1000"
-    mark = off_at_first(_mark("Exit changes", times, "super-light-blue"))
-    return mark.title_format("New Tor exit").text_format("{{instance}}")
+    annotation = off_by_default(_annotation("Exit changes", times, "super-light-blue"))
+    return annotation.title_format("New Tor exit").text_format("{{instance}}")
 
 
-def off_at_first(mark: build.AnnotationQuery) -> build.AnnotationQuery:
-    """Leaves a mark to be switched on, where there are too many to see anything else."""
-    return mark.enable(enable=False)
+def off_by_default(annotation: build.AnnotationQuery) -> build.AnnotationQuery:
+    """Switches an annotation off until somebody switches it on."""
+    return annotation.enable(enable=False)
 
 
-def only_on(panel: Panel, mark: build.AnnotationQuery) -> build.AnnotationQuery:
-    """Keeps a mark to one panel, which is placed already."""
+def limited_to(panel: Panel, annotation: build.AnnotationQuery) -> build.AnnotationQuery:
+    """Shows an annotation on one panel, which has an id already."""
     if panel.id_val is None:
         raise ValueError(f"{panel.title} has no place yet")
-    return mark.filter(build.AnnotationPanelFilter().exclude(exclude=False).ids([panel.id_val]))
+    return annotation.filter(build.AnnotationPanelFilter().exclude(exclude=False).ids([panel.id_val]))
 
 
-def _mark(name: str, times: str, colour: str) -> build.AnnotationQuery:
-    mark = build.AnnotationQuery().name(name).datasource(SOURCE).enable(enable=True).icon_color(colour)
-    return mark.expr(times).step("60s").use_value_for_time(use_value_for_time=True)
+def _annotation(name: str, times: str, colour: str) -> build.AnnotationQuery:
+    annotation = build.AnnotationQuery().name(name).datasource(SOURCE).enable(enable=True).icon_color(colour)
+    return annotation.expr(times).step("60s").use_value_for_time(use_value_for_time=True)

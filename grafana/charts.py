@@ -27,7 +27,7 @@ from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
 from grafana import sdk, value_mappings
 from grafana.sdk import Panel, Query, Step
-from grafana.value_mappings import Words
+from grafana.value_mappings import Texts
 
 CARDS = tuple(
     f"GPU {index}" for index in range(len(value_mappings.LINES))
@@ -35,19 +35,19 @@ CARDS = tuple(
 
 
 class Legend(NamedTuple):
-    """A legend as a table to the right of the chart; sorted by its first figure, largest first."""
+    """A legend as a table to the right of the chart; sorted by its first calculation, largest first."""
 
     width: int
-    figures: tuple[str, ...]
+    calcs: tuple[str, ...]
 
     def build(self) -> common.VizLegendOptions:
-        """The SDK's legend. Grafana sorts by a figure's title, not by its name."""
+        """The SDK's legend. Grafana sorts by a calculation's title, not by its id."""
         titles = {"lastNotNull": "Last *", "max": "Max", "mean": "Mean"}
         return (
             _legend(LegendDisplayMode.TABLE, LegendPlacement.RIGHT)
-            .calcs(list(self.figures))
+            .calcs(list(self.calcs))
             .width(self.width)
-            .sort_by(titles[self.figures[0]])
+            .sort_by(titles[self.calcs[0]])
             .sort_desc(sort_desc=True)
         )
 
@@ -59,7 +59,7 @@ def lines(
     *queries: Query,
     empty: str,
     names: tuple[str, ...] = (),
-    limits: tuple[float, ...] = (),
+    dashed: tuple[float, ...] = (),
     low: float | None = 0,
     high: float | None = None,
     legend: Legend | None = None,
@@ -71,9 +71,9 @@ def lines(
         description: what the lines are, and of what.
         unit: Grafana's name of the unit.
         queries: with their legends.
-        empty: what it says where there is nothing.
+        empty: the text where there is no data.
         names: legends that get neutral colours of their own, in this order.
-        limits: dashed lines where it is worth a look and, if there is a second, where to act.
+        dashed: dashed threshold lines, warning and critical.
         low: where the axis begins; None where zero means nothing.
         high: where the axis ends.
         legend: a table, where a list below does not do.
@@ -83,14 +83,15 @@ def lines(
         builder.min(low)
     if high is not None:
         builder.max(high)
-    if limits:
+    if dashed:
         builder.thresholds(
             sdk.thresholds(
-                value_mappings.CLEAR, *zip(limits, (value_mappings.LOOK, value_mappings.ACT), strict=False)
+                value_mappings.TRANSPARENT,
+                *zip(dashed, (value_mappings.WARNING, value_mappings.CRITICAL), strict=False),
             )
         )
-        dashed = common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
-        builder.thresholds_style(dashed)
+        style = common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
+        builder.thresholds_style(style)
     return neutral(sdk.finish(builder.build(), title, description, queries, empty), names)
 
 
@@ -120,7 +121,7 @@ def stack(
     legend: Legend | None = None,
     decimals: int | None = None,
 ) -> Panel:
-    """Shares of a whole, one on top of the other; of names that nobody knows beforehand."""
+    """Stacked areas of series whose names are not known beforehand."""
     builder = _timeseries(unit, legend).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC)).min(0)
     builder.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(50).line_width(0)
     builder.show_points(VisibilityMode.NEVER)
@@ -142,22 +143,22 @@ def timeline(
     title: str,
     description: str,
     *queries: Query,
-    meaning: Words,
+    texts: Texts,
     empty: str,
-    lane: float = 0.85,
-    lanes_a_page: int | None = None,
+    row_height: float = 0.85,
+    rows_a_page: int | None = None,
 ) -> Panel:
-    """States over time, a lane each. ``lane``: the share of its height that a lane fills."""
-    builder = _timeline(lane).fill_opacity(85).line_width(0).mappings([sdk.in_words(meaning)])
-    # Not by thresholds: that drops the words and prints ranges.
+    """States over time, a row each. ``row_height``: the share of a row that its bar fills."""
+    builder = _timeline(row_height).fill_opacity(85).line_width(0).mappings([sdk.value_map(texts)])
+    # Not by thresholds: that drops the texts and prints ranges.
     builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, value_mappings.PLAIN))
-    if lanes_a_page:
-        builder.per_page(lanes_a_page)
+    if rows_a_page:
+        builder.per_page(rows_a_page)
     return sdk.finish(builder.build(), title, description, queries, empty)
 
 
 def label_timeline(title: str, description: str, query: Query, *, label: str, empty: str) -> Panel:
-    """What a label said over time, a lane a box; all in one colour, parted by thin lines."""
+    """A label's values over time, a row a box; all in one colour, with thin borders."""
     builder = _timeline(0.85).fill_opacity(45).line_width(1).display_name("${__field.labels.instance}")
     builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, value_mappings.NEUTRAL))
     panel = sdk.finish(builder.build(), title, description, [sdk.rows(query)], empty)
@@ -171,7 +172,7 @@ def label_timeline(title: str, description: str, query: Query, *, label: str, em
 def ranking(
     title: str, description: str, promql: str, legend: str, *steps: Step, high: float, empty: str
 ) -> Panel:
-    """What is largest now, as bars."""
+    """Current values as bars."""
     # The size of names stays Grafana's own: a size set by hand cuts them.
     builder = (
         bargauge.Panel()
@@ -196,7 +197,7 @@ def ranking(
 
 
 def neutral(panel: Panel, names: tuple[str, ...]) -> Panel:
-    """Gives known lines colours that mean nothing, always the same."""
+    """Gives series of known names fixed colours that carry no state."""
     for name, shade in zip(names, value_mappings.LINES, strict=False):
         paint(panel, f"/^{name}$/", shade)
     return panel
@@ -222,12 +223,12 @@ def _timeseries(unit: str, legend: Legend | None = None) -> timeseries.Panel:
     )
 
 
-def _timeline(lane: float) -> statetimeline.Panel:
+def _timeline(row_height: float) -> statetimeline.Panel:
     return (
         statetimeline.Panel()
         .unit("short")
         .thresholds(sdk.thresholds(value_mappings.PLAIN))
-        .row_height(lane)
+        .row_height(row_height)
         .merge_values(merge_values=True)
         .align_value(TimelineValueAlignment.LEFT)
         .show_value(VisibilityMode.AUTO)

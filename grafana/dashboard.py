@@ -69,10 +69,10 @@ class Page:
         found = f"label_values(grid_service_state{{{CHOSEN}}}, category)"
         self._dashboard.with_variable(_choice("category", "Category", found).all_value(".*"))
 
-    def mark(self, *marks: build.AnnotationQuery) -> None:
-        """Adds marks of what happened to the charts."""
-        for mark in marks:
-            self._dashboard.annotation(mark)
+    def annotate(self, *annotations: build.AnnotationQuery) -> None:
+        """Adds annotations to the charts."""
+        for annotation in annotations:
+            self._dashboard.annotation(annotation)
 
 
 def _variables() -> list[build.DatasourceVariable | build.QueryVariable]:

@@ -24,7 +24,7 @@ def card_lines(
 ) -> Panel:
     """A line a card, in the card's own colour."""
     asked = over_time(promql, PER_CARD)
-    return lines(title, description, unit, asked, names=CARDS, limits=dashed, low=low, high=high, empty=empty)
+    return lines(title, description, unit, asked, names=CARDS, dashed=dashed, low=low, high=high, empty=empty)
 
 
 def use(title: str) -> Panel:

@@ -27,7 +27,7 @@ def to_box(uid: str, title: str, box: str) -> dict[str, object]:
 
     Args:
         uid: the page's.
-        title: what the link says.
+        title: the link's text.
         box: Grafana's expression for the box, such as ``${__value.raw}``.
     """
     return {"title": title, "url": f"/d/{uid}?{_KEPT}&var-instance={box}", "targetBlank": False}

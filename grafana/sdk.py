@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
-from grafana.value_mappings import Words
+from grafana.value_mappings import Texts
 from prometheus.health import CHOSEN
 
 Panel = model.Panel
@@ -30,9 +30,9 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
 def now(promql: str, legend: str = "") -> Query:
-    """A figure as it is now. Its ``{BOX`` stands for the chosen boxes.
+    """An instant query. Its ``{BOX`` stands for the chosen boxes.
 
-    Not the last value of a range: that would show what a dead box said last as if it were live.
+    The last value of a range query would show the last values of a box that is down as current.
     """
     return _query(promql, legend).instant()
 
@@ -59,7 +59,7 @@ def _query(promql: str, legend: str) -> Query:
 
 
 def finish(panel: Panel, title: str, description: str, queries: Sequence[Query], empty: str) -> Panel:
-    """Gives a panel what every panel has; ``empty`` is what it says where there is nothing to show."""
+    """Gives a panel what every panel has; ``empty`` is its text where there is no data."""
     panel.title = title
     panel.description = description
     panel.datasource = SOURCE
@@ -120,18 +120,18 @@ def colour(mode: model.FieldColorModeId, fixed: str = "") -> build.FieldColor:
     return chosen.fixed_color(fixed) if fixed else chosen
 
 
-def in_words(words: Words) -> model.ValueMap:
-    """Shows values as words in their colours."""
+def value_map(texts: Texts) -> model.ValueMap:
+    """The value mapping of texts and their colours."""
     return model.ValueMap(
         options={
             str(value): model.ValueMappingResult(text=text, color=shade, index=index)
-            for index, (value, (text, shade)) in enumerate(words.items())
+            for index, (value, (text, shade)) in enumerate(texts.items())
         }
     )
 
 
 def null_as(text: str, shade: str) -> model.SpecialValueMap:
-    """Shows what has no value as a word."""
+    """The value mapping of what has no value."""
     return model.SpecialValueMap(
         options=model.DashboardSpecialValueMapOptions(
             match=model.SpecialValueMatch.NULL_AND_NAN,

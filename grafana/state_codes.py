@@ -1,4 +1,4 @@
-"""States that stand in 0/1 series, one for each state, as one number that panels can show in words."""
+"""One code from the 0/1 series of all states, for value mappings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ def one_code(by: str, codes: Mapping[str, int]) -> str:
 
     Args:
         by: the aggregation, such as ``by (instance, gpu)``.
-        codes: selectors of 0/1 series that no two share, and what each stands for; the worst is the highest.
+        codes: selectors of 0/1 series that no two share, and their codes; the worst is the highest.
     """
     return f"max {by} ({' or '.join(f'{selector} * {code}' for selector, code in codes.items())})"

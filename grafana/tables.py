@@ -1,4 +1,4 @@
-"""Tables: a row a thing, as it is now; worst first, and only trouble has colour."""
+"""Tables of instant queries, worst first; only problems have colour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
 from grafana import sdk, value_mappings
 from grafana.sdk import Panel, Step, now
-from grafana.value_mappings import Words
+from grafana.value_mappings import Texts
 
 GROUND = {"type": "color-background", "mode": "basic"}
 COLOURED = {"type": "color-text"}
@@ -24,8 +24,8 @@ GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 class Column:
     """A column: a label of the rows, or the value of a query of its own.
 
-    width: in pixels; columns without one share the rest. steps: colours by value. meaning: values as words.
-    null: the word for a row without a value. empty: what stands there instead, without a colour.
+    width: in pixels; columns without one share the rest. steps: colours by value. texts: a value mapping.
+    null: the mapped text of a row without a value. empty: the same without a colour.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Column:
     base: str = ""
     steps: tuple[Step, ...] = ()
     high: float | None = None
-    meaning: Words | None = None
+    texts: Texts | None = None
     null: str = ""
     empty: str = ""
     links: tuple[dict[str, object], ...] = ()
@@ -62,8 +62,8 @@ class Column:
         return {name: value for name, value in shown.items() if value not in (None, "", [])}
 
     def _mappings(self) -> list[Any]:
-        mappings: list[Any] = [sdk.in_words(self.meaning)] if self.meaning else []
-        return [*mappings, sdk.null_as(self.null, value_mappings.ASLEEP)] if self.null else mappings
+        mappings: list[Any] = [sdk.value_map(self.texts)] if self.texts else []
+        return [*mappings, sdk.null_as(self.null, value_mappings.OFF)] if self.null else mappings
 
 
 def text(title: str, label: str, width: int | None = None) -> Column:
@@ -71,7 +71,7 @@ def text(title: str, label: str, width: int | None = None) -> Column:
     return Column(title=title, label=label, width=width)
 
 
-def figure(
+def number(
     title: str,
     promql: str,
     unit: str = "short",
@@ -97,7 +97,7 @@ def figure(
 def share(
     title: str, promql: str, *steps: Step, width: int | None = None, decimals: int = 0, empty: str = ""
 ) -> Column:
-    """A share of a whole as a bar with its figure."""
+    """A share of a whole as a gauge with its value."""
     return Column(
         title=title,
         promql=promql,
@@ -112,13 +112,13 @@ def share(
     )
 
 
-def state(title: str, promql: str, meaning: Words, width: int) -> Column:
-    """A state in a word on its colour."""
-    return Column(title=title, promql=promql, unit="short", width=width, cell=GROUND, meaning=meaning)
+def state(title: str, promql: str, texts: Texts, width: int) -> Column:
+    """A state as text on its colour."""
+    return Column(title=title, promql=promql, unit="short", width=width, cell=GROUND, texts=texts)
 
 
-def word(title: str, promql: str, meaning: Words, width: int, *steps: Step) -> Column:
-    """A value in words, coloured."""
+def text_of(title: str, promql: str, texts: Texts, width: int, *steps: Step) -> Column:
+    """A value as coloured text."""
     return Column(
         title=title,
         promql=promql,
@@ -127,7 +127,7 @@ def word(title: str, promql: str, meaning: Words, width: int, *steps: Step) -> C
         cell=COLOURED,
         base=value_mappings.PLAIN,
         steps=steps,
-        meaning=meaning,
+        texts=texts,
     )
 
 
@@ -147,7 +147,7 @@ def table(
         title: the panel's.
         description: what a row is.
         columns: from left to right; the queries are aggregated to the same labels.
-        empty: what it says where there is no row.
+        empty: the text where there is no row.
         worst_by: the column that it is sorted by.
         ascending: whether the smallest comes first.
         labels_from: a query that only brings labels, such as an info series.
@@ -167,7 +167,7 @@ def table(
         builder.build(), title, description, [sdk.rows(now(query)) for query in queries], empty
     )
     _arrange(panel, columns, queries, hidden)
-    # The panel's own words must not fill every empty cell.
+    # The panel's own noValue must not fill every empty cell.
     sdk.override(panel, "byRegexp", "/.*/", {"noValue": ""})
     for column in columns:
         sdk.override(panel, "byName", column.title, column.properties())

@@ -1,4 +1,4 @@
-"""Where a figure is worth a look and where to act, as the panels need it: the alerts' thresholds."""
+"""The alerts' thresholds as the colour steps of panels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ AIDE_AGE = (thresholds.AIDE_OVERDUE_SECONDS,)
 SCRAPE = (thresholds.SCRAPE_SLOW_SECONDS,)
 PROBE_AGE = (thresholds.PROBE_STALE_LIFETIMES, thresholds.PROBE_FORSAKEN_LIFETIMES)
 
-ANY_IS_ODD = ((1, value_mappings.LOOK),)
-ANY_IS_BAD = ((1, value_mappings.ACT),)
+WARN_FROM_ONE = ((1, value_mappings.WARNING),)
+CRITICAL_FROM_ONE = ((1, value_mappings.CRITICAL),)
 
 
-def steps(limits: tuple[float, ...]) -> tuple[Step, ...]:
-    """The colours from each limit on."""
-    return tuple(zip(limits, (value_mappings.LOOK, value_mappings.ACT), strict=False))
+def steps(values: tuple[float, ...]) -> tuple[Step, ...]:
+    """The colours from each threshold on: warning, then critical."""
+    return tuple(zip(values, (value_mappings.WARNING, value_mappings.CRITICAL), strict=False))

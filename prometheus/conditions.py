@@ -1,4 +1,4 @@
-"""What is wrong, and when: each domain's conditions in PromQL, worst first, with the alerts' thresholds.
+"""Each domain's conditions in PromQL, worst first, with the alerts' thresholds.
 
 In every selector ``{BOX`` stands for the matchers that choose the boxes.
 """
@@ -75,7 +75,7 @@ STOPPED_SERVICE = (
     " * max by (job, instance, name) (grid_service_enabled{BOX})"
 )
 TIMER = "grid_systemd_timer_{}_trigger_timestamp_seconds{{BOX}}"
-# While what it started still runs, a timer's next trigger stays in the past: that one was kept.
+# While what it started still runs, a timer's next trigger stays in the past: that one is not overdue.
 TIMER_DUE = f"{TIMER.format('next')} unless {TIMER.format('last')} >= {TIMER.format('next')}"
 CHECKED = "grid_aide_last_check_timestamp_seconds{BOX}"
 NEVER_CHECKED = f'grid_probe_success{{BOX, probe="aide"}} unless on (job, instance) {CHECKED}'
@@ -110,7 +110,7 @@ CONDITIONS = {
         Link("max", "grid_directory_scan_errors{BOX}", "> 0", states.SCAN_ERRORS),
     ),
     "tor": (
-        Link("min", "grid_tor_up{BOX}", "== 0", states.DOWN),
+        Link("min", "grid_tor_up{BOX}", "== 0", states.TOR_DOWN),
         Link("min", "grid_tor_is_tor{BOX}", "== 0", states.NOT_TOR),
     ),
     "containers": (
@@ -136,6 +136,6 @@ CONDITIONS = {
         Link("min", "grid_exporter_config_last_reload_successful{BOX}", "== 0", states.BAD_CONFIG),
         Link("max", "grid_probe_stuck{BOX}", "== 1", states.STUCK),
         Link("min", "grid_probe_success{BOX}", "== 0", states.PROBE_FAILING),
-        Link("max", "up{BOX}", "== 1", states.WELL),
+        Link("max", "up{BOX}", "== 1", states.OK),
     ),
 }

@@ -1,6 +1,6 @@
-"""One number a domain says how it is: a chain of conditions in PromQL, the first that holds gives the code.
+"""The health code of a domain: a chain of conditions in PromQL, of which the first that holds gives the code.
 
-The same chain stands in line on Overview, which so needs no rules, and is recorded as
+The same chain stands in line on Overview, which therefore needs no rules, and is recorded as
 ``grid:health:code{domain}`` for the fleet. Its thresholds are the alerts'.
 """
 
@@ -16,7 +16,7 @@ CHOSEN = 'job=~"$job", instance=~"$instance"'
 
 
 class Domain(NamedTuple):
-    """A part of the box that has a state of its own. ``absent`` is what its tile says where there is none."""
+    """A part of the box with a state of its own. ``absent``: its text where the box has no such thing."""
 
     name: str
     title: str
@@ -25,13 +25,13 @@ class Domain(NamedTuple):
 
 
 GPU = Domain("gpu", "GPU", "grid-gpu", "No GPU")
-HOST = Domain("host", "Memory", "grid-workloads", "Not watched")
+HOST = Domain("host", "Memory", "grid-workloads", "Off")
 DISK = Domain("disk", "Storage", "grid-models", "No models")
-TOR = Domain("tor", "Tor", "grid-tor", "Not asked")
+TOR = Domain("tor", "Tor", "grid-tor", "No Tor")
 CONTAINERS = Domain("containers", "Containers", "grid-workloads", "No containers")
 SERVICES = Domain("services", "Services", "grid-workloads", "No services")
 AIDE = Domain("aide", "AIDE", "grid-tor", "No AIDE")
-EXPORTER = Domain("exporter", "Exporter", "grid-exporter", "Not here")
+EXPORTER = Domain("exporter", "Exporter", "grid-exporter", "Off")
 DOMAINS = (GPU, HOST, DISK, TOR, CONTAINERS, SERVICES, AIDE, EXPORTER)
 
 
@@ -44,7 +44,7 @@ def health(domain: str, boxes: str = CHOSEN) -> str:
         domain: a name of DOMAINS.
         boxes: the label matchers that choose the boxes, without braces.
     """
-    links = (Link("max", "up{BOX}", "== 0", states.SILENT), *_probe_links(domain, CONDITIONS[domain]))
+    links = (Link("max", "up{BOX}", "== 0", states.DOWN), *_probe_links(domain, CONDITIONS[domain]))
     return " or ".join(map(str, links)).replace("{BOX", "{" + boxes)
 
 
@@ -55,11 +55,11 @@ def _probe_links(domain: str, chain: tuple[Link, ...]) -> tuple[Link, ...]:
     probes = f'BOX, probe=~"{domain}(:.*)?"'
     success, stuck = f"grid_probe_success{{{probes}}}", f"grid_probe_stuck{{{probes}}}"
     return (
-        Link("max", f'grid_probe_enabled{{BOX, probe="{domain}"}}', "== 0", states.ABSENT),
-        Link("max", success, "== 0", states.CANNOT_TELL),
+        Link("max", f'grid_probe_enabled{{BOX, probe="{domain}"}}', "== 0", states.OFF),
+        Link("max", success, "== 0", states.UNKNOWN),
         *chain,
         # A directory is a probe of its own: one that fails hides neither another that is full, nor itself.
-        Link("min", success, "== 0", states.CANNOT_TELL),
-        Link("max", stuck, "== 1", states.CANNOT_TELL),
-        Link("max", success, "== 1", states.WELL),
+        Link("min", success, "== 0", states.UNKNOWN),
+        Link("max", stuck, "== 1", states.UNKNOWN),
+        Link("max", success, "== 1", states.OK),
     )

@@ -1,4 +1,4 @@
-"""What is recorded so that the fleet page answers at once, however many boxes there are.
+"""Recording rules: the fleet page stays quick however many boxes there are.
 
 Every series is one a box (labels job and instance). A box without a thing has no series of it.
 """
@@ -11,7 +11,7 @@ from prometheus.expressions import JOB
 from prometheus.health import DOMAINS, health
 
 HEALTH = "grid:health:code"
-FIGURES = {
+AGGREGATES = {
     "grid:gpu_cards:count": "count by (job, instance) (grid_gpu_info{BOX})",
     "grid:gpu_utilization_ratio:avg": "avg by (job, instance) (grid_gpu_utilization_ratio{BOX})",
     "grid:gpu_memory_used_bytes:sum": "sum by (job, instance) (grid_gpu_memory_used_bytes{BOX})",
@@ -24,15 +24,15 @@ FIGURES = {
 }
 
 
-def figure(record: str, boxes: str = JOB) -> str:
-    """The PromQL of a recorded figure. boxes: the label matchers that choose the boxes, without braces."""
-    return FIGURES[record].replace("{BOX}", f"{{{boxes}}}")
+def aggregate(record: str, boxes: str = JOB) -> str:
+    """The PromQL of a recorded aggregate. boxes: the label matchers that choose the boxes, without braces."""
+    return AGGREGATES[record].replace("{BOX}", f"{{{boxes}}}")
 
 
 def rules() -> list[dict[str, Any]]:
-    """The recording rules: a health code for each domain, then the figures."""
+    """The recording rules: a health code for each domain, then the aggregates."""
     codes = [
         {"record": HEALTH, "expr": health(domain.name, JOB), "labels": {"domain": domain.name}}
         for domain in DOMAINS
     ]
-    return [*codes, *({"record": record, "expr": figure(record)} for record in FIGURES)]
+    return [*codes, *({"record": record, "expr": aggregate(record)} for record in AGGREGATES)]

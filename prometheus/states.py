@@ -1,4 +1,4 @@
-"""The health states: what a domain of a box can be, as one number and its word.
+"""The health states of a domain, each a code and a text.
 
 The worse the state, the higher its code, so that ``max()`` finds the worst.
 """
@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 
 class State(NamedTuple):
-    """A health code and its word."""
+    """A health code and its text."""
 
     code: int
     text: str
 
 
-ABSENT = State(-1, "Not here")  # the exporter looked, or was told, and there is no such thing to watch
-WELL = State(0, "Well")
+OFF = State(-1, "Off")  # switched off, or the box has no such thing
+OK = State(0, "OK")
 
 NOT_CHECKED = State(5, "No check yet")
 STOPPED = State(6, "Stopped")
@@ -34,19 +34,19 @@ SCAN_ERRORS = State(17, "Scan errors")
 UNHEALTHY = State(18, "Unhealthy")
 RESTARTS = State(19, "Restarts")
 
-CANNOT_TELL = State(20, "Cannot tell")
+UNKNOWN = State(20, "Unknown")
 
 HOT = State(21, "Hot")
 ECC_ERRORS = State(22, "ECC errors")
 NEARLY_OUT = State(23, "Nearly out")
 FULL = State(24, "Full")
-DOWN = State(25, "Down")
+TOR_DOWN = State(25, "Tor down")
 NOT_TOR = State(26, "Not Tor")
 ENGINE_DOWN = State(27, "Engine down")
 FAILED = State(28, "Failed")
 FINDINGS = State(29, "Findings")
 CHECK_FAILED = State(30, "Check failed")
 GONE = State(31, "Card gone")
-SILENT = State(50, "Silent")
+DOWN = State(50, "Down")
 
 STATES = tuple(sorted(state for state in globals().values() if isinstance(state, State)))

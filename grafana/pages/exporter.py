@@ -7,23 +7,22 @@ from grafana.annotations import alerts, reboots
 from grafana.charts import Legend, bars, lines, log_lines, paint, ranking, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import figure, label_figure, state_tile
-from grafana.tables import figure as number
-from grafana.tables import state, table, text
+from grafana.stat_panels import label_stat, state_stat, value_stat
+from grafana.tables import number, state, table, text
 from grafana.threshold_steps import steps
 from prometheus.health import EXPORTER
 
 PAGE = "Each probe's success, duration, age and runs; what a scrape costs."
-NOBODY = "No grid-exporter answered in this range"
+NO_EXPORTER = "No grid-exporter answered in this range"
 EACH = "by (instance, probe)"
 STUCK = f"max {EACH} (grid_probe_stuck{{BOX}})"
 LAST_RUN = f"({STUCK} == 1) * 4 or 3 - 2 * max {EACH} (grid_probe_success{{BOX}}) or {STUCK} * 0 + 2"
-MEANING = {
-    0: ("not here", value_mappings.ASLEEP),
-    1: ("worked", value_mappings.GOOD),
+TEXTS = {
+    0: ("not here", value_mappings.OFF),
+    1: ("worked", value_mappings.OK),
     2: ("first run", value_mappings.NEUTRAL),
-    3: ("failed", value_mappings.ACT),
-    4: ("stuck", value_mappings.ACT),
+    3: ("failed", value_mappings.CRITICAL),
+    4: ("stuck", value_mappings.CRITICAL),
 }
 # At the scrape: time() would call a probe old that is fresh at every scrape, a minute later.
 AGE = "timestamp(grid_probe_last_run_timestamp_seconds{BOX}) - grid_probe_last_run_timestamp_seconds{BOX}"
@@ -32,35 +31,39 @@ AGE = "timestamp(grid_probe_last_run_timestamp_seconds{BOX}) - grid_probe_last_r
 def page() -> Page:
     """The page."""
     exporter = Page("grid-exporter", PAGE, since="6h", refresh="30s")
-    exporter.band(3, state_tile(EXPORTER), *figures())
+    exporter.band(3, state_stat(EXPORTER), *stats())
     exporter.band(9, probes_now(), probes_over_time(), widths=(14, 10))
     exporter.band(8, duration(), age_when_served(), widths=(14, 10))
     exporter.band(7, runs_that_failed(), scrape_duration(), samples())
-    exporter.mark(reboots(), alerts("exporter"))
+    exporter.annotate(reboots(), alerts("exporter"))
     return exporter
 
 
-def figures() -> list[Panel]:
-    """The exporter in seven figures."""
+def stats() -> list[Panel]:
+    """The exporter in seven values."""
     failing = "count(grid_probe_success{BOX}) - sum(grid_probe_success{BOX})"
     took = "max(scrape_duration_seconds{BOX})"
     used = "sum(rate(process_cpu_seconds_total{BOX}[$__rate_interval]))"
     version = "count by (version) (grid_exporter_build_info{BOX})"
     slow = steps(threshold_steps.SCRAPE)
     return [
-        figure("Probes", "Probes whose last run worked.", "sum(grid_probe_success{BOX})"),
-        figure("Failing", "Probes whose last run failed.", failing, "short", *threshold_steps.ANY_IS_ODD),
-        figure("Scrape took", "The slowest box's last scrape.", took, "s", *slow, decimals=0),
-        figure("Samples", "Samples in a scrape, of all boxes together.", "sum(scrape_samples_scraped{BOX})"),
-        figure("CPU", "What the exporter uses of a core.", used, "percentunit", decimals=1),
-        figure(
+        value_stat("Probes", "Probes whose last run worked.", "sum(grid_probe_success{BOX})"),
+        value_stat(
+            "Failing", "Probes whose last run failed.", failing, "short", *threshold_steps.WARN_FROM_ONE
+        ),
+        value_stat("Scrape took", "The slowest box's last scrape.", took, "s", *slow, decimals=0),
+        value_stat(
+            "Samples", "Samples in a scrape, of all boxes together.", "sum(scrape_samples_scraped{BOX})"
+        ),
+        value_stat("CPU", "What the exporter uses of a core.", used, "percentunit", decimals=1),
+        value_stat(
             "Memory",
             "What the exporter holds.",
             "max(process_resident_memory_bytes{BOX})",
             "bytes",
             decimals=0,
         ),
-        label_figure("Version", "The exporter's version.", version, "version"),
+        label_stat("Version", "The exporter's version.", version, "version"),
     ]
 
 
@@ -75,26 +78,28 @@ def probes_now() -> Panel:
         "A row a probe, worst first. Age: at the last scrape. Runs, and those that failed: in the range.",
         text("Instance", "instance", 120),
         text("Probe", "probe"),
-        state("Last run", f"{LAST_RUN} or {not_here}", MEANING, 90),
+        state("Last run", f"{LAST_RUN} or {not_here}", TEXTS, 90),
         number("Took", f"max {EACH} (grid_probe_duration_seconds{{BOX}})", "s", 85),
         number("Age", f"max {EACH} ({AGE})", "s", 75, decimals=0),
         number("Succeeded", succeeded, "s", 100, decimals=0),
         number("Good for", f"max {EACH} (grid_probe_ttl_seconds{{BOX}})", "s", 80, decimals=0),
         number("Runs", runs, "short", 65, decimals=0),
-        number("Failed", f"{failed} / {runs}", "percentunit", 80, (0.001, value_mappings.LOOK), decimals=1),
+        number(
+            "Failed", f"{failed} / {runs}", "percentunit", 80, (0.001, value_mappings.WARNING), decimals=1
+        ),
         worst_by="Last run",
         empty="No grid-exporter answers",
     )
 
 
 def probes_over_time() -> Panel:
-    """A lane a probe."""
+    """A row_height a probe."""
     return timeline(
         "Probes over time",
         "How each probe's last run had ended at the time.",
         over_time(LAST_RUN, "${who}{{probe}}"),
-        meaning=MEANING,
-        empty=NOBODY,
+        texts=TEXTS,
+        empty=NO_EXPORTER,
     )
 
 
@@ -106,16 +111,16 @@ def duration() -> Panel:
         "s",
         over_time("grid_probe_duration_seconds{BOX}", "${who}{{probe}}"),
         legend=Legend(260, ("max", "mean")),
-        empty=NOBODY,
+        empty=NO_EXPORTER,
     )
 
 
 def age_when_served() -> Panel:
-    """How old the served figures are."""
+    """How old the served values are."""
     lifetimes = f"sort_desc(max {EACH} (({AGE}) / grid_probe_ttl_seconds{{BOX}}))"
     return ranking(
         "Age when served, in lifetimes",
-        "How old each probe's figures were at the last scrape, in its ttl; above 2 they were served late.",
+        "How old each probe's values were at the last scrape, in its ttl; above 2 they were served late.",
         lifetimes,
         "${who}{{probe}}",
         *steps(threshold_steps.PROBE_AGE),
@@ -135,8 +140,8 @@ def runs_that_failed() -> Panel:
         over_time(f"{failed} > 0", "${who}{{probe}} {{outcome}}"),
         empty="No run failed in this range",
     )
-    paint(panel, "/failure$/", value_mappings.LOOK)
-    paint(panel, "/timeout$/", value_mappings.ACT)
+    paint(panel, "/failure$/", value_mappings.WARNING)
+    paint(panel, "/timeout$/", value_mappings.CRITICAL)
     return panel
 
 
@@ -148,7 +153,7 @@ def scrape_duration() -> Panel:
         "s",
         over_time("scrape_duration_seconds{BOX}", "${who}scrape"),
         names=("scrape",),
-        empty=NOBODY,
+        empty=NO_EXPORTER,
     )
 
 
@@ -161,5 +166,5 @@ def samples() -> Panel:
         over_time("scrape_samples_scraped{BOX}", "${who}samples"),
         over_time("scrape_series_added{BOX}", "${who}new series"),
         names=("samples", "new series"),
-        empty=NOBODY,
+        empty=NO_EXPORTER,
     )

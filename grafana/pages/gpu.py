@@ -1,4 +1,4 @@
-"""GPU: every card's use, memory and who holds it, power, heat, clocks, what holds it back, errors."""
+"""GPU: each GPU's utilization, memory and who holds it, power, temperature, clocks, throttling, errors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from grafana.charts import CARDS, Legend, counts, lines, paint, stack, timeline
 from grafana.dashboard import Page
 from grafana.gpu_panels import NO_GPU, PER_CARD, card_lines
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import figure, label_figure, state_tile
+from grafana.stat_panels import label_stat, state_stat, value_stat
 from grafana.state_codes import one_code
-from grafana.tables import figure as number
-from grafana.tables import share, table, text, word
+from grafana.tables import number, share, table, text, text_of
 from grafana.threshold_steps import steps
 from prometheus.expressions import CARD_MEMORY_USED
 from prometheus.health import GPU
@@ -19,38 +18,38 @@ from prometheus.health import GPU
 # On the host the label is empty.
 BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", "")'
 
-# Why a card runs below its clock: the driver's word, our code (the worst is the highest), ours for people.
-HELD_BACK = (
-    ("gpu_idle", 1, "idle", value_mappings.ASLEEP),
+# Why a card runs below its clock: the driver's name, our code (the worst is the highest), our text.
+THROTTLE_REASONS = (
+    ("gpu_idle", 1, "idle", value_mappings.OFF),
     ("sw_power_cap", 2, "power limit", value_mappings.NEUTRAL),
-    ("sw_thermal_slowdown", 11, "heat", value_mappings.LOOK),
-    ("hw_slowdown", 12, "hardware", value_mappings.LOOK),
-    ("hw_thermal_slowdown", 13, "heat (hardware)", value_mappings.ACT),
-    ("hw_power_brake_slowdown", 14, "power brake", value_mappings.ACT),
+    ("sw_thermal_slowdown", 11, "heat", value_mappings.WARNING),
+    ("hw_slowdown", 12, "hardware", value_mappings.WARNING),
+    ("hw_thermal_slowdown", 13, "heat (hardware)", value_mappings.CRITICAL),
+    ("hw_power_brake_slowdown", 14, "power brake", value_mappings.CRITICAL),
 )
-WHY = {0: ("free", value_mappings.GOOD)} | {code: (text, colour) for _, code, text, colour in HELD_BACK}
-HELD_BY = one_code(
+WHY = {0: ("free", value_mappings.OK)} | {code: (text, colour) for _, code, text, colour in THROTTLE_REASONS}
+THROTTLED_BY = one_code(
     "by (instance, gpu)",
-    {f'grid_gpu_throttle_active{{BOX, reason="{reason}"}}': code for reason, code, _, _ in HELD_BACK},
+    {f'grid_gpu_throttle_active{{BOX, reason="{reason}"}}': code for reason, code, _, _ in THROTTLE_REASONS},
 )
 
 
 def page() -> Page:
     """The page."""
     gpu = Page("grid-gpu", "Every card, and who uses it for what.", since="6h", refresh="30s")
-    gpu.band(3, state_tile(GPU), *figures())
+    gpu.band(3, state_stat(GPU), *stats())
     gpu.band(5, cards_now())
     gpu.band(7, gpu_panels.use("Use"), gpu_panels.memory_used("Memory used"))
     gpu.band(8, memory_by_container(), memory_by_process())
     gpu.band(7, power(), gpu_panels.core_temperature("Core temperature"), memory_temperature())
-    gpu.band(5, held_back())
+    gpu.band(5, throttled_by())
     gpu.band(7, clock(), fan(), ecc_errors())
-    gpu.mark(reboots(), alerts("gpu"))
+    gpu.annotate(reboots(), alerts("gpu"))
     return gpu
 
 
-def figures() -> list[Panel]:
-    """All cards in seven numbers."""
+def stats() -> list[Panel]:
+    """All cards in seven values."""
     used = "sum(grid_gpu_memory_used_bytes{BOX}) / sum(grid_gpu_memory_total_bytes{BOX})"
     # By the minute and not mean times range: what was not yet seen was not yet drawn.
     energy = "sum(sum_over_time(grid_gpu_power_draw_watts{BOX}[$__range:1m])) / 60"
@@ -60,18 +59,20 @@ def figures() -> list[Panel]:
     driver = "count by (driver_version) (grid_gpu_info{BOX})"
     full = steps(threshold_steps.GPU_MEMORY_USED)
     return [
-        figure("Cards", "Cards that the driver lists.", "sum(grid_gpus{BOX})"),
-        figure("Use", "Mean over the cards.", use, "percentunit", decimals=0),
-        figure("Memory", "How much of all cards' memory is in use.", used, "percentunit", *full, decimals=0),
-        figure("Hottest", "The hottest core.", hottest, "celsius", *steps(threshold_steps.GPU_HEAT)),
-        figure("Power", "What all cards draw together.", power, "watt", decimals=0),
-        figure("Energy", "What all cards drew in the chosen range.", energy, "watth", decimals=1),
-        label_figure("Driver", "The driver's version.", driver, "driver_version"),
+        value_stat("Cards", "Cards that the driver lists.", "sum(grid_gpus{BOX})"),
+        value_stat("Use", "Mean over the cards.", use, "percentunit", decimals=0),
+        value_stat(
+            "Memory", "How much of all cards' memory is in use.", used, "percentunit", *full, decimals=0
+        ),
+        value_stat("Hottest", "The hottest core.", hottest, "celsius", *steps(threshold_steps.GPU_HEAT)),
+        value_stat("Power", "What all cards draw together.", power, "watt", decimals=0),
+        value_stat("Energy", "What all cards drew in the chosen range.", energy, "watth", decimals=1),
+        label_stat("Driver", "The driver's version.", driver, "driver_version"),
     ]
 
 
 def cards_now() -> Panel:
-    """A row a card."""
+    """A row a GPU."""
     of_limit = "max by (instance, gpu) (grid_gpu_power_draw_watts{BOX} / grid_gpu_power_limit_watts{BOX})"
     # A series that no card here has would take its column with it.
     errors = (
@@ -80,7 +81,7 @@ def cards_now() -> Panel:
     )
     return table(
         "Cards now",
-        "A row a card. ECC: errors over the card's life that could not be corrected.",
+        "A row a GPU. ECC: errors over the card's life that could not be corrected.",
         text("Instance", "instance", 130),
         text("GPU", "gpu", 50),
         text("Card", "name", 205),
@@ -98,13 +99,13 @@ def cards_now() -> Panel:
             70,
             *steps(threshold_steps.GPU_HEAT),
         ),
-        word("Held back by", HELD_BY, WHY | {0: ("free", value_mappings.PLAIN)}, 120),
-        word("ECC", errors, {-1: ("no ECC", value_mappings.ASLEEP)}, 70, *threshold_steps.ANY_IS_BAD),
+        text_of("Throttled by", THROTTLED_BY, WHY | {0: ("free", value_mappings.PLAIN)}, 120),
+        text_of("ECC", errors, {-1: ("no ECC", value_mappings.OFF)}, 70, *threshold_steps.CRITICAL_FROM_ONE),
         number("P-state", "max by (instance, gpu) (grid_gpu_performance_state{BOX})", "prefix:P", 75),
         number("PCIe", "max by (instance, gpu) (grid_gpu_pcie_link_generation{BOX})", width=60),
         number("Lanes", "max by (instance, gpu) (grid_gpu_pcie_link_width{BOX})", width=65),
         labels_from="max by (instance, gpu, name) (grid_gpu_info{BOX})",
-        empty="No GPU figures now",
+        empty="No GPU values now",
     )
 
 
@@ -156,25 +157,25 @@ def power() -> Panel:
 
 
 def memory_temperature() -> Panel:
-    """How hot each card's memory is; many cards do not tell."""
+    """How hot each card's memory is; many cards do not report it."""
     return card_lines(
         "Memory temperature",
-        "The memory's temperature, where the card tells it; it heats up apart from the core.",
+        "The memory's temperature, where the card reports it; it heats up apart from the core.",
         "celsius",
         "grid_gpu_memory_temperature_celsius{BOX}",
         dashed=threshold_steps.GPU_MEMORY_HEAT,
         low=None,
-        empty="No card here tells its memory's temperature",
+        empty="No GPU here reports its memory's temperature",
     )
 
 
-def held_back() -> Panel:
+def throttled_by() -> Panel:
     """Why a card ran below its clock."""
     return timeline(
-        "Held back by",
+        "Throttled by",
         "Why the card ran below its clock: the gravest of the driver's reasons at the time.",
-        over_time(HELD_BY, PER_CARD),
-        meaning=WHY,
+        over_time(THROTTLED_BY, PER_CARD),
+        texts=WHY,
         empty=NO_GPU,
     )
 
@@ -193,11 +194,11 @@ def fan() -> Panel:
     """What cools the cards."""
     return card_lines(
         "Fan",
-        "The speed that the driver asks of the fan; it says nothing about a blocked one.",
+        "The speed that the driver asks of the fan; a blocked one is not noticed.",
         "percentunit",
         "grid_gpu_fan_speed_ratio{BOX}",
         high=1,
-        empty="No card here has a fan that it tells of",
+        empty="No GPU here reports a fan",
     )
 
 

@@ -7,9 +7,8 @@ from grafana.annotations import alerts, reboots
 from grafana.charts import Legend, lines, stack
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import figure, state_tile
-from grafana.tables import COLOURED, GAUGE, Column, share, table, text
-from grafana.tables import figure as number
+from grafana.stat_panels import state_stat, value_stat
+from grafana.tables import COLOURED, GAUGE, Column, number, share, table, text
 from grafana.threshold_steps import steps
 from prometheus.expressions import DISK_USED
 from prometheus.health import DISK
@@ -20,8 +19,8 @@ NO_DIRECTORY = "No model directory seen in this range"
 
 WEEKS_AHEAD = 14 * 86400
 FULL_IN = (
-    (0, value_mappings.ACT),
-    (DISK_FULL_WITHIN_SECONDS, value_mappings.LOOK),
+    (0, value_mappings.CRITICAL),
+    (DISK_FULL_WITHIN_SECONDS, value_mappings.WARNING),
     (WEEKS_AHEAD, value_mappings.PLAIN),
 )
 
@@ -33,28 +32,30 @@ MODELS = 'grid_directory_entry_size_bytes{BOX, entry!="(other)"}'
 def page() -> Page:
     """The page."""
     models = Page("grid-models", PAGE, since="7d", refresh="5m")
-    models.band(3, state_tile(DISK), *figures())
+    models.band(3, state_stat(DISK), *stats())
     models.band(5, file_systems_now())
     models.band(11, models_now(), [(7, directories()), (4, removed())], widths=(14, 10))
     models.band(9, models_over_time(), available_space(), widths=(14, 10))
-    models.mark(reboots(), alerts("disk"))
+    models.annotate(reboots(), alerts("disk"))
     return models
 
 
-def figures() -> list[Panel]:
-    """All directories in seven numbers."""
+def stats() -> list[Panel]:
+    """All directories in seven values."""
     weight = "sum(grid_directory_size_bytes{BOX})"
     fullest = f"max({DISK_USED})"
     full_in = f"min({time_to_full('by (instance, mountpoint)')})"
     pace = "When the first file system is full, at the mean pace of the chosen range."
     unread = "sum(grid_directory_scan_errors{BOX})"
     took = 'max(grid_probe_duration_seconds{BOX, probe=~"disk(:.*)?"})'
-    odd = threshold_steps.ANY_IS_ODD
+    odd = threshold_steps.WARN_FROM_ONE
     return [
-        figure("Models", "Models found in the directories.", f"count({MODELS})"),
-        figure("They weigh", "All model directories together.", weight, "decbytes", decimals=1),
-        figure("Grew", "All directories together, in the range.", f"sum({growth()})", "decbytes", decimals=0),
-        figure(
+        value_stat("Models", "Models found in the directories.", f"count({MODELS})"),
+        value_stat("Total size", "All model directories together.", weight, "decbytes", decimals=1),
+        value_stat(
+            "Grew", "All directories together, in the range.", f"sum({growth()})", "decbytes", decimals=0
+        ),
+        value_stat(
             "Fullest",
             "The fullest file system.",
             fullest,
@@ -62,11 +63,11 @@ def figures() -> list[Panel]:
             *steps(threshold_steps.DISK_USED),
             decimals=1,
         ),
-        figure("Full in", pace, full_in, "s", *FULL_IN, decimals=1, empty="not growing"),
-        figure(
+        value_stat("Full in", pace, full_in, "s", *FULL_IN, decimals=1, empty="not growing"),
+        value_stat(
             "Unreadable", "Places that could not be read: their size is not known.", unread, "short", *odd
         ),
-        figure("Measuring", "How long the slowest measuring took.", took, "s", decimals=1),
+        value_stat("Measuring", "How long the slowest measuring took.", took, "s", decimals=1),
     ]
 
 
@@ -152,7 +153,7 @@ def models_now() -> Panel:
             width=95,
             cell=COLOURED,
             base=value_mappings.NEUTRAL,
-            steps=((0, value_mappings.ASLEEP), (1, value_mappings.NEUTRAL)),
+            steps=((0, value_mappings.OFF), (1, value_mappings.NEUTRAL)),
         ),
         text("Directory", "path", 180),
         text("Instance", "instance", 110),

@@ -1,27 +1,27 @@
-"""Overview: one glance says whether the box is well; each tile opens the page that says why not."""
+"""Overview: the state of the box at a glance; each panel opens the page with the reason."""
 
 from __future__ import annotations
 
 from grafana import gpu_panels, threshold_steps, value_mappings
 from grafana.alerts_table import firing_now
-from grafana.annotations import alerts, only_on, reboots
+from grafana.annotations import alerts, limited_to, reboots
 from grafana.charts import lines, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import overview_tile, worst
+from grafana.stat_panels import overview_stat, worst
 from grafana.threshold_steps import steps
 from prometheus.expressions import DISK_USED, MEMORY_USED, SWAP_USED
 from prometheus.health import AIDE, CONTAINERS, DISK, DOMAINS, EXPORTER, GPU, HOST, SERVICES, TOR
 
-PAGE = "One glance says whether the box is well; each tile opens the page that says why not."
+PAGE = "The state of the box at a glance; each panel opens the page with the reason."
 
 
 def page() -> Page:
     """The page."""
     overview = Page("grid-overview", PAGE, since="24h", refresh="30s")
-    tiles = state_tiles()  # in the order of the lanes below
-    overview.band(3, *tiles[:4])
-    overview.band(3, *tiles[4:])
+    stats = state_stats()  # in the order of the lanes below
+    overview.band(3, *stats[:4])
+    overview.band(3, *stats[4:])
     story = what_happened()
     overview.band(9, story, firing_now(), widths=(15, 9))
     overview.band(
@@ -31,26 +31,26 @@ def page() -> Page:
         gpu_panels.core_temperature("GPU temperature"),
     )
     overview.band(7, memory_and_swap(), waiting_for(), disk_used())
-    overview.mark(reboots(), only_on(story, alerts()))
+    overview.annotate(reboots(), limited_to(story, alerts()))
     return overview
 
 
-def state_tiles() -> list[Panel]:
-    """A tile a domain: its state, and the figure that tells most."""
+def state_stats() -> list[Panel]:
+    """A panel a domain: its state and most important value."""
     memory_used = f"max({MEMORY_USED})"
     fullest = f"max({DISK_USED})"
     running = 'sum(grid_container_state{BOX, state="running"})'
     active = 'sum(grid_service_state{BOX, state="active"})'
     checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
     return [
-        overview_tile(GPU, "use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),
-        overview_tile(
+        overview_stat(GPU, "use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),
+        overview_stat(
             HOST, "used", memory_used, "percentunit", *steps(threshold_steps.MEMORY_USED), decimals=0
         ),
-        overview_tile(
+        overview_stat(
             DISK, "fullest disk", fullest, "percentunit", *steps(threshold_steps.DISK_USED), decimals=1
         ),
-        overview_tile(
+        overview_stat(
             TOR,
             "latency",
             "max(grid_tor_check_duration_seconds{BOX})",
@@ -58,10 +58,10 @@ def state_tiles() -> list[Panel]:
             *steps(threshold_steps.TOR_REQUEST),
             decimals=1,
         ),
-        overview_tile(CONTAINERS, "running", running, "short"),
-        overview_tile(SERVICES, "active", active, "short"),
-        overview_tile(AIDE, "last check", checked, "s", *steps(threshold_steps.AIDE_AGE), decimals=0),
-        overview_tile(
+        overview_stat(CONTAINERS, "running", running, "short"),
+        overview_stat(SERVICES, "active", active, "short"),
+        overview_stat(AIDE, "last check", checked, "s", *steps(threshold_steps.AIDE_AGE), decimals=0),
+        overview_stat(
             EXPORTER,
             "scrape",
             "max(scrape_duration_seconds{BOX})",
@@ -73,12 +73,12 @@ def state_tiles() -> list[Panel]:
 
 
 def what_happened() -> Panel:
-    """A lane a domain, also for what the box does not have, so that the lanes keep their height."""
+    """A row_height a domain, also for what the box does not have, so that the lanes keep their height."""
     return timeline(
         "What happened",
-        "The worst state of each part over time, in the tiles' words. Red: when a firing alert began.",
+        "The worst state of each part over time, in the same texts as above. Red: when a firing alert began.",
         *(over_time(worst(domain), domain.title) for domain in DOMAINS),
-        meaning=value_mappings.state_words(),
+        texts=value_mappings.state_texts(),
         empty="No grid-exporter answered in this range",
     )
 
@@ -92,9 +92,9 @@ def memory_and_swap() -> Panel:
         over_time(MEMORY_USED, "${who}memory"),
         over_time(SWAP_USED, "${who}swap"),
         names=("memory", "swap"),
-        limits=threshold_steps.MEMORY_USED,
+        dashed=threshold_steps.MEMORY_USED,
         high=1,
-        empty="No host figures seen in this range",
+        empty="No host metrics seen in this range",
     )
 
 
@@ -107,7 +107,7 @@ def waiting_for() -> Panel:
         "percentunit",
         over_time(waiting, "${who}{{resource}}"),
         names=("cpu", "io", "memory"),
-        empty="This kernel tells no pressure",
+        empty="No pressure metrics in this range",
     )
 
 
@@ -119,7 +119,7 @@ def disk_used() -> Panel:
         "percentunit",
         over_time(f"max by (instance, mountpoint) ({DISK_USED})", "${who}{{mountpoint}}"),
         names=("/", "/.+"),
-        limits=threshold_steps.DISK_USED,
+        dashed=threshold_steps.DISK_USED,
         high=1,
         empty="No model directory seen in this range",
     )

@@ -18,5 +18,5 @@ def page() -> Page:
     host(workloads)
     containers(workloads)
     services(workloads)
-    workloads.mark(reboots(), alerts("host|containers|services"))
+    workloads.annotate(reboots(), alerts("host|containers|services"))
     return workloads

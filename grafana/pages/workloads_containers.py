@@ -8,11 +8,10 @@ from grafana import threshold_steps
 from grafana.charts import Legend, stack, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import figure, state_tile
+from grafana.stat_panels import state_stat, value_stat
 from grafana.state_codes import one_code
-from grafana.tables import Column, share, state, table, text, word
-from grafana.tables import figure as number
-from grafana.value_mappings import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING, PLAIN
+from grafana.tables import Column, number, share, state, table, text, text_of
+from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, PLAIN, WARNING
 from prometheus.health import CONTAINERS
 
 NO_CONTAINERS = "No containers seen in this range"
@@ -33,37 +32,37 @@ CODE = one_code(
     {f'grid_container_state{{BOX, state="{name}"}}': code for name, code in STATES.items()}
     | {f'grid_container_health{{BOX, health="{name}"}}': code for name, code in HEALTHS.items()},
 )
-MEANING = {
-    1: ("running", GOOD),
+TEXTS = {
+    1: ("running", OK),
     2: ("starting", NEUTRAL),
-    3: ("created", ASLEEP),
+    3: ("created", OFF),
     4: ("paused", NEUTRAL),
-    5: ("exited", ASLEEP),
-    6: ("removing", ASLEEP),
-    12: ("unhealthy", LOOK),
-    13: ("restarting", LOOK),
-    21: ("dead", ACT),
+    5: ("exited", OFF),
+    6: ("removing", OFF),
+    12: ("unhealthy", WARNING),
+    13: ("restarting", WARNING),
+    21: ("dead", CRITICAL),
 }
 EXITS = {
-    -1: (NOTHING, ASLEEP),
+    -1: (NO_VALUE, OFF),
     0: ("0", PLAIN),
-    137: ("137 killed", LOOK),
+    137: ("137 killed", WARNING),
     143: ("143 stopped", PLAIN),
-    1137: ("137 out of memory", ACT),
+    1137: ("137 out of memory", CRITICAL),
 }
 
 
 def containers(page: Page) -> None:
     """The part under its heading."""
     page.heading("Containers")
-    page.band(3, state_tile(CONTAINERS), *figures())
+    page.band(3, state_stat(CONTAINERS), *stats())
     page.band(11, over_the_range())
     page.band(14, containers_now())
     page.band(8, cores(), memory())
 
 
-def figures() -> list[Panel]:
-    """All containers in seven numbers."""
+def stats() -> list[Panel]:
+    """All containers in seven values."""
     running = 'sum(grid_container_state{BOX, state="running"})'
     stopped = 'sum(grid_container_state{BOX, state=~"exited|created|dead"})'
     unhealthy = f'sum(grid_container_health{{BOX, health="unhealthy"}}) {OR_NONE}'
@@ -72,30 +71,32 @@ def figures() -> list[Panel]:
     killed = "sum(grid_container_oom_killed{BOX})"
     unwatched = "sum(grid_container_watchtower_enabled{BOX} == bool 0)"
     return [
-        figure("Running", "Containers that run.", running),
-        figure("Stopped", "Containers that do not run.", stopped),
+        value_stat("Running", "Containers that run.", running),
+        value_stat("Stopped", "Containers that do not run.", stopped),
         odd("Unhealthy", "Containers that fail their own health check.", unhealthy),
         odd("Restarts", "How often the engine restarted containers in the chosen range.", restarts),
         odd(
-            "Ended badly", "Containers that do not run and ended with an exit code other than 0.", ended_badly
+            "Failed exits",
+            "Containers that do not run and ended with an exit code other than 0.",
+            ended_badly,
         ),
         odd("OOM kills", "Containers that the kernel killed for want of memory.", killed),
-        figure("Unwatched", "Containers that Watchtower does not update.", unwatched),
+        value_stat("Unwatched", "Containers that Watchtower does not update.", unwatched),
     ]
 
 
 def odd(title: str, description: str, promql: str) -> Panel:
-    """A number of which even one is worth a look."""
-    return figure(title, description, promql, "short", *threshold_steps.ANY_IS_ODD)
+    """A number of which even one is a warning."""
+    return value_stat(title, description, promql, "short", *threshold_steps.WARN_FROM_ONE)
 
 
 def over_the_range() -> Panel:
-    """A lane a container; a restart loop is stripes."""
+    """A row_height a container; a restart loop is stripes."""
     return timeline(
         "Containers over time",
-        "Each container's state and health in one word. A restart loop shows as stripes.",
+        "Each container's state and health as one state. A restart loop shows as stripes.",
         over_time(CODE, "${who}{{container}}"),
-        meaning=MEANING,
+        texts=TEXTS,
         empty=NO_CONTAINERS,
     )
 
@@ -111,14 +112,14 @@ def containers_now() -> Panel:
         text("Instance", "instance", 110),
         text("Project", "compose_project", 85),
         text("Container", "container", 140),
-        state("State", CODE, MEANING, 95),
-        number("Up for", up_for(), "s", 95, decimals=1, empty=NOTHING),
-        number("Restarts", restarts, "short", 75, *threshold_steps.ANY_IS_ODD),
-        word("Last exit", f"{last_exit()} {OR_UNKNOWN}", EXITS, 140, *threshold_steps.ANY_IS_ODD),
-        number("Cores", CORES, "none", 70, decimals=2, empty=NOTHING),
-        number("Memory", MEMORY, "bytes", 90, decimals=1, empty=NOTHING),
+        state("State", CODE, TEXTS, 95),
+        number("Up for", up_for(), "s", 95, decimals=1, empty=NO_VALUE),
+        number("Restarts", restarts, "short", 75, *threshold_steps.WARN_FROM_ONE),
+        text_of("Last exit", f"{last_exit()} {OR_UNKNOWN}", EXITS, 140, *threshold_steps.WARN_FROM_ONE),
+        number("Cores", CORES, "none", 70, decimals=2, empty=NO_VALUE),
+        number("Memory", MEMORY, "bytes", 90, decimals=1, empty=NO_VALUE),
         of_its_limit(f"{of_limit} {OR_UNKNOWN}"),
-        word("Watchtower", updated, {1: ("updates", PLAIN), 0: ("left alone", ASLEEP)}, 95),
+        text_of("Watchtower", updated, {1: ("updates", PLAIN), 0: ("left alone", OFF)}, 95),
         text("Policy", "restart_policy", 105),
         text("Image", "image"),
         labels_from=f"max by (instance, container, {INFO}) (grid_container_info{{BOX}})",
@@ -146,7 +147,7 @@ def of_its_limit(promql: str) -> Column:
     limited = share(
         "of its limit", promql, *threshold_steps.steps(threshold_steps.CONTAINER_MEMORY), width=160
     )
-    return replace(limited, meaning={-1: ("no limit", ASLEEP)})
+    return replace(limited, texts={-1: ("no limit", OFF)})
 
 
 def cores() -> Panel:

@@ -6,30 +6,30 @@ from grafana import threshold_steps
 from grafana.charts import lines, stack
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import figure, state_tile
+from grafana.stat_panels import state_stat, value_stat
 from grafana.threshold_steps import steps
-from grafana.value_mappings import NOTHING
+from grafana.value_mappings import NO_VALUE
 from prometheus.expressions import MEMORY_USED, SWAP_USED
 from prometheus.health import HOST
 
-NO_HOST = "No host figures seen in this range"
+NO_HOST = "No host metrics seen in this range"
 
 
 def host(page: Page) -> None:
     """The part under its heading."""
     page.heading("Host")
-    page.band(3, state_tile(HOST), *figures())
+    page.band(3, state_stat(HOST), *stats())
     page.band(7, processors(), memory(), load())
 
 
-def figures() -> list[Panel]:
-    """The host in seven numbers."""
+def stats() -> list[Panel]:
+    """The host in seven values."""
     idle = 'rate(grid_cpu_seconds_total{BOX, mode=~"idle|iowait"}[$__rate_interval])'
     busy = f"1 - sum({idle}) / sum(grid_cpus{{BOX}})"
     load_a_cpu = "max(grid_load5{BOX} / grid_cpus{BOX})"
     since_boot = "time() - max(grid_boot_timestamp_seconds{BOX})"
     return [
-        figure(
+        value_stat(
             "Used",
             "Memory that is not available to programs; of the fullest box.",
             f"max({MEMORY_USED})",
@@ -39,18 +39,20 @@ def figures() -> list[Panel]:
         ),
         share("Swap", "Swap in use; of the fullest box.", f"max({SWAP_USED})", empty="no swap"),
         share("Processors", "How much of all processors' time they were busy.", busy),
-        figure(
+        value_stat(
             "Load", "Tasks that run or wait, a processor; above 1 some wait.", load_a_cpu, "none", decimals=2
         ),
         share("Disk wait", "How much of the time some task waited for a disk.", waiting_for("io")),
         share("RAM wait", "How much of the time some task waited for memory.", waiting_for("memory")),
-        figure("Up for", "Since the last boot; of the box that booted last.", since_boot, "s", decimals=1),
+        value_stat(
+            "Up for", "Since the last boot; of the box that booted last.", since_boot, "s", decimals=1
+        ),
     ]
 
 
-def share(title: str, description: str, promql: str, empty: str = NOTHING) -> Panel:
+def share(title: str, description: str, promql: str, empty: str = NO_VALUE) -> Panel:
     """A share of a whole."""
-    return figure(title, description, promql, "percentunit", decimals=0, empty=empty)
+    return value_stat(title, description, promql, "percentunit", decimals=0, empty=empty)
 
 
 def waiting_for(resource: str) -> str:

@@ -6,11 +6,10 @@ from grafana import threshold_steps
 from grafana.charts import Legend, lines, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import figure, label_figure, state_tile
+from grafana.stat_panels import label_stat, state_stat, value_stat
 from grafana.state_codes import one_code
-from grafana.tables import figure as number
-from grafana.tables import state, table, text
-from grafana.value_mappings import ACT, ASLEEP, GOOD, LOOK, NEUTRAL, NOTHING
+from grafana.tables import number, state, table, text
+from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, WARNING
 from prometheus.health import SERVICES
 from prometheus.thresholds import TIMER_OVERDUE_SECONDS
 
@@ -36,27 +35,27 @@ STATES = {
 CODE = one_code(
     EACH, {f'grid_service_state{{{CHOSEN}, state="{name}"}}': code for name, code in STATES.items()}
 )
-MEANING = {
-    1: ("active", GOOD),
+TEXTS = {
+    1: ("active", OK),
     2: ("starting", NEUTRAL),
     3: ("stopping", NEUTRAL),
     4: ("maintenance", NEUTRAL),
-    5: ("inactive", ASLEEP),
-    6: ("not found", ASLEEP),
-    20: ("failed", ACT),
+    5: ("inactive", OFF),
+    6: ("not found", OFF),
+    20: ("failed", CRITICAL),
 }
 
 
 def services(page: Page) -> None:
     """The part under its heading."""
     page.heading("Services and timers")
-    page.band(3, state_tile(SERVICES), *figures())
+    page.band(3, state_stat(SERVICES), *stats())
     page.band(10, over_the_range(), services_now())
     page.band(6, timers(), memory())
 
 
-def figures() -> list[Panel]:
-    """All services and timers in seven numbers."""
+def stats() -> list[Panel]:
+    """All services and timers in seven values."""
     active = f'sum(grid_service_state{{{CHOSEN}, state="active"}})'
     failed = f'sum(grid_service_state{{{CHOSEN}, state="failed"}})'
     failed_units = "sum(grid_systemd_failed_units{BOX})"
@@ -64,27 +63,27 @@ def figures() -> list[Panel]:
     restarts = f"round(sum(increase(grid_service_restarts_total{{{CHOSEN}}}[$__range])))"
     due = "grid_systemd_timer_next_trigger_timestamp_seconds{BOX}"
     overdue = f"count({LATE}) or sum({due}) * 0"
-    bad, odd = threshold_steps.ANY_IS_BAD, threshold_steps.ANY_IS_ODD
+    bad, odd = threshold_steps.CRITICAL_FROM_ONE, threshold_steps.WARN_FROM_ONE
     return [
-        figure("Active", "Watched services that are active.", active),
-        figure("Failed", "Watched services that have failed.", failed, "short", *bad),
-        figure(
+        value_stat("Active", "Watched services that are active.", active),
+        value_stat("Failed", "Watched services that have failed.", failed, "short", *bad),
+        value_stat(
             "Failed units", "Failed units of the whole system, watched or not.", failed_units, "short", *bad
         ),
-        label_figure("systemd", "systemd's own word for the system.", its_word, "state"),
-        figure("Restarts", "Restarts of watched services in the chosen range.", restarts, "short", *odd),
-        figure("Timers", "Timers that will trigger again.", f"count({due})"),
-        figure("Overdue", "Timers that are too late.", overdue, "short", *odd),
+        label_stat("systemd", "The state of the system, as systemd reports it.", its_word, "state"),
+        value_stat("Restarts", "Restarts of watched services in the chosen range.", restarts, "short", *odd),
+        value_stat("Timers", "Timers that will trigger again.", f"count({due})"),
+        value_stat("Overdue", "Timers that are too late.", overdue, "short", *odd),
     ]
 
 
 def over_the_range() -> Panel:
-    """A lane a service."""
+    """A row_height a service."""
     return timeline(
         "Services over time",
         "systemd's state of each watched service.",
         over_time(CODE, "${who}{{name}}"),
-        meaning=MEANING,
+        texts=TEXTS,
         empty=NO_SERVICES,
     )
 
@@ -100,11 +99,11 @@ def services_now() -> Panel:
         text("Instance", "instance", 110),
         text("Category", "category", 85),
         text("Service", "name", 170),
-        state("State", CODE, MEANING, 85),
-        number("Up for", up_for, "s", 90, decimals=1, empty=NOTHING),
-        number("Restarts", restarts, "short", 75, *threshold_steps.ANY_IS_ODD),
-        number("Cores", cores, "none", 65, decimals=2, empty=NOTHING),
-        number("Memory", MEMORY, "bytes", 80, decimals=0, empty=NOTHING),
+        state("State", CODE, TEXTS, 85),
+        number("Up for", up_for, "s", 90, decimals=1, empty=NO_VALUE),
+        number("Restarts", restarts, "short", 75, *threshold_steps.WARN_FROM_ONE),
+        number("Cores", cores, "none", 65, decimals=2, empty=NO_VALUE),
+        number("Memory", MEMORY, "bytes", 80, decimals=0, empty=NO_VALUE),
         worst_by="State",
         empty="No services now",
     )
@@ -118,7 +117,7 @@ def timers() -> Panel:
         "systemd's timers, the next to trigger first.",
         text("Instance", "instance", 120),
         text("Timer", "name", 180),
-        state("Word", late, {0: ("on time", GOOD), 1: ("overdue", LOOK)}, 95),
+        state("State", late, {0: ("on time", OK), 1: ("overdue", WARNING)}, 95),
         number("Last ran, ago", f"time() - {LAST}", "s", decimals=1, empty="never"),
         number("Next in", f"{NEXT} - time()", "s", decimals=1),
         worst_by="Next in",

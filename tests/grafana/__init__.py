@@ -1,1 +1,1 @@
-"""Tests of the dashboards: what is generated, and what a real Prometheus says to it."""
+"""Tests of the dashboards: the generated JSON, and the answers of a real Prometheus."""

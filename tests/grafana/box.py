@@ -122,7 +122,7 @@ def _host(end: int) -> dict[str, float]:
 
 
 def _gpu() -> dict[str, float]:
-    figures = {
+    values = {
         "utilization_ratio": 0.5,
         "memory_used_bytes": 1e10,
         "memory_total_bytes": 2.5e10,
@@ -138,7 +138,7 @@ def _gpu() -> dict[str, float]:
     told: dict[str, float] = {"grid_gpus": 2}
     for gpu in CARDS:
         card = f'gpu="{gpu}",uuid="GPU-{gpu}"'
-        told |= {f"grid_gpu_{name}{{{card}}}": value for name, value in figures.items()}
+        told |= {f"grid_gpu_{name}{{{card}}}": value for name, value in values.items()}
         told |= {f'grid_gpu_throttle_active{{{card},reason="{reason}"}}': 0 for reason in REASONS}
         told[
             f'grid_gpu_info{{{card},name="RTX",driver_version="570",vbios_version="1",pci_bus_id="{gpu}"}}'

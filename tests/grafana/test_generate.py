@@ -29,7 +29,7 @@ def test_generation_writes_every_page(tmp_path: Path) -> None:
 
 
 def test_the_sdk_is_imported_without_a_warning() -> None:
-    """The SDK's advice to use the new schema, which stock Grafana refuses from files, reaches nobody."""
+    """The SDK's advice to use the new schema, which Grafana refuses from files, is filtered."""
     command = [sys.executable, "-W", "error", "-c", "import grafana.generate"]
     ran = subprocess.run(command, cwd=GRAFANA.parent, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""Panels lie in Grafana's grid as they should, and every one can be told from the others."""
+"""Panels lie in Grafana's grid as they should, and have ids of their own."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def test_panels_are_numbered(page: Json) -> None:
 
 
 def test_queries_have_letters_of_their_own(page: Json) -> None:
-    """A panel's queries are told apart by their letters, which overrides and columns name."""
+    """A panel's queries have different letters, which overrides and columns name."""
     for panel in panels(page):
         letters = [target["refId"] for target in panel["targets"]]
         assert len(set(letters)) == len(letters)
         assert all(target["instant"] != target["range"] for target in panel["targets"])
 
 
-def test_figures_are_instant_and_charts_are_not(page: Json) -> None:
-    """A figure of a range would show what a dead box said last as if it were live."""
+def test_stats_and_tables_are_instant_queries(page: Json) -> None:
+    """A range query would show the last values of a box that is down as current."""
     for panel in panels(page):
         now = panel["type"] in {"stat", "table", "bargauge"}
         assert {target["instant"] for target in panel["targets"]} == {now}, panel["title"]
 
 
-def test_titles_of_narrow_tiles_are_not_cut(page: Json) -> None:
-    """A tile of three columns has room for a dozen letters beside its sign for the description."""
+def test_titles_of_narrow_panels_are_not_cut(page: Json) -> None:
+    """A panel of three columns has room for twelve letters beside its description icon."""
     narrow = [panel["title"] for panel in panels(page) if panel["gridPos"]["w"] == 3]
     assert [title for title in narrow if len(title) > 12] == []
 
@@ -67,7 +67,7 @@ def test_columns_are_found_under_their_names(page: Json) -> None:
 
 
 def test_annotations_point_at_panels_that_are_there(page: Json) -> None:
-    """A mark that is kept to some panels names charts of this page."""
+    """An annotation that is limited to some panels names charts of this page."""
     charts = {panel["id"] for panel in panels(page) if panel["type"] in {"timeseries", "state-timeline"}}
     for annotation in page["annotations"]["list"]:
         assert set(annotation.get("filter", {}).get("ids", [])) <= charts

@@ -1,4 +1,4 @@
-"""The rules of Grafana's dashboard-linter, in our own words, and a few that go further.
+"""The rules of Grafana's dashboard-linter, and a few more.
 
 The linter looks at some kinds of panels only; here every rule holds for every panel. What departs from a rule
 stands in EXCEPTIONS with its reason, and a reason that nothing needs any more fails too.
@@ -105,7 +105,7 @@ def test_template_on_time_change_reload(page: Json) -> None:
 
 
 @EVERY_PAGE
-def test_the_prefix_of_legends_is_nobodys_choice(page: Json) -> None:
+def test_legend_prefix_is_hidden(page: Json) -> None:
     """What legends begin with is hidden, and no link carries it to a page with another choice of boxes."""
     who = variable(page, "who")
     assert (who["hide"], who["skipUrlSync"], who["multi"], who["includeAll"]) == (2, True, False, False)
@@ -123,7 +123,7 @@ def test_panel_datasource(page: Json) -> None:
 
 @EVERY_PAGE
 def test_panel_title_and_description(page: Json) -> None:
-    """Every panel says what it shows: a title, and a sentence that is not the title again."""
+    """Every panel has a title and a description that is more than the title."""
     for panel in panels(page):
         assert panel["title"]
         assert panel["description"].endswith("."), panel["title"]
@@ -144,7 +144,7 @@ def test_panel_units(page: Json) -> None:
 
 @EVERY_PAGE
 def test_every_number_in_a_table_has_a_unit(page: Json) -> None:
-    """A column that shows a query's values says what they count."""
+    """A column that shows a query's values has a unit."""
     for panel in (panel for panel in panels(page) if panel["type"] == "table"):
         renamed = panel["transformations"][-1]["options"]["renameByName"]
         numbers = {title for name, title in renamed.items() if name.startswith("Value")}
@@ -164,9 +164,9 @@ def test_panel_no_targets(page: Json) -> None:
 
 @EVERY_PAGE
 def test_panel_empty_state(page: Json) -> None:
-    """Every panel has words of its own for when there is nothing to show: never Grafana's "No data"."""
-    said = {panel["title"]: panel["fieldConfig"]["defaults"].get("noValue", "") for panel in panels(page)}
-    assert [title for title, words in said.items() if not words or words == "No data"] == []
+    """Every panel has its own text for when there is no data: never Grafana's "No data"."""
+    empty = {panel["title"]: panel["fieldConfig"]["defaults"].get("noValue", "") for panel in panels(page)}
+    assert [title for title, text in empty.items() if not text or text == "No data"] == []
 
 
 @EVERY_PAGE
@@ -177,7 +177,7 @@ def test_uneditable(page: Json) -> None:
 
 @EVERY_PAGE
 def test_refresh_is_no_quicker_than_a_scrape(page: Json) -> None:
-    """Nobody asks Prometheus more often than it learns something."""
+    """No page refreshes more often than the boxes are scraped."""
     number, unit = re.fullmatch(r"(\d+)([smh])", page["refresh"]).groups()  # type: ignore[union-attr]
     assert int(number) * {"s": 1, "m": 60, "h": 3600}[unit] >= 15
 
@@ -220,7 +220,7 @@ def test_no_zero_where_nothing_is_known() -> None:
     assert made_up == {"Firing now"}
 
 
-def test_no_query_asks_for_logs() -> None:
+def test_no_query_reads_logs() -> None:
     """The linter's rules on LogQL hold because there is none."""
     assert all("|=" not in expr and "|~" not in expr for _, expr in every_query())
 
@@ -234,16 +234,16 @@ def test_every_exception_is_needed() -> None:
     assert all("allValue" not in variable(page, "job") for page in ALL)
 
 
-def test_what_happened_is_marked_everywhere() -> None:
-    """Every page marks reboots and alerts; Tor's also changes of the exit."""
-    marked = {page["uid"]: [each["name"] for each in page["annotations"]["list"]] for page in ALL}
-    assert all(names[:2] == ["Reboots", "Alerts"] for names in marked.values())
-    assert marked["grid-tor"][2:] == ["Exit changes"]
+def test_reboots_and_alerts_are_annotated_on_every_page() -> None:
+    """Every page annotates reboots and alerts; Tor's also changes of the exit."""
+    annotated = {page["uid"]: [each["name"] for each in page["annotations"]["list"]] for page in ALL}
+    assert all(names[:2] == ["Reboots", "Alerts"] for names in annotated.values())
+    assert annotated["grid-tor"][2:] == ["Exit changes"]
     assert all(each["useValueForTime"] for page in ALL for each in page["annotations"]["list"])
 
 
 def test_variables_and_annotations_are_found() -> None:
-    """The helpers of these tests see what they look for; else the rules above would hold for nothing."""
+    """The helpers of these tests find queries; otherwise the rules above would test nothing."""
     assert len(list(variable_queries())) == 3 * len(ALL) + 1
     assert len(list(annotation_queries())) == 2 * len(ALL) + 1
     assert sum(len(panels(page)) for page in ALL) > 100

@@ -1,4 +1,4 @@
-"""The dashboards ask for what the exporter declares, label for label, and leave little of it unshown."""
+"""The dashboards query metrics and labels that the exporter declares, and leave out few."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.metrics.families import Family
 from prometheus import recording
 from tests.grafana.dashboards import SELECTOR, every_query, metrics
 
-# What Prometheus itself knows of a target, and what every process says of itself.
+# What Prometheus records of a target, and the metrics of every process.
 FOREIGN = {
     "up": set[str](),
     "scrape_duration_seconds": set[str](),
@@ -26,21 +26,21 @@ FOREIGN = {
     "ALERTS": {"alertname", "alertstate", "severity", "domain"},
     "ALERTS_FOR_STATE": {"alertname", "severity", "domain"},
     recording.HEALTH: {"domain"},
-    **{name: set[str]() for name in recording.FIGURES},
+    **{name: set[str]() for name in recording.AGGREGATES},
 }
 # What no panel shows, and why that is enough.
 UNSHOWN = {
-    "grid_memory_free_bytes": "What is available tells more.",
-    "grid_memory_buffers_bytes": "What is available tells more.",
-    "grid_memory_cached_bytes": "What is available tells more.",
-    "grid_filesystem_free_bytes": "What is available to everyone tells more.",
-    "grid_gpu_memory_utilization_ratio": "How busy the memory's bus is says little that use does not.",
-    "grid_gpu_memory_free_bytes": "What is in use and what there is tell it.",
+    "grid_memory_free_bytes": "What is available is more useful.",
+    "grid_memory_buffers_bytes": "What is available is more useful.",
+    "grid_memory_cached_bytes": "What is available is more useful.",
+    "grid_filesystem_free_bytes": "What is available to everyone is more useful.",
+    "grid_gpu_memory_utilization_ratio": "How busy the memory's bus is adds little to utilization.",
+    "grid_gpu_memory_free_bytes": "What is in use and what there is show it.",
     "grid_gpu_memory_reserved_bytes": "It is the driver's own and never changes.",
     "grid_gpu_processes": "The table of processes shows them one by one.",
     "grid_tor_info": "Tor's version is read once a year.",
-    "grid_container_created_timestamp_seconds": "Since when it runs tells more.",
-    "grid_watchtower_up": "An alert says when it fell; which containers it leaves alone is shown.",
+    "grid_container_created_timestamp_seconds": "Since when it runs is more useful.",
+    "grid_watchtower_up": "An alert fires when it is down; the containers that it leaves alone are shown.",
     "grid_aide_database_timestamp_seconds": "When findings were accepted is shown, the rest has an alert.",
     "grid_aide_accept_success": "A failed acceptance leaves the findings where they are, which is shown.",
     "grid_exporter_config_last_reload_success_timestamp_seconds": "Whether it failed is what matters.",
@@ -59,7 +59,7 @@ def declared() -> dict[str, set[str]]:
 
 
 def test_every_metric_is_declared(declared: dict[str, set[str]]) -> None:
-    """A query for a name that nobody emits would stay empty for ever."""
+    """A query for a name that is not exported would stay empty for ever."""
     known = declared | FOREIGN
     for where, expr in every_query():
         assert metrics(expr) <= known.keys(), where

@@ -89,13 +89,13 @@ def prometheus() -> Iterator[Prometheus]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_panel_is_answered(prometheus: Prometheus, page: str) -> None:
-    """No query is wrong, and on boxes that have everything none comes back empty."""
-    silent = [
+    """No query is wrong, and on boxes that have everything none is empty."""
+    empty = [
         str(target)
         for target in targets()
         if target.page == page and not prometheus.answer(target.expr, instant=target.instant)
     ]
-    assert silent == []
+    assert empty == []
 
 
 def test_variables_and_annotations_are_answered(prometheus: Prometheus) -> None:
@@ -113,12 +113,12 @@ def test_one_box_of_several_can_be_chosen(prometheus: Prometheus, monkeypatch: p
         assert {series["metric"].get("instance", "vega") for series in found} == {"vega"}, str(target)
 
 
-def test_tiles_have_one_value(prometheus: Prometheus) -> None:
-    """However many boxes are chosen: of several series Grafana would show a tile in several parts."""
+def test_stat_panels_have_one_value(prometheus: Prometheus) -> None:
+    """However many boxes are chosen: Grafana would split a stat panel of several series into parts."""
     for page in ALL:
-        for tile in (panel for panel in panels(page) if panel["type"] == "stat"):
-            for target in tile["targets"]:
-                assert len(prometheus.answer(target["expr"])) == 1, tile["title"]
+        for stat in (panel for panel in panels(page) if panel["type"] == "stat"):
+            for target in stat["targets"]:
+                assert len(prometheus.answer(target["expr"])) == 1, stat["title"]
 
 
 def test_rows_of_a_table_fit_each_other(prometheus: Prometheus) -> None:
@@ -134,11 +134,11 @@ def test_rows_of_a_table_fit_each_other(prometheus: Prometheus) -> None:
             _every_label_is_a_column(table, set(by_size[-1]))
 
 
-def test_boxes_tell_all_that_is_asked_for() -> None:
-    """The invented boxes know every metric of every query and none besides: they show what is left out."""
-    told = {line.partition("{")[0] for line in openmetrics(0).splitlines() if not line.startswith("#")}
-    asked: set[str] = set().union(*(metrics(expr) for _, expr in every_query()))
-    assert told == asked
+def test_boxes_have_all_queried_metrics() -> None:
+    """The invented boxes have every metric of every query and no other."""
+    exported = {line.partition("{")[0] for line in openmetrics(0).splitlines() if not line.startswith("#")}
+    queried: set[str] = set().union(*(metrics(expr) for _, expr in every_query()))
+    assert exported == queried
 
 
 def _every_label_is_a_column(table: dict[str, Any], labels: set[str]) -> None:

@@ -115,23 +115,20 @@ EXITED = 'grid_container_state{container="web", state="exited"}'
 DUE = 'grid_systemd_timer_next_trigger_timestamp_seconds{name="sync.timer"}'
 
 CASES = [
-    *(Case(domain, {}, states.WELL) for domain in WELL),
-    *(Case(domain, {"up": 0}, states.SILENT) for domain in WELL),
-    *(Case(domain, {probe(domain, "success"): 0}, states.CANNOT_TELL) for domain in PROBES),
+    *(Case(domain, {}, states.OK) for domain in WELL),
+    *(Case(domain, {"up": 0}, states.DOWN) for domain in WELL),
+    *(Case(domain, {probe(domain, "success"): 0}, states.UNKNOWN) for domain in PROBES),
     # Not here: the exporter says so. Not known yet: the first run goes on, or hangs.
     *(
         Case(
             domain,
             nothing_else(domain) | {enabled(domain): 0, probe(domain, "stuck"): None},
-            states.ABSENT,
+            states.OFF,
         )
         for domain in PROBES
     ),
     *(Case(domain, nothing_else(domain), None) for domain in PROBES),
-    *(
-        Case(domain, nothing_else(domain) | {probe(domain, "stuck"): 1}, states.CANNOT_TELL)
-        for domain in PROBES
-    ),
+    *(Case(domain, nothing_else(domain) | {probe(domain, "stuck"): 1}, states.UNKNOWN) for domain in PROBES),
     Case("gpu", {"grid_gpus": "2x400 1x200"}, states.GONE),
     Case("gpu", {'grid_gpu_ecc_errors_total{gpu="0", kind="uncorrected"}': 1}, states.ECC_ERRORS),
     Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, states.HOT),
@@ -150,14 +147,14 @@ CASES = [
     Case("disk", {DISK: 29}, states.FULL),
     # Full within three days at the pace of six hours and of the last one; not where much is left, or at rest.
     Case("disk", {DISK: "860-1x480"}, states.FILLING),
-    Case("disk", {DISK: "990-1x480"}, states.WELL),
-    Case("disk", {DISK: "740-1x380 360x120"}, states.WELL),
+    Case("disk", {DISK: "990-1x480"}, states.OK),
+    Case("disk", {DISK: "740-1x380 360x120"}, states.OK),
     Case("disk", {'grid_directory_scan_errors{path="/ai"}': 1}, states.SCAN_ERRORS),
     # Each directory is a probe: one that fails hides neither itself nor a full disk.
-    Case("disk", {'grid_probe_success{probe="disk:/old"}': 0}, states.CANNOT_TELL),
-    Case("disk", {'grid_probe_stuck{probe="disk:/old"}': 1}, states.CANNOT_TELL),
+    Case("disk", {'grid_probe_success{probe="disk:/old"}': 0}, states.UNKNOWN),
+    Case("disk", {'grid_probe_stuck{probe="disk:/old"}': 1}, states.UNKNOWN),
     Case("disk", {'grid_probe_success{probe="disk:/old"}': 0, DISK: 29}, states.FULL),
-    Case("tor", {"grid_tor_up": 0, "grid_tor_is_tor": None}, states.DOWN),
+    Case("tor", {"grid_tor_up": 0, "grid_tor_is_tor": None}, states.TOR_DOWN),
     Case("tor", {"grid_tor_is_tor": 0}, states.NOT_TOR),
     Case("containers", {"grid_container_engine_up": 0}, states.ENGINE_DOWN),
     Case(
@@ -217,11 +214,11 @@ def test_codes_rise_with_how_bad_it_is() -> None:
     assert len({state.code for state in STATES}) == len(STATES)
     colours = list(dict.fromkeys(colour(state) for state in STATES))
     assert colours == [
-        value_mappings.ASLEEP,
-        value_mappings.GOOD,
-        value_mappings.LOOK,
-        value_mappings.BLIND,
-        value_mappings.ACT,
+        value_mappings.OFF,
+        value_mappings.OK,
+        value_mappings.WARNING,
+        value_mappings.UNKNOWN,
+        value_mappings.CRITICAL,
     ]
 
 

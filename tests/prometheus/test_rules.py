@@ -84,5 +84,5 @@ def test_recorded_names_are_told_once() -> None:
     """Every domain's code and every figure is recorded by one rule."""
     recorded = [(rule["record"], rule.get("labels", {}).get("domain", "")) for rule in recording_rules()]
     assert len(recorded) == len(set(recorded))
-    assert {record for record, _ in recorded} == {recording.HEALTH, *recording.FIGURES}
+    assert {record for record, _ in recorded} == {recording.HEALTH, *recording.AGGREGATES}
     assert {domain for record, domain in recorded if record == recording.HEALTH} == set(DOMAINS)

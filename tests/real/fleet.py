@@ -130,7 +130,7 @@ def raw(expr: str) -> str:
 
 def _source(record: str, matchers: str) -> str:
     if record != recording.HEALTH:
-        return recording.figure(record, matchers)
+        return recording.aggregate(record, matchers)
     boxes = DOMAIN.sub("", matchers)
     if domain := DOMAIN.search(matchers):
         return health(domain[1], boxes)

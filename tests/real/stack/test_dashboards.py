@@ -1,4 +1,4 @@
-"""Every query of every dashboard, answered by a real Prometheus about a box that is well, and then is not.
+"""Every query of every dashboard, answered by a real Prometheus about a box that is OK, and then is not.
 
 The box's own time stands still. So what moves between two moments of its being well is alive by nature (an
 age, what a process uses), and all the rest must move when the box is broken.
@@ -21,7 +21,7 @@ pytestmark = [
 QUICK = FILLED | {"$__rate_interval": "10s", "$__range_s": f"{RANGE}", "$__range": f"{RANGE}s"}
 
 ONE_BOX = "count(count by (instance) (up"
-# Rightly empty on a box that is well, and why: parts of a query or of its place.
+# Rightly empty on a box that is OK, and why: parts of a query or of its place.
 QUIET = {
     'alertstate="firing"': "no alert fires",
     "/ Runs that failed:": "none failed",
@@ -30,7 +30,7 @@ QUIET = {
     "grid_tor_exit_changed_timestamp_seconds": "the exit has not changed yet",
     ONE_BOX: "there is one box",
 }
-# What no trouble of a box moves, and what it tells.
+# What no fault of a box changes, and what it is.
 CONSTANT = {
     "grid_exporter_build_info": "the exporter's version",
     "grid_probe_ttl_seconds": "the configuration",
@@ -74,15 +74,15 @@ def broken(seen: Observatory, times: Timeline, expr: str) -> Vectors:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_query_tells_something(seen: Observatory, times: Timeline, page: str) -> None:
-    """On a box that is well no panel is empty, but for those where that is the good news."""
+def test_no_query_is_empty(seen: Observatory, times: Timeline, page: str) -> None:
+    """On a box that is OK no panel is empty, but for those where that is the good news."""
     for target in (target for target in PANELS if target.page == page):
-        told = well(seen, times, target.expr)
-        assert bool(told) != quiet(str(target)), str(target)
+        found = well(seen, times, target.expr)
+        assert bool(found) != quiet(str(target)), str(target)
 
 
-def test_quiet_queries_speak_when_something_is_wrong(seen: Observatory, times: Timeline) -> None:
-    """What is empty on a box that is well is not on one that is broken."""
+def test_empty_queries_have_results_when_the_box_is_broken(seen: Observatory, times: Timeline) -> None:
+    """What is empty on a box that is OK is not on one that is broken."""
     for target in PANELS:
         assert not quiet(str(target)) or broken(seen, times, target.expr), str(target)
 
@@ -97,7 +97,7 @@ def moves(seen: Observatory, times: Timeline, target: Target) -> bool:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_values_move_when_the_box_is_broken(seen: Observatory, times: Timeline, page: str) -> None:
-    """No query is blind: none says of a broken box what it said of a healthy one."""
+    """No query returns the same for a broken box as for a healthy one."""
     still = [str(target) for target in PANELS if target.page == page and not moves(seen, times, target)]
     assert [query for query in still if not any(part in query for part in CONSTANT)] == []
 
@@ -109,11 +109,11 @@ def test_variables_and_annotations_are_answered(seen: Observatory, times: Timeli
         assert broken(seen, times, expr) or ONE_BOX in expr, where
 
 
-def test_silent_box_is_shown_as_silent(seen: Observatory, times: Timeline) -> None:
-    """While it does not answer, every health code says so, in line as recorded, and the fleet counts it."""
+def test_box_that_does_not_answer_is_shown_as_down(seen: Observatory, times: Timeline) -> None:
+    """While it does not answer, every health code shows it, inline as recorded, and Fleet counts it."""
     codes = [target.expr for target in PANELS if "* 0 + 50" in target.expr]
     assert len(codes) > 8
     for expr in (*codes, "grid:health:code"):
         assert {series["value"][1] for series in seen.query(filled(expr), times.silent)} == {"50"}, expr
-    (fleet,) = (target.expr for target in PANELS if target.panel == "Silent")
+    (fleet,) = (target.expr for target in PANELS if target.panel == "Down")
     assert [series["value"][1] for series in seen.query(filled(fleet), times.silent)] == ["1"]
