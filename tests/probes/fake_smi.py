@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.probes.gpu.cards import FIELDS
-from exporter.probes.gpu.csv_table import parse_fields
-from exporter.probes.gpu.processes import FIELDS as PROCESS_FIELDS
+from exporter.probes.gpu.nvidia.cards import FIELDS
+from exporter.probes.gpu.nvidia.csv_table import parse_fields
+from exporter.probes.gpu.nvidia.processes import FIELDS as PROCESS_FIELDS
 from tests.box import nvidia_smi
 
 CAPTURES = Path(__file__).parents[1] / "captures" / "nvidia-smi"

@@ -1,1 +1,1 @@
-"""NVIDIA cards."""
+"""GPUs of every vendor."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.probes.gpu.csv_table import known, missing_end, parse_fields, parse_table
+from exporter.probes.gpu.nvidia.csv_table import known, missing_end, parse_fields, parse_table
 
 FIELDS = {"index": "index", "gpu.label": "name", "memory.used": "memory.used"}
 HELP = """List of valid properties to query for the switch "--query-gpu":

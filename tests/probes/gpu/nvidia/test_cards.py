@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.metrics.families import Samples
-from exporter.probes.gpu.cards import FIELDS, FIGURES, add_cards, parse_card
+from exporter.probes.gpu.nvidia.cards import FIELDS, FIGURES, add_cards, parse_card
 from tests.series import series
 
 LABELS = 'gpu="0",uuid="GPU-1"'

@@ -12,9 +12,9 @@ from functools import partial
 
 from exporter.metrics.families import Samples
 from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
-from exporter.probes.gpu import cards, processes
-from exporter.probes.gpu.csv_table import missing_end, parse_fields
-from exporter.probes.gpu.diagnosis import Answer, Found, find, hint, notes
+from exporter.probes.gpu.nvidia import cards, processes
+from exporter.probes.gpu.nvidia.csv_table import missing_end, parse_fields
+from exporter.probes.gpu.nvidia.diagnosis import Answer, Found, find, hint, notes
 from exporter.probes.gpu.summary import summarize
 from exporter.system.cgroup import container_of
 from exporter.system.subprocesses import Output, run

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.metrics.families import Family, Samples, counter, gauge, number
-from exporter.probes.gpu.csv_table import known
+from exporter.probes.gpu.nvidia.csv_table import known
 
 CARD = ("gpu", "uuid")
 GPUS = gauge("grid_gpus", "NVIDIA cards that answer (rows of nvidia-smi --query-gpu).")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from exporter.metrics.families import Samples, gauge, number
-from exporter.probes.gpu.cards import CARD, Card
-from exporter.probes.gpu.csv_table import Table, known
+from exporter.probes.gpu.nvidia.cards import CARD, Card
+from exporter.probes.gpu.nvidia.csv_table import Table, known
 
 NAME = "process_name"
 FIELDS = ("gpu_uuid", "pid", NAME, "used_gpu_memory")

@@ -8,8 +8,8 @@ from functools import cached_property
 
 from exporter.metrics.exposition import clean
 from exporter.probe import Note
-from exporter.probes.gpu.cards import Card, parse_card
-from exporter.probes.gpu.csv_table import Table, parse_table
+from exporter.probes.gpu.nvidia.cards import Card, parse_card
+from exporter.probes.gpu.nvidia.csv_table import Table, parse_table
 from exporter.system.subprocesses import Output
 
 # Phrases of the tool's, in lower case: it writes both "GPU" and "gpu".

@@ -3,9 +3,9 @@
 import pytest
 
 from exporter.metrics.families import Samples
-from exporter.probes.gpu.cards import Card, parse_card
-from exporter.probes.gpu.csv_table import parse_table
-from exporter.probes.gpu.processes import FIELDS, NAME, add_processes, parse_processes, program
+from exporter.probes.gpu.nvidia.cards import Card, parse_card
+from exporter.probes.gpu.nvidia.csv_table import parse_table
+from exporter.probes.gpu.nvidia.processes import FIELDS, NAME, add_processes, parse_processes, program
 from tests.series import series
 
 MIB = 1024 * 1024

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.probes.gpu.diagnosis import LINES, Answer, find, hint, notes
+from exporter.probes.gpu.nvidia.diagnosis import LINES, Answer, find, hint, notes
 from exporter.system.subprocesses import Output
 
 FIELDS = {"index": "index", "uuid": "uuid", "temperature.gpu": "temperature.gpu"}

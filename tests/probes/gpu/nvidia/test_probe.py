@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probe import Host, Note, ProbeError, Result
-from exporter.probes.gpu import probe as gpu
-from exporter.probes.gpu.cards import FIELDS
-from exporter.probes.gpu.csv_table import parse_fields
-from exporter.probes.gpu.probe import Settings, build, discover
+from exporter.probes.gpu.nvidia import probe as gpu
+from exporter.probes.gpu.nvidia.cards import FIELDS
+from exporter.probes.gpu.nvidia.csv_table import parse_fields
+from exporter.probes.gpu.nvidia.probe import Settings, build, discover
 from exporter.system.subprocesses import Output
 from tests.box import nvidia_smi
 from tests.probes.fake_smi import CAPTURES, SESSIONS, FakeSmi, answers
