@@ -145,11 +145,11 @@ class FakeBox:
         """A timer was to elapse an hour ago, and did not."""
         units.overdue(self.directory, timer, self.now())
 
-    def gpu(self, index: int, trouble: str = "") -> None:
-        """Gets a card into trouble (hot, throttled, full, ecc, gone), or out of it."""
-        path = self.directory / "gpu/trouble"
+    def gpu(self, index: int, fault: str = "") -> None:
+        """Gives a card a fault (hot, throttled, full, ecc, gone), or none."""
+        path = self.directory / "gpu/faults"
         others = [line for line in path.read_text().splitlines() if not line.startswith(f"{index} ")]
-        put(path, "".join(f"{line}\n" for line in [*others, *([f"{index} {trouble}"] if trouble else [])]))
+        put(path, "".join(f"{line}\n" for line in [*others, *([f"{index} {fault}"] if fault else [])]))
 
     def tor(self, state: str = "up", exits: Sequence[str] = EXITS) -> None:
         """Tor is ``up``, ``down`` or ``not-tor`` (requests go round it), or the check page is ``broken``."""

@@ -1,4 +1,4 @@
-"""The fake nvidia-smi: cards that work in bursts, warm up, and get into trouble (BOX/gpu/trouble).
+"""The fake nvidia-smi: cards that work in bursts, warm up, and fail (BOX/gpu/faults).
 
 BOX/gpu is a session of the tool (nvidia_smi.py); the cells that move are worked out anew each time.
 """
@@ -20,27 +20,27 @@ def answer(box: str, arguments: list[str]) -> tuple[int, str, str]:
     """The exit status, output and errors."""
     session = f"{box}/gpu"
     moment = now(box)
-    trouble = _trouble(session)
+    faults = _faults(session)
     _, cards = nvidia_smi.table(session, "query-gpu")
-    lost = {card["uuid"]: card for card in cards if trouble.get(card["index"]) == "gone"}
+    lost = {card["uuid"]: card for card in cards if faults.get(card["index"]) == "gone"}
 
     def living(table: str, rows: list[Row]) -> list[Row]:
         if table == "query-compute-apps":
             return [_process(row, moment) for row in rows if row["gpu_uuid"] not in lost]
         used = _used(session, moment)
         there = (row for row in rows if row["uuid"] not in lost)
-        return [_card(row, moment, used.get(row["uuid"], 0), trouble.get(row["index"], "")) for row in there]
+        return [_card(row, moment, used.get(row["uuid"], 0), faults.get(row["index"], "")) for row in there]
 
     code, out = nvidia_smi.answer(session, arguments, living)
     if not lost or not arguments[0].startswith("--query-gpu"):
         return code, out, ""
-    said = "".join(LOST.format(index=card["index"], bus=card["pci.bus_id"]) for card in lost.values())
-    return code or 15, said + out, ""
+    errors = "".join(LOST.format(index=card["index"], bus=card["pci.bus_id"]) for card in lost.values())
+    return code or 15, errors + out, ""
 
 
-def _trouble(session: str) -> dict[str, str]:
+def _faults(session: str) -> dict[str, str]:
     """What is wrong with a card, by its index."""
-    return dict(line.split(" ", 1) for line in nvidia_smi.read(session, "trouble").splitlines())
+    return dict(line.split(" ", 1) for line in nvidia_smi.read(session, "faults").splitlines())
 
 
 def _work(card: str, moment: float) -> float:
@@ -64,7 +64,7 @@ def _used(session: str, moment: float) -> dict[str, int]:
     return used
 
 
-def _card(row: Row, moment: float, used: int, trouble: str) -> Row:
+def _card(row: Row, moment: float, used: int, fault: str) -> Row:
     """A card as it is now."""
     work = _work(row["uuid"], moment)
     warm = sum(_work(row["uuid"], moment - ago) for ago in WARMING) / len(WARMING)
@@ -77,15 +77,15 @@ def _card(row: Row, moment: float, used: int, trouble: str) -> Row:
         "utilization.memory": f"{55 * work:.0f}",
         **_memory(row, used),
         "temperature.gpu": f"{34 + 38 * warm:.0f}",
-        **_where_told(row, "temperature.memory", f"{42 + 40 * warm:.0f}"),
-        **_where_told(row, "fan.speed", f"{30 + 40 * warm:.0f}"),
+        **_where_reported(row, "temperature.memory", f"{42 + 40 * warm:.0f}"),
+        **_where_reported(row, "fan.speed", f"{30 + 40 * warm:.0f}"),
         **dict.fromkeys(("power.draw", "power.draw.average", "power.draw.instant"), f"{power:.2f}"),
         **{f"clocks.current.{name}": f"{clock:.0f}" for name in ("graphics", "sm", "video")},
         "pstate": "P0" if work > 0.2 else "P8",
         "clocks_event_reasons.gpu_idle": "Not Active" if work > 0.05 else "Active",
         "clocks_event_reasons.sw_power_cap": "Active" if work >= ALL_BUSY else "Not Active",
     }
-    return row | _troubled(row, trouble)
+    return row | _faulty(row, fault)
 
 
 def _memory(row: Row, used: int) -> Row:
@@ -93,13 +93,13 @@ def _memory(row: Row, used: int) -> Row:
     return {"memory.used": str(used), "memory.free": str(free)}
 
 
-def _where_told(row: Row, field: str, value: str) -> Row:
-    """Only what such a card tells at all."""
+def _where_reported(row: Row, field: str, value: str) -> Row:
+    """Only what such a card reports at all."""
     return {field: value} if row[field].isdecimal() else {}
 
 
-def _troubled(row: Row, trouble: str) -> Row:
-    """The cells that a trouble changes."""
+def _faulty(row: Row, fault: str) -> Row:
+    """The cells that a fault changes."""
     thermal = dict.fromkeys(
         (f"clocks_event_reasons.{name}" for name in ("hw_slowdown", "hw_thermal_slowdown")), "Active"
     )
@@ -108,15 +108,15 @@ def _troubled(row: Row, trouble: str) -> Row:
         "hot": {
             "utilization.gpu": "100",
             "temperature.gpu": "93",
-            **_where_told(row, "temperature.memory", "108"),
+            **_where_reported(row, "temperature.memory", "108"),
         },
         "throttled": {
             **thermal,
-            **_where_told(row, "temperature.memory", "99"),
+            **_where_reported(row, "temperature.memory", "99"),
             "temperature.gpu": "88",
             "clocks.current.sm": "420",
         },
         "full": _memory(row, most),
         "ecc": {f"ecc.errors.uncorrected.{period}.total": "2" for period in ("volatile", "aggregate")},
     }
-    return changes.get(trouble, {})
+    return changes.get(fault, {})

@@ -2,7 +2,7 @@
 
 A session is a directory: help-query-gpu.txt as the tool prints it; query-gpu.csv and query-compute-apps.csv
 as ``--format=csv,nounits`` prints them for every field there is. Asked for some, it prints their columns.
-A session without a card says so, as the tool does.
+A session without a card prints that, as the tool does.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def cells(row: str, columns: list[str]) -> list[str]:
 
 def aliases(help_text: str) -> dict[str, str]:
     """Every name of a field, to the one that its column has."""
-    found = {}
+    names = {}
     for line in help_text.splitlines():
         entry = [
             word[1:-1] for word in line.split(" or ") if word[:1] == word[-1:] == '"' and " " not in word
         ]
-        found.update(dict.fromkeys(entry, entry[0] if entry else ""))
-    return found
+        names.update(dict.fromkeys(entry, entry[0] if entry else ""))
+    return names
 
 
 def read(session: Session, name: str) -> str:

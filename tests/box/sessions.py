@@ -34,7 +34,7 @@ def born(box: Path, count: int) -> None:
     put(session / "query-gpu.csv", "\n".join([header, *lines]) + "\n")
     apps = [line for index, row in enumerate(rows) for line in _apps(box, index, row["uuid"])]
     put(session / "query-compute-apps.csv", "\n".join([APPS, *apps]) + "\n")
-    put(session / "trouble", "")
+    put(session / "faults", "")
 
 
 def _recorded() -> tuple[str, tuple[Row, Row]]:

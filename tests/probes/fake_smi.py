@@ -1,4 +1,4 @@
-"""A fake nvidia-smi for the tests of the gpu probe: answers as recorded sessions do, or as a test says."""
+"""A fake nvidia-smi for the tests of the gpu probe: replays recorded sessions, or prints what a test sets."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ CAPTURES = Path(__file__).parents[1] / "captures" / "nvidia-smi"
 SESSIONS = sorted(path.name for path in CAPTURES.iterdir())
 
 
-def answers(session: str) -> tuple[str, str, str]:
-    """A session's help, and its answers to the probe's two queries."""
+def responses(session: str) -> tuple[str, str, str]:
+    """A session's help, and its responses to the probe's two queries."""
     help_ = (CAPTURES / session / "help-query-gpu.txt").read_text()
     fields = list(parse_fields(help_, FIELDS))
     _, gpu = nvidia_smi.query(CAPTURES / session, "query-gpu", fields)
@@ -23,7 +23,7 @@ def answers(session: str) -> tuple[str, str, str]:
 
 
 class FakeSmi:
-    """An nvidia-smi that prints what it is told to, and writes down what it was asked."""
+    """An nvidia-smi that prints what was set, and records what it was asked."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -48,11 +48,11 @@ class FakeSmi:
         return self
 
     def replay(self, session: str) -> FakeSmi:
-        """Answers as a recorded session does."""
-        help_, gpu, apps = answers(session)
+        """Replays a recorded session."""
+        help_, gpu, apps = responses(session)
         return self.set("help", help_).set("gpu", gpu).set("apps", apps)
 
-    def say(self, out: str, code: int) -> FakeSmi:
+    def fail(self, out: str, code: int) -> FakeSmi:
         """Prints the same whatever it is asked, as it does when its driver fails."""
         return self.set("help", out, code).set("gpu", out, code).set("apps", out, code)
 

@@ -1,4 +1,4 @@
-"""The GPUs in a line of words, for the status page."""
+"""The GPUs in one line, for the status page."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 from exporter.humanize import percent, pluralize, size
 from exporter.metrics import query
 
-# Why a card may be slower than it could be; idling and its power limit are matters of course.
+# Why a card may be slower than it could be; not idling, nor its power limit.
 SLOWED = ("hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown")
 
 
 def summarize(families: query.Families, _: float) -> str:
-    """What the families say in short, for the status page."""
+    """The families in one line, for the status page."""
     cards = query.value(families, "grid_gpus")
     if not cards:
         return "no card" if cards == 0 else ""

@@ -1,4 +1,4 @@
-"""What nvidia-smi tells of each card, from a row of ``--query-gpu`` to samples."""
+"""Each card's metrics, from a row of ``--query-gpu`` to samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.metrics.families import Family, Samples, counter, gauge, number
-from exporter.probes.gpu.nvidia.csv_table import known
+from exporter.probes.gpu.nvidia.csv_table import value_of
 
 CARD = ("gpu", "uuid")
 GPUS = gauge("grid_gpus", "NVIDIA cards that answer (rows of nvidia-smi --query-gpu).")
@@ -48,8 +48,8 @@ UNITS = {"": (1, 1), "W": (1, 1), "%": (1, 100), "MiB": (1024 * 1024, 1), "MHz":
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure and the fields to take it from: the first that has a value. labels: beyond the card's."""
+class Metric:
+    """A metric and the fields to take it from: the first that has a value. labels: beyond the card's."""
 
     family: Family
     fields: tuple[str, ...]
@@ -57,45 +57,48 @@ class Figure:
     labels: tuple[str, ...] = ()
 
 
-def _figure(name: str, help_: str, *fields: str, unit: str = "") -> Figure:
+def _metric(name: str, help_: str, *fields: str, unit: str = "") -> Metric:
     family = gauge(f"grid_gpu_{name}", f"{help_} (nvidia-smi {', else '.join(fields)}).", *CARD)
-    return Figure(family, fields, unit)
+    return Metric(family, fields, unit)
 
 
-FIGURES = (
-    _figure("utilization_ratio", "Share of time in which a kernel ran, 0 to 1", "utilization.gpu", unit="%"),
-    _figure(
+METRICS = (
+    _metric("utilization_ratio", "Share of time in which a kernel ran, 0 to 1", "utilization.gpu", unit="%"),
+    _metric(
         "memory_utilization_ratio", "Share of time in which memory was read or written, 0 to 1",
         "utilization.memory", unit="%",
     ),
-    _figure("memory_total_bytes", "Memory on the card, bytes", "memory.total", unit="MiB"),
-    _figure("memory_used_bytes", "Memory allocated, bytes", "memory.used", unit="MiB"),
-    _figure("memory_free_bytes", "Memory free, bytes", "memory.free", unit="MiB"),
-    _figure("memory_reserved_bytes", "Memory that the driver keeps, bytes", "memory.reserved", unit="MiB"),
-    _figure("temperature_celsius", "Temperature of the chip, Celsius", "temperature.gpu"),
-    _figure("memory_temperature_celsius", "Temperature of the memory, Celsius", "temperature.memory"),
-    _figure(
+    _metric("memory_total_bytes", "Memory on the card, bytes", "memory.total", unit="MiB"),
+    _metric("memory_used_bytes", "Memory allocated, bytes", "memory.used", unit="MiB"),
+    _metric("memory_free_bytes", "Memory free, bytes", "memory.free", unit="MiB"),
+    _metric("memory_reserved_bytes", "Memory that the driver keeps, bytes", "memory.reserved", unit="MiB"),
+    _metric("temperature_celsius", "Temperature of the chip, Celsius", "temperature.gpu"),
+    _metric("memory_temperature_celsius", "Temperature of the memory, Celsius", "temperature.memory"),
+    _metric(
         "power_draw_watts", "Power drawn, watts", "power.draw", "power.draw.average", "power.draw.instant",
         unit="W",
     ),
-    _figure(
+    _metric(
         "power_limit_watts", "Power that may be drawn, watts", "enforced.power.limit", "power.limit",
         unit="W",
     ),
-    _figure("fan_speed_ratio", "Fan speed asked for; 1 is full, some exceed it", "fan.speed", unit="%"),
-    _figure("pcie_link_generation", "PCIe generation", "pcie.link.gen.current", "pcie.link.gen.gpucurrent"),
-    _figure("pcie_link_width", "PCIe lanes in use", "pcie.link.width.current"),
-    *(Figure(CLOCK, (f"clocks.current.{name}",), "MHz", (name,)) for name in CLOCKS),
-    *(Figure(ECC, (f"ecc.errors.{kind}.volatile.total",), "", (kind,)) for kind in KINDS),
-    *(Figure(ECC_LIFETIME, (f"ecc.errors.{kind}.aggregate.total",), "", (kind,)) for kind in KINDS),
+    _metric("fan_speed_ratio", "Fan speed asked for; 1 is full, some exceed it", "fan.speed", unit="%"),
+    _metric("pcie_link_generation", "PCIe generation", "pcie.link.gen.current", "pcie.link.gen.gpucurrent"),
+    _metric("pcie_link_width", "PCIe lanes in use", "pcie.link.width.current"),
+    *(Metric(CLOCK, (f"clocks.current.{name}",), "MHz", (name,)) for name in CLOCKS),
+    *(Metric(ECC, (f"ecc.errors.{kind}.volatile.total",), "", (kind,)) for kind in KINDS),
+    *(Metric(ECC_LIFETIME, (f"ecc.errors.{kind}.aggregate.total",), "", (kind,)) for kind in KINDS),
 )  # fmt: skip
 
-# Every field to ask for. The index comes first: it tells a row from a message.
+# Messages in place of values, of a card that is there.
+CONDITIONS = ("GPU requires reset", "Insufficient Permissions")
+
+# Every field to ask for. The index comes first: a row is known by it.
 NAME = "name"
 FIELDS = (
     "index", "uuid", "pci.bus_id", NAME, "driver_version", "kmd_version", "vbios_version",
     "mig.mode.current", "pstate",
-    *(field for figure in FIGURES for field in figure.fields),
+    *(field for metric in METRICS for field in metric.fields),
     *(f"clocks_{word}_reasons.{reason}" for reason in REASONS for word in ("event", "throttle")),
 )  # fmt: skip
 
@@ -115,60 +118,58 @@ class Card:
 
     @property
     def lost(self) -> bool:
-        """Whether it is off the bus though still listed: the driver says so, or has errors for figures."""
+        """Whether it is off the bus though still listed: reported as lost, or with nothing but errors."""
         if "[GPU is lost]" in self.cells.values():
             return True
         errors = any(
-            self.cells.get(field) == "[Unknown Error]" for figure in FIGURES for field in figure.fields
+            self.cells.get(field) == "[Unknown Error]" for metric in METRICS for field in metric.fields
         )
-        return errors and all(value is None for _, value, _ in _told(self))
+        return errors and all(value is None for _, value, _ in _values(self))
 
     @property
     def condition(self) -> str:
-        """What a person should know of it, in the driver's words; nothing where all is well."""
+        """The driver's message that it needs attention; empty where all is well."""
         if self.lost:
             return "GPU is lost"
-        words = self.cells.values()
-        return next(
-            (word for word in ("GPU requires reset", "Insufficient Permissions") if f"[{word}]" in words), ""
-        )
+        cells = self.cells.values()
+        return next((message for message in CONDITIONS if f"[{message}]" in cells), "")
 
 
 def parse_card(cells: Mapping[str, str]) -> Card:
     """The card of a row."""
-    return Card(known(cells.get("index", "")), known(cells.get("uuid", "")), cells)
+    return Card(value_of(cells.get("index", "")), value_of(cells.get("uuid", "")), cells)
 
 
 def add_cards(samples: Samples, cards: Iterable[Card]) -> None:
-    """Adds each card's figures; what a card doesn't tell is left out."""
-    for one in cards:
-        labels = (one.index, one.uuid)
-        driver = _first(one, "driver_version", "kmd_version")
-        name, vbios = _first(one, NAME), _first(one, "vbios_version")
-        samples.add(INFO, 1, *labels, name, driver, vbios, _first(one, "pci.bus_id"))
-        for family, value, more in _told(one):
+    """Adds each card's metrics; what a card doesn't report is left out."""
+    for card in cards:
+        labels = (card.index, card.uuid)
+        driver = _first(card, "driver_version", "kmd_version")
+        name, vbios = _first(card, NAME), _first(card, "vbios_version")
+        samples.add(INFO, 1, *labels, name, driver, vbios, _first(card, "pci.bus_id"))
+        for family, value, more in _values(card):
             samples.add(family, value, *labels, *more)
 
 
-def _told(one: Card) -> Iterator[tuple[Family, float | None, tuple[str, ...]]]:
-    """Every figure that a card may tell, None where it doesn't, with its labels beyond the card's."""
-    for figure in FIGURES:
-        yield figure.family, _value(one, figure), figure.labels
-    yield STATE, _state(one.cells.get("pstate", "")), ()
+def _values(card: Card) -> Iterator[tuple[Family, float | None, tuple[str, ...]]]:
+    """Every value that a card may report, None where it doesn't, with its labels beyond the card's."""
+    for metric in METRICS:
+        yield metric.family, _value(card, metric), metric.labels
+    yield STATE, _state(card.cells.get("pstate", "")), ()
     for reason in REASONS:
-        said = _first(one, f"clocks_event_reasons.{reason}", f"clocks_throttle_reasons.{reason}")
-        yield THROTTLE, {"Active": 1.0, "Not Active": 0.0}.get(said), (reason,)
+        cell = _first(card, f"clocks_event_reasons.{reason}", f"clocks_throttle_reasons.{reason}")
+        yield THROTTLE, {"Active": 1.0, "Not Active": 0.0}.get(cell), (reason,)
 
 
-def _value(one: Card, figure: Figure) -> float | None:
-    """The figure in base units. A script around the tool may not leave out the unit, as it is asked to."""
-    value = number(_first(one, *figure.fields).removesuffix(f" {figure.unit}"))
-    multiplier, divisor = UNITS[figure.unit]
+def _value(card: Card, metric: Metric) -> float | None:
+    """The value in base units. A script around the tool may not leave out the unit, as it is asked to."""
+    value = number(_first(card, *metric.fields).removesuffix(f" {metric.unit}"))
+    multiplier, divisor = UNITS[metric.unit]
     return None if value is None else value * multiplier / divisor
 
 
-def _first(one: Card, *fields: str) -> str:
-    return next(filter(None, (known(one.cells.get(field, "")) for field in fields)), "")
+def _first(card: Card, *fields: str) -> str:
+    return next(filter(None, (value_of(card.cells.get(field, "")) for field in fields)), "")
 
 
 def _state(cell: str) -> float | None:

@@ -1,4 +1,4 @@
-"""nvidia-smi's text: the fields it knows, its tables, and what it says beside them."""
+"""Parses nvidia-smi's text: the fields it lists, its tables, and the messages beside them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # A line of the help that names a field, and its other names: "clocks.current.sm" or "clocks.sm"
 ENTRY = re.compile(r'^"[\w.-]+"(?: or "[\w.-]+")*\s*$', re.MULTILINE | re.ASCII)
-# What a row begins with, a card's index or a card's UUID: tells a row that was cut off from a message. A card
+# What a row begins with, a card's index or a card's UUID: so a truncated row is no message. A card
 # that is part of a system on chip has a UUID without a prefix, or none; a message may stand in brackets.
 START = re.compile(
     r"(\d+|(GPU|MIG)-[^\s,]*|[0-9a-f]{8}-[^\s,]*)\s*(,|$)|(\[[^],]*\]|N/A)\s*,", re.ASCII | re.MULTILINE
@@ -16,21 +16,21 @@ START = re.compile(
 # A last cell that can't be the beginning of a longer one.
 WHOLE = re.compile(r"\[.*\]|N/A|(Not )?Active", re.ASCII)
 END = re.compile(rf"\d+( MiB)?|{WHOLE.pattern}", re.ASCII)  # what a row ends with, in contrast to a message
-NOTHING = {"", "n/a", "not supported", "not found", "unknown error", "insufficient permissions", "err!"}
+PLACEHOLDERS = {"", "n/a", "not supported", "not found", "unknown error", "insufficient permissions", "err!"}
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """What a query printed.
 
-    columns: their names; none where no table came. rows: the cells by column. said: the lines before and
-    after, the driver's complaints among them. torn: rows that lack cells.
+    columns: their names; none where no table came. rows: the cells by column. messages: the lines before and
+    after, the driver's error messages among them. truncated: rows that lack cells.
     """
 
     columns: tuple[str, ...]
     rows: tuple[dict[str, str], ...]
-    said: tuple[str, ...]
-    torn: tuple[str, ...]
+    messages: tuple[str, ...]
+    truncated: tuple[str, ...]
 
 
 def parse_fields(text: str, wanted: Iterable[str]) -> dict[str, str]:
@@ -64,16 +64,18 @@ def parse_table(text: str, fields: Mapping[str, str], free: str) -> Table:
     comma = ", " if ", " in lines[start] else ","
     names = (cell.strip().partition(" [")[0] for cell in lines[start].split(comma))
     columns = tuple(fields.get(name, name) for name in names)
-    rows, said, torn = [], lines[:start], []
+    rows, messages, truncated = [], lines[:start], []
     for line in _joined(lines[start + 1 :], columns, comma, free):
         if not START.match(line.strip()):
-            said.append(line)
+            messages.append(line)
         elif row := _row(columns, line, comma, free):
             rows.append(row)
         else:
-            torn.append(line)
-    torn.append(rest)
-    return Table(columns, tuple(rows), tuple(filter(str.strip, said)), tuple(filter(str.strip, torn)))
+            truncated.append(line)
+    truncated.append(rest)
+    return Table(
+        columns, tuple(rows), tuple(filter(str.strip, messages)), tuple(filter(str.strip, truncated))
+    )
 
 
 def missing_end(text: str) -> str:
@@ -93,7 +95,7 @@ def _joined(lines: Sequence[str], columns: Sequence[str], comma: str, free: str)
     """The lines, each row in one: its free text may hold newlines.
 
     A line that begins no row but ends one belongs to the row before it, with all that lies between. A free
-    text that holds a whole row can't be told from two rows.
+    text that holds a whole row looks like two rows.
     """
     if free not in columns:
         return list(lines)
@@ -123,6 +125,6 @@ def _row(columns: tuple[str, ...], line: str, comma: str, free: str) -> dict[str
     return None if broken or len(cells) != len(columns) else row
 
 
-def known(cell: str) -> str:
-    """A cell's text; nothing where it holds one of the many words for that, such as [Not Supported]."""
-    return "" if cell.lower() in NOTHING or (cell.startswith("[") and cell.endswith("]")) else cell
+def value_of(cell: str) -> str:
+    """A cell's value; empty where it is a placeholder for an unknown one, such as [Not Supported]."""
+    return "" if cell.lower() in PLACEHOLDERS or (cell.startswith("[") and cell.endswith("]")) else cell

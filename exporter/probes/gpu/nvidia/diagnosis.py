@@ -1,4 +1,4 @@
-"""What an answer of nvidia-smi is worth: its cards, what it says beside them, and what is wrong with it."""
+"""Judges a response of nvidia-smi: its cards, the messages beside them, and its errors."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from exporter.probes.gpu.nvidia.cards import Card, parse_card
 from exporter.probes.gpu.nvidia.csv_table import Table, parse_table
 from exporter.system.subprocesses import Output
 
-# Phrases of the tool's, in lower case: it writes both "GPU" and "gpu".
+# Phrases of the tool, in lower case: it writes both "GPU" and "gpu".
 NONE_FOUND = "no devices were found"
-# Said of a card that is off the bus, while the driver works and other cards answer.
+# Of a card that is off the bus, while the driver works and other cards answer.
 LOST = ("device handle for gpu", "gpu is lost")
 # Exit statuses that are nvml.h's errors of a card: it is lost or needs a reset, or its infoROM is corrupted.
 ABSENT = {15, 16}
 CARD_FAULTS = {14, *ABSENT}
-# By phrase; where several are said in one line the first counts, so causes stand before what they lead to.
-MENDS = {
+# By phrase; where a line holds several the first counts, so causes stand before what they lead to.
+HINTS = {
     "insufficiently powered": "attach the card's power cables, and see that they sit well",
     "insufficient permissions": "let the user that the exporter runs as open /dev/nvidia*",
     "requires reset": "reset the card when nothing uses it (`nvidia-smi --gpu-reset`), or reboot",
-    "inforom is corrupted": "the card works on; a power cycle may mend it, else its warranty",
+    "inforom is corrupted": "the card works on; a power cycle may fix it, else its warranty",
     **dict.fromkeys(LOST, "see `journalctl -k | grep Xid`; a power cycle brings most cards back to the bus"),
     NONE_FOUND: "see `lspci | grep -i nvidia` and `journalctl -k | grep NVRM` for what became of the card",
     "version mismatch": "reboot: the driver was upgraded while the one before it was in use",
     "communicate with the nvidia driver": "load the driver (`modprobe nvidia`); `dmesg` says why it is not",
 }
-LINES = 20  # that become notes; a broken driver may never stop complaining
+MAX_NOTES = 20  # a broken driver may print messages without end
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A query's output, and how to read its table.
 
     fields: our name by the driver's of what was asked for, in order. free: the column that holds free text.
@@ -52,97 +52,97 @@ class Answer:
         return parse_table(self.output.text + self.end, self.fields, self.free)
 
     @cached_property
-    def words(self) -> list[str]:
-        """What was said beside the table, each line once: on standard output and on standard error."""
-        complaints = self.output.stderr.decode("utf-8", "surrogateescape").split("\n")
-        said = (line.strip().removeprefix("nvidia-smi: ") for line in (*self.table.said, *complaints))
-        return list(dict.fromkeys(clean(line) for line in said if line))
+    def messages(self) -> list[str]:
+        """The lines beside the table, each once: of standard output and of standard error."""
+        errors = self.output.stderr.decode("utf-8", "surrogateescape").split("\n")
+        lines = (line.strip().removeprefix("nvidia-smi: ") for line in (*self.table.messages, *errors))
+        return list(dict.fromkeys(clean(line) for line in lines if line))
 
     @property
     def lost(self) -> int:
-        """How many cards it says don't answer."""
-        return _lost(self.words, self.output.code)
+        """How many cards it reports as lost."""
+        return _lost(self.messages, self.output.code)
 
     @property
-    def trouble(self) -> str:
-        """Why the answer is missing or not to be trusted as a whole; nothing where all is well.
+    def error(self) -> str:
+        """Why the response is missing or not to be trusted as a whole; empty where all is well.
 
         A card that is lost or broken fails a query that lists all the others, sometimes by the exit status
-        alone: that is a fact about the card, no trouble.
+        alone: that is a fact about the card, no error.
         """
-        if self.table.torn:
-            return "a line of its answer is cut off"
-        if self.table.columns and (self.output.code in {0, *CARD_FAULTS} or _about(self.words, *LOST)):
+        if self.table.truncated:
+            return "a line of its output is cut off"
+        if self.table.columns and (self.output.code in {0, *CARD_FAULTS} or _about(self.messages, *LOST)):
             return ""
-        said = reason(self.words)
+        message = reason(self.messages)
         if self.output.code:
-            return said if said and self.output.code > 0 else clean(self.output.error_message)
-        return f"no table came, but: {said}" if said else "no table came"
+            return message if message and self.output.code > 0 else clean(self.output.error_message)
+        return f"it printed no table, but: {message}" if message else "it printed no table"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What an answer tells of the cards.
+class CardList:
+    """The cards in a response.
 
-    cards: those that answer, each once. count: how many they are, None where that can't be told.
-    lost: how many are said not to. remarks: what a person should know. trouble: why this is not all; nothing
-    where it is.
+    cards: those that answer, each once. count: how many they are, None where that is unknown.
+    lost: how many are reported as lost. warnings: what a person should know. error: why this is not all;
+    empty where it is.
     """
 
     cards: Sequence[Card]
     count: int | None
     lost: int
-    remarks: Sequence[str]
-    trouble: str
+    warnings: Sequence[str]
+    error: str
 
 
-def find(answer: Answer) -> Found:
-    """The cards in an answer to ``--query-gpu``.
+def list_cards(response: Response) -> CardList:
+    """The cards in a response to ``--query-gpu``.
 
-    A card off the bus is a fact that the count tells, and no trouble while others answer; without a table
-    nothing tells whether others would. A box whose driver works and finds no card is a fact too.
+    A card off the bus is a fact that the count shows, and no error while others answer; without a table it is
+    unknown whether others would. A host whose driver works and finds no card is a fact too.
     """
-    listed = [parse_card(row) for row in answer.table.rows]
+    listed = [parse_card(row) for row in response.table.rows]
     present = [card for card in listed if not card.lost]
-    remarks = [f"GPU {card.index or '?'}: {card.condition}" for card in listed if card.condition]
-    remarks += answer.words
-    if not listed and _about(remarks, NONE_FOUND):
-        return Found([], 0, 0, remarks, "")
+    warnings = [f"GPU {card.index or '?'}: {card.condition}" for card in listed if card.condition]
+    warnings += response.messages
+    if not listed and _about(warnings, NONE_FOUND):
+        return CardList([], 0, 0, warnings, "")
     unique: dict[tuple[str, str], Card] = {}
     for card in present:
         unique.setdefault((card.index, card.uuid), card)
     cards = list(unique.values())
-    trouble = answer.trouble
+    error = response.error
     if not cards:
-        trouble = trouble or reason(remarks) or "it lists no card"
+        error = error or reason(warnings) or "it lists no card"
     elif len(cards) < len(present):
-        trouble = trouble or "it lists two cards with the same index and UUID"
-    whole = len(cards) == len(present) and not answer.table.torn
-    told = bool(cards) or (bool(answer.table.columns) and _about(remarks, *LOST))
-    lost = _lost(remarks, answer.output.code)
-    return Found(cards, len(cards) if whole and told else None, lost, remarks, trouble)
+        error = error or "it lists two cards with the same index and UUID"
+    whole = len(cards) == len(present) and not response.table.truncated
+    known = bool(cards) or (bool(response.table.columns) and _about(warnings, *LOST))
+    lost = _lost(warnings, response.output.code)
+    return CardList(cards, len(cards) if whole and known else None, lost, warnings, error)
 
 
-def notes(remarks: Iterable[str]) -> tuple[Note, ...]:
-    """Remarks for a person, each once, with what to do about it where that is known."""
-    said = list(dict.fromkeys(remarks))[:LINES]
-    return tuple(Note(f"nvidia-smi says: {remark}", hint(remark)) for remark in said)
+def notes(messages: Iterable[str]) -> tuple[Note, ...]:
+    """Messages as notes for a person, each once, with a hint where there is one."""
+    unique = list(dict.fromkeys(messages))[:MAX_NOTES]
+    return tuple(Note(f"nvidia-smi: {message}", hint(message)) for message in unique)
 
 
-def reason(said: Sequence[str]) -> str:
-    """The line that explains most: the first that there is something to do about, else the first."""
-    return next(filter(hint, said), next(iter(said), ""))
+def reason(messages: Sequence[str]) -> str:
+    """The message that explains most: the first with a hint, else the first."""
+    return next(filter(hint, messages), next(iter(messages), ""))
 
 
-def hint(said: str) -> str:
-    """What to do about it; nothing where that isn't known."""
-    return next((step for phrase, step in MENDS.items() if phrase in said.lower()), "")
+def hint(message: str) -> str:
+    """How to fix what the message reports; empty where that isn't known."""
+    return next((step for phrase, step in HINTS.items() if phrase in message.lower()), "")
 
 
-def _about(said: Iterable[str], *phrases: str) -> bool:
-    return any(phrase in line.lower() for line in said for phrase in phrases)
+def _about(messages: Iterable[str], *phrases: str) -> bool:
+    return any(phrase in line.lower() for line in messages for phrase in phrases)
 
 
-def _lost(said: Iterable[str], code: int) -> int:
-    """Of how many cards it is said that they don't answer; the exit status alone may tell of one."""
-    return sum(_about([line], *LOST) for line in said) or int(code in ABSENT)
+def _lost(messages: Iterable[str], code: int) -> int:
+    """How many cards are reported as lost; the exit status alone may stand for one."""
+    return sum(_about([line], *LOST) for line in messages) or int(code in ABSENT)

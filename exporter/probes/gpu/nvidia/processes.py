@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from exporter.metrics.families import Samples, gauge, number
 from exporter.probes.gpu.nvidia.cards import CARD, Card
-from exporter.probes.gpu.nvidia.csv_table import Table, known
+from exporter.probes.gpu.nvidia.csv_table import Table, value_of
 
 NAME = "process_name"
 FIELDS = ("gpu_uuid", "pid", NAME, "used_gpu_memory")
@@ -29,9 +29,9 @@ MEMORY = gauge(
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A row: the UUID told for the card, the process, and what it uses in bytes, NaN where unknown.
+    """A row: the UUID reported for the card, the process, and what it uses in bytes, NaN where unknown.
 
-    pid: None where the driver doesn't tell of this card's processes.
+    pid: None where the driver doesn't report this card's processes.
     """
 
     uuid: str
@@ -42,19 +42,19 @@ class Process:
 
 def parse_processes(table: Table) -> list[Process]:
     """The processes of a table."""
-    found = []
+    processes = []
     for cells in table.rows:
         uuid, pid, name, used = (cells.get(field, "") for field in FIELDS)
         mebibytes = number(used.removesuffix(" MiB"))
-        found.append(
+        processes.append(
             Process(
-                known(uuid),
+                value_of(uuid),
                 int(pid) if re.fullmatch(r"\d{1,10}", pid, re.ASCII) else None,
                 program(name),
                 math.nan if mebibytes is None else mebibytes * MIB,
             )
         )
-    return found
+    return processes
 
 
 def program(name: str) -> str:
@@ -66,15 +66,15 @@ def program(name: str) -> str:
     if WINDOWS.match(path):
         path = path.replace("\\", "/")
     base = path.rstrip("/").rpartition("/")[2]
-    return base if base and known(name) else name
+    return base if base and value_of(name) else name
 
 
 def owners(uuid: str, cards: Sequence[Card]) -> list[Card]:
     """The cards that a process with this UUID may run on: one where that is known.
 
-    With MIG a driver may tell the card's UUID or the part's, which holds the card's on old drivers and is one
-    of its own on newer ones: then it is any card that is divided. Cards may share a UUID, or have none. One
-    that no card has is that of a card that isn't listed, or of one that doesn't tell its own.
+    With MIG a driver may report the card's UUID or the part's, which holds the card's on old drivers and is
+    one of its own on newer ones: then it is any card that is divided. Cards may share a UUID, or have none.
+    One that no card has is that of a card that isn't listed, or of one that doesn't report its own.
     """
     same = [card for card in cards if card.uuid == uuid or f"-{card.uuid}/" in uuid]
     if same or not uuid:
@@ -86,7 +86,7 @@ def owners(uuid: str, cards: Sequence[Card]) -> list[Card]:
 
 def add_processes(
     samples: Samples,
-    found: Iterable[Process],
+    processes: Iterable[Process],
     cards: Sequence[Card],
     container: Callable[[int], str],
     *,
@@ -94,13 +94,14 @@ def add_processes(
 ) -> None:
     """Adds how many processes each card has and what they use, summed by card, program and container.
 
-    ``container`` tells a pid's container. A process whose card can't be known goes under no index and the
-    UUID that was told. A count or a sum that lacks a part is left out, not smaller: None and NaN see to it.
+    ``container`` returns a pid's container. A process whose card is unknown goes under no index and the
+    UUID that was reported. A count or a sum that lacks a part is left out, not smaller
+    (None and NaN).
     missed: whether a card may have gone unasked, so that one without a process needn't have none.
     """
     pids: dict[tuple[str, str], set[int | None]] = {(card.index, card.uuid): set() for card in cards}
     memory: dict[tuple[str, ...], float] = {}
-    for process in found:
+    for process in processes:
         candidates = [(card.index, card.uuid) for card in owners(process.uuid, cards)]
         on = candidates[0] if len(candidates) == 1 else ("", process.uuid)
         for candidate in candidates:

@@ -3,13 +3,13 @@
 import pytest
 
 from exporter.metrics.families import Samples
-from exporter.probes.gpu.nvidia.cards import FIELDS, FIGURES, add_cards, parse_card
+from exporter.probes.gpu.nvidia.cards import FIELDS, METRICS, add_cards, parse_card
 from tests.series import series
 
 LABELS = 'gpu="0",uuid="GPU-1"'
 
 
-def figures(**cells: str) -> dict[str, float]:
+def metrics(**cells: str) -> dict[str, float]:
     """The series of a card with these cells, but for what it is; __ stands for a dot."""
     samples = Samples()
     row = {"index": "0", "uuid": "GPU-1"} | {name.replace("__", "."): cell for name, cell in cells.items()}
@@ -20,7 +20,7 @@ def figures(**cells: str) -> dict[str, float]:
 def test_percent_is_exact() -> None:
     """Each whole percentage is the ratio that a person would write."""
     for percent in range(101):
-        (value,) = figures(utilization__gpu=str(percent)).values()
+        (value,) = metrics(utilization__gpu=str(percent)).values()
         assert value == float(f"{percent / 100:.2f}")
 
 
@@ -43,38 +43,38 @@ def test_percent_is_exact() -> None:
     ],
 )
 def test_no_number(cell: str) -> None:
-    """What is no number gives no series, for any figure."""
-    for figure in FIGURES:
-        for field in figure.fields:
-            assert figures(**{field: cell}) == {}
+    """What is no number gives no series, for any metric."""
+    for metric in METRICS:
+        for field in metric.fields:
+            assert metrics(**{field: cell}) == {}
 
 
 def test_unit_left_in() -> None:
-    """A figure with its unit, as the tool prints it where it isn't asked to leave it out, is the same."""
+    """A value with its unit, as the tool prints it where it isn't asked to leave it out, is the same."""
     cells = {"memory__used": "12 MiB", "fan__speed": "38 %", "power__draw": "39.32 W"}
     bare = {name: cell.partition(" ")[0] for name, cell in cells.items()}
-    assert figures(**cells) == figures(**bare) != {}
+    assert metrics(**cells) == metrics(**bare) != {}
 
 
-def test_limit_in_force() -> None:
-    """The limit is the one in force; where that is unknown it is the one that was set."""
+def test_active_limit() -> None:
+    """The limit is the active one; where that is unknown it is the one that was set."""
     name = f"grid_gpu_power_limit_watts{{{LABELS}}}"
-    both = figures(enforced__power__limit="330.00", power__limit="400.00")
-    assert (both, figures(enforced__power__limit="[N/A]", power__limit="400.00")) == (
+    both = metrics(enforced__power__limit="330.00", power__limit="400.00")
+    assert (both, metrics(enforced__power__limit="[N/A]", power__limit="400.00")) == (
         {name: 330},
         {name: 400},
     )
 
 
 def test_deprecated_field() -> None:
-    """Where a newer driver gives a figure up under its old name it is taken from the new one."""
+    """Where a newer driver drops a field's old name the value is taken from the new one."""
     deprecated = "[Requested functionality has been deprecated]"
-    cells = figures(pcie__link__gen__current=deprecated, pcie__link__gen__gpucurrent="5")
+    cells = metrics(pcie__link__gen__current=deprecated, pcie__link__gen__gpucurrent="5")
     assert cells == {f"grid_gpu_pcie_link_generation{{{LABELS}}}": 5}
 
 
 def test_driver_version() -> None:
-    """The driver's version is known where a newer driver tells it under its new name alone."""
+    """The driver's version is known where a newer driver reports it under its new name alone."""
     samples = Samples()
     add_cards(samples, [parse_card({"driver_version": "[N/A]", "kmd_version": "610.1"})])
     assert [name for name in series(samples.families()) if 'driver_version="610.1"' in name]
@@ -87,17 +87,17 @@ def test_driver_version() -> None:
 def test_performance_state(cell: str, state: float | None) -> None:
     """Only P0 to P15 are states."""
     expected = {} if state is None else {f"grid_gpu_performance_state{{{LABELS}}}": state}
-    assert figures(pstate=cell) == expected
+    assert metrics(pstate=cell) == expected
 
 
 @pytest.mark.parametrize("word", ["event", "throttle"])
 def test_throttle(word: str) -> None:
-    """A reason is 1 or 0 under its old and its new name, and nothing where the driver says neither."""
+    """A reason is 1 or 0 under its old and its new name, and nothing where the driver reports neither."""
     name = 'grid_gpu_throttle_active{gpu="0",reason="sw_power_cap",uuid="GPU-1"}'
     field = f"clocks_{word}_reasons.sw_power_cap"
-    assert figures(**{field: "Active"}) == {name: 1}
-    assert figures(**{field: "Not Active"}) == {name: 0}
-    assert figures(**{field: "[Not Supported]"}) == figures(**{field: "0x1"}) == {}
+    assert metrics(**{field: "Active"}) == {name: 1}
+    assert metrics(**{field: "Not Active"}) == {name: 0}
+    assert metrics(**{field: "[Not Supported]"}) == metrics(**{field: "0x1"}) == {}
 
 
 @pytest.mark.parametrize(
@@ -115,16 +115,16 @@ def test_throttle(word: str) -> None:
     ],
 )
 def test_lost(cells: dict[str, str], *, lost: bool) -> None:
-    """A card is lost when the driver says so or has nothing but errors for it.
+    """A card is lost when the driver reports it as lost or has nothing but errors for it.
 
-    A broken sensor isn't that, nor is a card that has few figures while it tells its state.
+    A broken sensor isn't that, nor is a card that has few values while it reports its state.
     """
     assert parse_card(cells).lost is lost
 
 
 @pytest.mark.parametrize("condition", ["GPU requires reset", "Insufficient Permissions"])
 def test_condition(condition: str) -> None:
-    """A card that needs a reset, or keeps its figures from this user, is there and says so."""
+    """A card that needs a reset, or keeps its values from this user, is there with that condition."""
     assert parse_card({"temperature.gpu": f"[{condition}]"}).condition == condition
     assert parse_card({"temperature.gpu": "[N/A]"}).condition == ""
 
@@ -136,7 +136,7 @@ def test_fields_are_asked_once() -> None:
 
 
 def test_help_names_its_fields() -> None:
-    """Every figure's help names the nvidia-smi field that it comes from."""
-    for figure in FIGURES:
-        source = figure.fields[0].split(".")[0]
-        assert f"nvidia-smi {source}" in figure.family.help
+    """Every metric's help names the nvidia-smi field that it comes from."""
+    for metric in METRICS:
+        source = metric.fields[0].split(".")[0]
+        assert f"nvidia-smi {source}" in metric.family.help

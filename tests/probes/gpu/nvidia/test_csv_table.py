@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.probes.gpu.nvidia.csv_table import known, missing_end, parse_fields, parse_table
+from exporter.probes.gpu.nvidia.csv_table import missing_end, parse_fields, parse_table, value_of
 
 FIELDS = {"index": "index", "gpu.label": "name", "memory.used": "memory.used"}
 HELP = """List of valid properties to query for the switch "--query-gpu":
@@ -56,8 +56,8 @@ def test_table() -> None:
         {"index": "0", "name": "A card", "memory.used": "12"},
         {"index": "1", "name": "B", "memory.used": "[N/A]"},
     )
-    assert table.said == ()
-    assert table.torn == ()
+    assert table.messages == ()
+    assert table.truncated == ()
 
 
 @pytest.mark.parametrize("name", ["A, B", 'Say "hi", twice', "a,b,, c", ", "])
@@ -70,7 +70,7 @@ def test_commas_in_a_name(name: str) -> None:
 def test_commas_nowhere_to_belong() -> None:
     """A row with more cells than columns is broken where no column holds free text."""
     table = parse_table("index, memory.used [MiB]\n0, 12, 13\n", FIELDS, "name")
-    assert (table.rows, table.torn) == ((), ("0, 12, 13",))
+    assert (table.rows, table.truncated) == ((), ("0, 12, 13",))
 
 
 APPS = {name: name for name in ("gpu_uuid", "pid", "process_name", "used_gpu_memory")}
@@ -78,7 +78,7 @@ A, B = "GPU-a, 7, foo, 3", "GPU-b, 8, ollama, 5"
 
 
 @pytest.mark.parametrize(
-    ("lines", "found", "said", "torn"),
+    ("lines", "rows", "messages", "truncated"),
     [
         (f"{A}\n{B}", [("foo", "3"), ("ollama", "5")], [], []),
         (f"GPU-a, 7, foo\nbar, 100\n{B}", [("foo\nbar", "100"), ("ollama", "5")], [], []),
@@ -98,12 +98,12 @@ A, B = "GPU-a, 7, foo, 3", "GPU-b, 8, ollama, 5"
     ],
 )
 def test_newlines_in_a_name(
-    lines: str, found: list[tuple[str, str]], said: list[str], torn: list[str]
+    lines: str, rows: list[tuple[str, str]], messages: list[str], truncated: list[str]
 ) -> None:
-    """A name with newlines gets its own figure, what is said stays apart, and what can't be told is torn."""
+    """A name with newlines keeps its value, messages stay apart, and the unclear is truncated."""
     table = parse_table(f"{', '.join(APPS)} [MiB]\n{lines}\n", APPS, "process_name")
-    assert [(row["process_name"], row["used_gpu_memory"]) for row in table.rows] == found
-    assert (list(table.said), list(table.torn)) == (said, torn)
+    assert [(row["process_name"], row["used_gpu_memory"]) for row in table.rows] == rows
+    assert (list(table.messages), list(table.truncated)) == (messages, truncated)
 
 
 @given(pieces=st.lists(st.sampled_from(["foo", "bar", ", 3", "\n", ", ", " "])))
@@ -119,19 +119,19 @@ def test_any_newlines_in_a_name(pieces: list[str]) -> None:
 
 
 def test_messages() -> None:
-    """Lines before and after the table are what was said, rows that lack cells are torn."""
+    """Lines before and after the table are messages, rows that lack cells are truncated."""
     text = "Hello\n\nindex, gpu.label, memory.used [MiB]\n0, A, 12\n1, B\nWARNING: a, b, c\n2"
     table = parse_table(text, FIELDS, "name")
     assert len(table.rows) == 1
-    assert table.said == ("Hello", "WARNING: a, b, c")
-    assert table.torn == ("1, B", "2")
+    assert table.messages == ("Hello", "WARNING: a, b, c")
+    assert table.truncated == ("1, B", "2")
 
 
 @pytest.mark.parametrize("last", ["0, A, 12", "0, A, Active", "0, A", "0", "Failed, to, see"])
 def test_last_line_without_its_end(last: str) -> None:
-    """A last row without a newline is torn, though it may seem whole: its last figure may lack digits."""
+    """A last row without a newline is truncated, though it may seem whole: its last value may lack digits."""
     table = parse_table(f"index, gpu.label, memory.used [MiB]\n{last}", FIELDS, "name")
-    assert (table.rows, table.torn) == ((), (last,))
+    assert (table.rows, table.truncated) == ((), (last,))
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_end_that_may_be_missing(last: str) -> None:
 
 
 @pytest.mark.parametrize("row", ["0, A, 39,32", "0, A,B, 39,32", "0, A, B, 39,32"])
-def test_comma_in_a_figure(row: str) -> None:
-    """A comma without a blank parts no cells: one in a figure spoils that figure, and moves no other."""
+def test_comma_in_a_value(row: str) -> None:
+    """A comma without a blank parts no cells: one in a value spoils that value, and moves no other."""
     (cells,) = parse_table(f"index, gpu.label, memory.used [MiB]\n{row}\n", FIELDS, "name").rows
     assert cells == {"index": "0", "name": row[3:-7], "memory.used": "39,32"}
 
@@ -166,7 +166,7 @@ def test_commas_without_blanks() -> None:
 def test_no_table() -> None:
     """A message alone is no table."""
     table = parse_table("No devices were found", FIELDS, "name")
-    assert (table.columns, table.said, table.torn) == ((), ("No devices were found",), ())
+    assert (table.columns, table.messages, table.truncated) == ((), ("No devices were found",), ())
     assert parse_table("\n", {}, "name").columns == ()
 
 
@@ -178,12 +178,12 @@ def test_no_table() -> None:
         "ERR!",
     ],
 )  # fmt: skip
-def test_nothing_known(cell: str) -> None:
-    """Every spelling of "not available" is nothing."""
-    assert known(cell) == ""
+def test_placeholders(cell: str) -> None:
+    """Every spelling of "not available" is empty."""
+    assert value_of(cell) == ""
 
 
 @pytest.mark.parametrize("cell", ["0", "NVIDIA H100 [80GB]", "[A] B", "P0", "None"])
-def test_known(cell: str) -> None:
+def test_values_stay(cell: str) -> None:
     """What is a value stays as it is."""
-    assert known(cell) == cell
+    assert value_of(cell) == cell

@@ -18,7 +18,7 @@ from exporter.probes.gpu.nvidia.csv_table import parse_fields
 from exporter.probes.gpu.nvidia.probe import Settings, build, discover
 from exporter.system.subprocesses import Output
 from tests.box import nvidia_smi
-from tests.probes.fake_smi import CAPTURES, SESSIONS, FakeSmi, answers
+from tests.probes.fake_smi import CAPTURES, SESSIONS, FakeSmi, responses
 from tests.series import series
 
 MIB = 1024 * 1024
@@ -38,8 +38,8 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSmi:
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Host:
-    """A box with no process in its /proc."""
+def host(tmp_path: Path) -> Host:
+    """A host with no process in its /proc."""
     return Host(proc=tmp_path / "proc", root=tmp_path / "root")
 
 
@@ -48,33 +48,33 @@ def replayer(session: Path) -> str:
     return f'#!/bin/sh\nexec {sys.executable} -IS {nvidia_smi.__file__} {session} "$@"\n'
 
 
-def short(found: dict[str, float]) -> dict[str, float]:
+def short(full: dict[str, float]) -> dict[str, float]:
     """Series without grid_gpu_ and the UUID: ``power_draw_watts{gpu="0"}``."""
-    return {re.sub(r'^grid_gpu_|,uuid="[^"]*"', "", name): value for name, value in found.items()}
+    return {re.sub(r'^grid_gpu_|,uuid="[^"]*"', "", name): value for name, value in full.items()}
 
 
-async def look(box: Host) -> Result:
+async def collect(host: Host) -> Result:
     """One run of a new probe."""
-    (probe,) = build(Settings(), box)
+    (probe,) = build(Settings(), host)
     return await probe.run()
 
 
-async def found(box: Host) -> dict[str, float]:
-    """What one run of a new probe finds."""
-    return short(series((await look(box)).families))
+async def metrics(host: Host) -> dict[str, float]:
+    """The series of one run of a new probe."""
+    return short(series((await collect(host)).families))
 
 
-async def failure(box: Host) -> ProbeError:
+async def failure(host: Host) -> ProbeError:
     """Why one run of a new probe fails."""
     with pytest.raises(ProbeError) as caught:
-        await look(box)
+        await collect(host)
     return caught.value
 
 
-async def test_consumer_card(smi: FakeSmi, box: Host) -> None:
-    """Each figure of a loaded card comes in base units; what it doesn't have, such as ECC, is left out."""
+async def test_consumer_card(smi: FakeSmi, host: Host) -> None:
+    """Each value of a loaded card comes in base units; what it doesn't have, such as ECC, is left out."""
     smi.replay("rtx-4090-loaded")
-    assert await found(box) == {
+    assert await metrics(host) == {
         "grid_gpus": 1,
         'info{driver_version="570.124.04",gpu="0",name="NVIDIA GeForce RTX 4090",'
         'pci_bus_id="00000000:01:00.0",vbios_version="95.02.3C.40.B8"}': 1,
@@ -111,10 +111,10 @@ async def test_consumer_card(smi: FakeSmi, box: Host) -> None:
     }
 
 
-async def test_two_cards_with_ecc(smi: FakeSmi, box: Host) -> None:
-    """Two datacentre cards keep their figures apart; a process of unknown size is counted."""
+async def test_two_cards_with_ecc(smi: FakeSmi, host: Host) -> None:
+    """Two datacentre cards keep their values apart; a process of unknown size is counted."""
     smi.replay("a100-pair")
-    cards = await found(box)
+    cards = await metrics(host)
     expected = {
         "grid_gpus": 2,
         'ecc_errors_total{gpu="0",kind="corrected"}': 3,
@@ -140,10 +140,10 @@ async def test_two_cards_with_ecc(smi: FakeSmi, box: Host) -> None:
     assert not [name for name in cards if "fan_speed" in name or "tritonserver" in name]
 
 
-async def test_divided_card(smi: FakeSmi, box: Host) -> None:
+async def test_divided_card(smi: FakeSmi, host: Host) -> None:
     """A card with MIG has no utilization; its memory and its parts' processes are the card's."""
     smi.replay("h100-mig")
-    cards = await found(box)
+    cards = await metrics(host)
     expected = {
         'memory_used_bytes{gpu="0"}': 30774 * MIB,
         'processes{gpu="0"}': 2,
@@ -153,10 +153,10 @@ async def test_divided_card(smi: FakeSmi, box: Host) -> None:
     assert not [name for name in cards if "utilization" in name]
 
 
-async def test_windows(smi: FakeSmi, box: Host) -> None:
-    """On Windows, and in its WSL, programs go by name; a card that also draws tells no process's memory."""
+async def test_windows(smi: FakeSmi, host: Host) -> None:
+    """On Windows, and in its WSL, programs go by name; a card that also draws reports no process's memory."""
     smi.replay("windows-pair")
-    cards = await found(box)
+    cards = await metrics(host)
     expected = {
         "grid_gpus": 2,
         'info{driver_version="610.47",gpu="1",name="NVIDIA RTX A4000",pci_bus_id="00000000:09:00.0",'
@@ -175,10 +175,10 @@ async def test_windows(smi: FakeSmi, box: Host) -> None:
     }
 
 
-async def test_old_driver(smi: FakeSmi, box: Host) -> None:
+async def test_old_driver(smi: FakeSmi, host: Host) -> None:
     """A driver of 2021 with the old names gives what it knows."""
     smi.replay("gtx-1080-470")
-    cards = await found(box)
+    cards = await metrics(host)
     expected = {
         'throttle_active{gpu="0",reason="sw_thermal_slowdown"}': 1,
         'throttle_active{gpu="0",reason="gpu_idle"}': 0,
@@ -190,20 +190,20 @@ async def test_old_driver(smi: FakeSmi, box: Host) -> None:
     assert not [name for name in cards if "reserved" in name]
 
 
-async def test_card_that_tells_nothing(smi: FakeSmi, box: Host) -> None:
-    """A card on a system on chip, N/A everywhere, is counted and named, and no figure is made up."""
+async def test_card_without_values(smi: FakeSmi, host: Host) -> None:
+    """A card on a system on chip, N/A everywhere, is counted and named, and no value is made up."""
     smi.replay("jetson-orin")
-    assert await found(box) == {
+    assert await metrics(host) == {
         "grid_gpus": 1,
         'info{driver_version="540.4.0",gpu="0",name="Orin (nvgpu)",pci_bus_id="",vbios_version=""}': 1,
         'processes{gpu="0"}': 0,
     }
 
 
-async def test_card_that_shares_the_memory(smi: FakeSmi, box: Host) -> None:
-    """A card that has no memory of its own tells of none, but of what its processes use of the host's."""
+async def test_card_that_shares_the_memory(smi: FakeSmi, host: Host) -> None:
+    """A card without memory of its own reports none, but what its processes use of the host's."""
     smi.replay("gb10")
-    cards = await found(box)
+    cards = await metrics(host)
     expected = {
         "grid_gpus": 1,
         'utilization_ratio{gpu="0"}': 0.96,
@@ -218,38 +218,40 @@ async def test_card_that_shares_the_memory(smi: FakeSmi, box: Host) -> None:
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-async def test_sessions_replayed(smi: FakeSmi, box: Host, session: str) -> None:
+async def test_sessions_replayed(smi: FakeSmi, host: Host, session: str) -> None:
     """The replayer of tests/box answers as the tool would, and refuses nothing that the probe asks for."""
     smi.replay(session)
-    expected = await found(box)
+    expected = await metrics(host)
     smi.install(replayer(CAPTURES / session))
-    assert await found(box) == expected
+    assert await metrics(host) == expected
 
 
-async def test_cost(smi: FakeSmi, box: Host) -> None:
+async def test_cost(smi: FakeSmi, host: Host) -> None:
     """The fields are learnt once; then a run is two processes, however many cards there are."""
     smi.replay("a100-pair")
-    (probe,) = build(Settings(), box)
+    (probe,) = build(Settings(), host)
     await probe.run()
     assert smi.asked() == ["--help-query-gpu", *QUERIES]
     await probe.run()
     assert smi.asked() == QUERIES
 
 
-async def test_memory_by_container(smi: FakeSmi, box: Host) -> None:
+async def test_memory_by_container(smi: FakeSmi, host: Host) -> None:
     """A process's memory goes to its container: by name where that is known, else by 12 digits of its id."""
     smi.replay("a100-pair")
     named, unnamed = "4f" * 32, "b7" * 32
-    box.container_names[named] = "vllm"
+    host.container_names[named] = "vllm"
     for pid, group in {
         7101: f"0::/system.slice/docker-{named}.scope\n",
         7344: "0::/user.slice/user-1000.slice/session-2.scope\n",
         7102: f"0::/machine.slice/libpod-{unnamed}.scope/container\n",
         7103: f"0::/machine.slice/libpod-{unnamed}.scope/container\n",
     }.items():
-        (box.proc / str(pid)).mkdir(parents=True)
-        (box.proc / str(pid) / "cgroup").write_text(group)
-    memory = {name: value for name, value in (await found(box)).items() if name.startswith("process_memory")}
+        (host.proc / str(pid)).mkdir(parents=True)
+        (host.proc / str(pid) / "cgroup").write_text(group)
+    memory = {
+        name: value for name, value in (await metrics(host)).items() if name.startswith("process_memory")
+    }
     assert memory == {
         'process_memory_bytes{container="vllm",gpu="0",process="python3"}': 36010 * MIB,
         'process_memory_bytes{container="",gpu="0",process="python3"}': 2192 * MIB,
@@ -258,24 +260,24 @@ async def test_memory_by_container(smi: FakeSmi, box: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "code"), [(NO_DRIVER, 9), ("\x7fELF\x02\x01", 0), ("", 0), ("", 1), ("\n", 3)]
+    ("message", "code"), [(NO_DRIVER, 9), ("\x7fELF\x02\x01", 0), ("", 0), ("", 1), ("\n", 3)]
 )
-async def test_driver_fails(smi: FakeSmi, box: Host, said: str, code: int) -> None:
-    """A driver that fails is an error with what it said as the reason, and no figure."""
-    smi.say(said, code)
-    error = await failure(box)
+async def test_driver_fails(smi: FakeSmi, host: Host, message: str, code: int) -> None:
+    """A driver that fails is an error with its message as the reason, and no value."""
+    smi.fail(message, code)
+    error = await failure(host)
     assert error.reason.startswith("nvidia-smi: ")
     assert error.reason.isprintable()
     assert error.hint
     assert list(error.families) == []
 
 
-async def test_driver_recovers(smi: FakeSmi, box: Host) -> None:
-    """Once the driver answers again the figures are back, with its fields learnt anew."""
-    (probe,) = build(Settings(), box)
+async def test_driver_recovers(smi: FakeSmi, host: Host) -> None:
+    """Once the driver answers again the values are back, with its fields learnt anew."""
+    (probe,) = build(Settings(), host)
     smi.replay("gtx-1080-470")
     await probe.run()
-    smi.say(NO_DRIVER, 9)
+    smi.fail(NO_DRIVER, 9)
     with pytest.raises(ProbeError, match="couldn't communicate with the NVIDIA driver"):
         await probe.run()
     smi.replay("rtx-4090-idle")
@@ -284,12 +286,12 @@ async def test_driver_recovers(smi: FakeSmi, box: Host) -> None:
     assert smi.asked() == ["--help-query-gpu", *QUERIES]
 
 
-async def test_cut_off_help(smi: FakeSmi, box: Host) -> None:
+async def test_cut_off_help(smi: FakeSmi, host: Host) -> None:
     """Where the list of fields may be cut off these are asked for, and the next run lists again."""
-    help_, gpu_text, apps = answers("rtx-4090-idle")
+    help_, gpu_text, apps = responses("rtx-4090-idle")
     cut = help_[: help_.index('"pstate"')]
     _, part = nvidia_smi.query(CAPTURES / "rtx-4090-idle", "query-gpu", list(parse_fields(cut, FIELDS)))
-    (probe,) = build(Settings(), box)
+    (probe,) = build(Settings(), host)
     smi.set("help", cut.rstrip()).set("gpu", part).set("apps", apps)
     before = short(series((await probe.run()).families))
     smi.set("help", help_).set("gpu", gpu_text)
@@ -299,20 +301,20 @@ async def test_cut_off_help(smi: FakeSmi, box: Host) -> None:
     assert before.items() < after.items()
 
 
-async def test_help_without_its_end(smi: FakeSmi, box: Host) -> None:
+async def test_help_without_its_end(smi: FakeSmi, host: Host) -> None:
     """A list of fields without its last newline is learnt for good when it came twice the same."""
-    smi.replay("rtx-4090-idle").set("help", answers("rtx-4090-idle")[0].rstrip("\n"))
-    (probe,) = build(Settings(), box)
+    smi.replay("rtx-4090-idle").set("help", responses("rtx-4090-idle")[0].rstrip("\n"))
+    (probe,) = build(Settings(), host)
     for asked in (["--help-query-gpu", *QUERIES], ["--help-query-gpu", *QUERIES], QUERIES, QUERIES):
         await probe.run()
         assert smi.asked() == asked
 
 
-async def test_help_that_died(smi: FakeSmi, box: Host) -> None:
+async def test_help_that_died(smi: FakeSmi, host: Host) -> None:
     """Where the tool fails in the middle of its list of fields the run fails: what it lacks isn't known."""
-    help_, gpu_text, apps = answers("rtx-4090-idle")
+    help_, gpu_text, apps = responses("rtx-4090-idle")
     smi.set("help", help_[: len(help_) // 2], 1).set("gpu", gpu_text).set("apps", apps)
-    (probe,) = build(Settings(), box)
+    (probe,) = build(Settings(), host)
     for _ in range(2):
         with pytest.raises(ProbeError) as caught:
             await probe.run()
@@ -320,19 +322,19 @@ async def test_help_that_died(smi: FakeSmi, box: Host) -> None:
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-async def test_lines_end_otherwise(smi: FakeSmi, box: Host, session: str) -> None:
+async def test_lines_end_otherwise(smi: FakeSmi, host: Host, session: str) -> None:
     """The same is found where lines end as on Windows, and where a script drops the last one's end."""
     smi.replay(session)
-    expected = await found(box)
+    expected = await metrics(host)
     for end, last in (("\r\n", "\r\n"), ("\n", "")):
-        for what, text in zip(("help", "gpu", "apps"), answers(session), strict=True):
+        for what, text in zip(("help", "gpu", "apps"), responses(session), strict=True):
             smi.set(what, text.rstrip("\n").replace("\n", end) + last)
-        assert await found(box) == expected
+        assert await metrics(host) == expected
 
 
-async def test_field_refused(smi: FakeSmi, box: Host, tmp_path: Path) -> None:
+async def test_field_refused(smi: FakeSmi, host: Host, tmp_path: Path) -> None:
     """An upgraded driver that refuses an old name is asked in the same run what it knows, and answers."""
-    (probe,) = build(Settings(), box)
+    (probe,) = build(Settings(), host)
     smi.replay("gtx-1080-470")
     await probe.run()
     session = shutil.copytree(CAPTURES / "rtx-4090-idle", tmp_path / "upgraded")
@@ -343,16 +345,16 @@ async def test_field_refused(smi: FakeSmi, box: Host, tmp_path: Path) -> None:
     assert short(series((await probe.run()).families))['throttle_active{gpu="0",reason="gpu_idle"}'] == 1
 
 
-async def test_listed_field_refused(smi: FakeSmi, box: Host) -> None:
+async def test_listed_field_refused(smi: FakeSmi, host: Host) -> None:
     """A field that the help lists and the query refuses is left out; everything else comes."""
-    help_, _, apps = answers("rtx-4090-idle")
+    help_, _, apps = responses("rtx-4090-idle")
     fields = [field for field in parse_fields(help_, FIELDS) if field != "fan.speed"]
     _, gpu_text = nvidia_smi.query(CAPTURES / "rtx-4090-idle", "query-gpu", fields)
     smi.set("help", help_).set("apps", apps).set("gpu", gpu_text)
     smi.set("refusal", 'Field "fan.speed" is not a valid field to query.\n\n', 2)
     tool = smi.directory / "nvidia-smi"
     smi.install(tool.read_text().replace("esac\n", 'esac\ncase "$1" in *fan.speed*) it=refusal;; esac\n'))
-    (probe,) = build(Settings(), box)
+    (probe,) = build(Settings(), host)
     for asked in (["--help-query-gpu"] * 2 + ["--query-compute-apps"] + ["--query-gpu"] * 2, QUERIES):
         cards = short(series((await probe.run()).families))
         assert cards['temperature_celsius{gpu="0"}'] == 34
@@ -360,94 +362,94 @@ async def test_listed_field_refused(smi: FakeSmi, box: Host) -> None:
         assert smi.asked() == asked
 
 
-async def test_refuses_what_was_not_asked(smi: FakeSmi, box: Host) -> None:
+async def test_refuses_what_was_not_asked(smi: FakeSmi, host: Host) -> None:
     """A tool that refuses a field that it wasn't asked for fails; it isn't asked again without end."""
     smi.replay("rtx-4090-idle").set("gpu", 'Field "x" is not a valid field to query.\n\n', 2)
     async with asyncio.timeout(30):
-        assert (await failure(box)).reason == 'nvidia-smi: Field "x" is not a valid field to query.'
+        assert (await failure(host)).reason == 'nvidia-smi: Field "x" is not a valid field to query.'
 
 
 @pytest.mark.parametrize("code", [0, 6])
-async def test_no_card(smi: FakeSmi, box: Host, code: int) -> None:
+async def test_no_card(smi: FakeSmi, host: Host, code: int) -> None:
     """A driver that works and finds no card is a fact: no card, and a note."""
-    smi.say("No devices were found\n", code)
-    result = await look(box)
+    smi.fail("No devices were found\n", code)
+    result = await collect(host)
     assert series(result.families) == {"grid_gpus": 0}
-    assert [note.text for note in result.notes] == ["nvidia-smi says: No devices were found"]
+    assert [note.text for note in result.notes] == ["nvidia-smi: No devices were found"]
 
 
 @pytest.mark.parametrize("stream", ["out", "err"])
 @pytest.mark.parametrize("code", [0, 255])
-async def test_card_off_the_bus(smi: FakeSmi, box: Host, stream: str, code: int) -> None:
-    """When one of two cards falls off the bus the count drops, the other stays, and a note says which."""
-    help_, gpu_text, apps = answers("a100-pair")
+async def test_card_off_the_bus(smi: FakeSmi, host: Host, stream: str, code: int) -> None:
+    """When one of two cards falls off the bus the count drops, the other stays, and a note names it."""
+    help_, gpu_text, apps = responses("a100-pair")
     header, first, _ = gpu_text.splitlines(keepends=True)
     apps = "".join(line for line in apps.splitlines(keepends=True) if "e90f3a68" not in line)
     for what, text in (("gpu", header + first), ("apps", apps)):
         out, err = (OFF_BUS + text, "") if stream == "out" else (text, OFF_BUS)
         smi.set("help", help_).set(what, out, code, err)
-    result = await look(box)
+    result = await collect(host)
     cards = short(series(result.families))
     assert cards["grid_gpus"] == 1
     assert cards['temperature_celsius{gpu="0"}'] == 62
     assert cards['processes{gpu="0"}'] == 2
     assert not [name for name in cards if 'gpu="1"' in name]
-    assert [note.text for note in result.notes] == [f"nvidia-smi says: {OFF_BUS.strip()}"]
+    assert [note.text for note in result.notes] == [f"nvidia-smi: {OFF_BUS.strip()}"]
     assert "power cycle" in result.notes[0].hint
 
 
-async def test_only_card_off_the_bus(smi: FakeSmi, box: Host) -> None:
-    """When the driver tells of a card off the bus and lists none the reason says so; the count is unknown."""
+async def test_only_card_off_the_bus(smi: FakeSmi, host: Host) -> None:
+    """When the driver reports a card off the bus and lists none that is the reason; the count is unknown."""
     smi.replay("rtx-4090-idle")
-    (probe,) = build(Settings(), box)
+    (probe,) = build(Settings(), host)
     await probe.run()
-    smi.say("Unable to determine the device handle for GPU 0000:01:00.0: Unknown Error\n", 255)
+    smi.fail("Unable to determine the device handle for GPU 0000:01:00.0: Unknown Error\n", 255)
     with pytest.raises(ProbeError, match="Unable to determine the device handle") as caught:
         await probe.run()
     assert series(caught.value.families) == {}
 
 
-@pytest.mark.parametrize(("said", "code"), [(OFF_BUS, 0), (OFF_BUS, 15), ("", 15)])
-async def test_card_lost_between_the_queries(smi: FakeSmi, box: Host, said: str, code: int) -> None:
+@pytest.mark.parametrize(("message", "code"), [(OFF_BUS, 0), (OFF_BUS, 15), ("", 15)])
+async def test_card_lost_between_the_queries(smi: FakeSmi, host: Host, message: str, code: int) -> None:
     """A card that was listed and then lost has no processes, and that is no 0; the other's are counted."""
-    help_, gpu_text, apps = answers("a100-pair")
+    help_, gpu_text, apps = responses("a100-pair")
     apps = "".join(line for line in apps.splitlines(keepends=True) if "e90f3a68" not in line)
-    smi.set("help", help_).set("gpu", gpu_text).set("apps", said + apps, code)
-    result = await look(box)
-    found = {name: value for name, value in short(series(result.families)).items() if "processes" in name}
-    assert found == {'processes{gpu="0"}': 2}
+    smi.set("help", help_).set("gpu", gpu_text).set("apps", message + apps, code)
+    result = await collect(host)
+    counts = {name: value for name, value in short(series(result.families)).items() if "processes" in name}
+    assert counts == {'processes{gpu="0"}': 2}
 
 
-async def test_card_lost_for_long(smi: FakeSmi, box: Host) -> None:
+async def test_card_lost_for_long(smi: FakeSmi, host: Host) -> None:
     """A card that neither query lists takes nothing from the others: one without a process has 0."""
-    help_, gpu_text, apps = answers("a100-pair")
+    help_, gpu_text, apps = responses("a100-pair")
     header, first, _ = gpu_text.splitlines(keepends=True)
     smi.set("help", help_).set("gpu", OFF_BUS + header + first, 15)
     smi.set("apps", OFF_BUS + apps.splitlines(keepends=True)[0], 15)
-    assert (await found(box))['processes{gpu="0"}'] == 0
+    assert (await metrics(host))['processes{gpu="0"}'] == 0
 
 
-async def test_card_listed_but_lost(smi: FakeSmi, box: Host) -> None:
-    """A card that a driver lists as lost counts no more, and nothing it says is taken for a figure."""
-    help_, gpu_text, apps = answers("a100-pair")
+async def test_card_listed_but_lost(smi: FakeSmi, host: Host) -> None:
+    """A card that a driver lists as lost counts no more, and no cell of it becomes a value."""
+    help_, gpu_text, apps = responses("a100-pair")
     header, first, second = gpu_text.splitlines()
     cells = second.split(", ")
     lost = ", ".join([*cells[:8], *["[GPU is lost]"] * (len(cells) - 8)])
     smi.set("help", help_).set("apps", apps).set("gpu", f"{header}\n{first}\n{lost}\n")
-    result = await look(box)
+    result = await collect(host)
     cards = short(series(result.families))
     assert cards["grid_gpus"] == 1
     assert [name for name in cards if 'gpu="1"' in name] == []
-    assert result.notes[0].text == "nvidia-smi says: GPU 1: GPU is lost"
+    assert result.notes[0].text == "nvidia-smi: GPU 1: GPU is lost"
 
 
 @pytest.mark.parametrize("faulty", [{"gpu"}, {"apps"}, {"gpu", "apps"}])
-async def test_corrupted_card(smi: FakeSmi, box: Host, faulty: set[str]) -> None:
-    """A warning about a card that sets the exit status is a note, once; all figures come, at no more cost."""
+async def test_corrupted_card(smi: FakeSmi, host: Host, faulty: set[str]) -> None:
+    """A warning about a card that sets the exit status is a note, once; all values come, at no more cost."""
     smi.replay("rtx-4090-loaded")
-    (probe,) = build(Settings(), box)
+    (probe,) = build(Settings(), host)
     expected = (await probe.run()).families
-    _, gpu_text, apps = answers("rtx-4090-loaded")
+    _, gpu_text, apps = responses("rtx-4090-loaded")
     warning = "WARNING: infoROM is corrupted at gpu 0000:01:00.0\n"
     for what, text in (("gpu", gpu_text), ("apps", apps)):
         if what in faulty:
@@ -457,7 +459,7 @@ async def test_corrupted_card(smi: FakeSmi, box: Host, faulty: set[str]) -> None
         result = await probe.run()
         assert series(result.families) == series(expected)
         (note,) = result.notes
-        assert note.text == f"nvidia-smi says: {warning.strip()}"
+        assert note.text == f"nvidia-smi: {warning.strip()}"
         assert "warranty" in note.hint
         assert smi.asked() == QUERIES
 
@@ -466,84 +468,84 @@ async def test_corrupted_card(smi: FakeSmi, box: Host, faulty: set[str]) -> None
     ("code", "condition", "count"), [(15, "GPU is lost", 1), (16, "GPU requires reset", 2)]
 )
 async def test_card_that_sets_the_exit_status(
-    smi: FakeSmi, box: Host, code: int, condition: str, count: int
+    smi: FakeSmi, host: Host, code: int, condition: str, count: int
 ) -> None:
-    """A faulty card among its rows, told by them and the exit status alone, is a note and no failure."""
-    help_, gpu_text, apps = answers("a100-pair")
+    """A faulty card, reported by its row and the exit status alone, is a note and no failure."""
+    help_, gpu_text, apps = responses("a100-pair")
     header, first, second = gpu_text.splitlines()
     cells = second.split(", ")
     faulty = ", ".join([*cells[:8], *[f"[{condition}]"] * (len(cells) - 8)])
     smi.set("help", help_).set("apps", apps, code).set("gpu", f"{header}\n{first}\n{faulty}\n", code)
-    result = await look(box)
+    result = await collect(host)
     assert short(series(result.families))["grid_gpus"] == count
-    assert [note.text for note in result.notes] == [f"nvidia-smi says: GPU 1: {condition}"]
+    assert [note.text for note in result.notes] == [f"nvidia-smi: GPU 1: {condition}"]
     assert result.notes[0].hint
 
 
-async def test_warnings(smi: FakeSmi, box: Host) -> None:
-    """Warnings before and after the table and on standard error change no figure and become notes."""
-    _, gpu_text, apps = answers("rtx-4090-loaded")
+async def test_warnings(smi: FakeSmi, host: Host) -> None:
+    """Warnings before and after the table and on standard error change no value and become notes."""
+    _, gpu_text, apps = responses("rtx-4090-loaded")
     smi.replay("rtx-4090-loaded")
-    expected = await found(box)
+    expected = await metrics(host)
     warning = "WARNING: infoROM is corrupted at gpu 0000:01:00.0\n"
     smi.set("gpu", f"Deprecated, do not use.\n\n{gpu_text}{warning}", 0, "libnvidia: old, slow\n")
     smi.set("apps", f"{warning}{apps}{warning}")
-    result = await look(box)
+    result = await collect(host)
     assert short(series(result.families)) == expected
-    assert [note.text.removeprefix("nvidia-smi says: ") for note in result.notes] == [
+    assert [note.text.removeprefix("nvidia-smi: ") for note in result.notes] == [
         "Deprecated, do not use.",
         warning.strip(),
         "libnvidia: old, slow",
     ]
 
 
-async def test_fails_with_good_output(smi: FakeSmi, box: Host) -> None:
-    """A tool that prints all and then fails gives its figures and fails the probe with its reason."""
+async def test_fails_with_good_output(smi: FakeSmi, host: Host) -> None:
+    """A tool that prints all and then fails gives its values and fails the probe with its reason."""
     smi.replay("rtx-4090-loaded")
-    expected = await found(box)
-    for what, text in zip(("help", "gpu", "apps"), answers("rtx-4090-loaded"), strict=True):
+    expected = await metrics(host)
+    for what, text in zip(("help", "gpu", "apps"), responses("rtx-4090-loaded"), strict=True):
         smi.set(what, text, 1, "nvidia-smi: internal error\n")
-    error = await failure(box)
+    error = await failure(host)
     assert short(series(error.families)) == expected
     assert error.reason == "nvidia-smi: internal error"
 
 
-async def test_processes_unknown(smi: FakeSmi, box: Host) -> None:
-    """When only the list of processes fails the cards' figures come, and none about processes."""
+async def test_processes_unknown(smi: FakeSmi, host: Host) -> None:
+    """When only the list of processes fails the cards' values come, and none about processes."""
     smi.replay("rtx-4090-loaded").set("apps", "Unknown Error\n", 1)
-    error = await failure(box)
+    error = await failure(host)
     cards = short(series(error.families))
     assert error.reason == "nvidia-smi: processes: Unknown Error"
     assert cards['temperature_celsius{gpu="0"}'] == 71
     assert not [name for name in cards if name.startswith("process")]
 
 
-async def test_processes_fail_with_a_table(smi: FakeSmi, box: Host) -> None:
-    """Where the list of processes is not all a card that has none in it is not said to have none."""
-    _, _, apps = answers("rtx-4090-loaded")
+async def test_processes_fail_with_a_table(smi: FakeSmi, host: Host) -> None:
+    """Where the list of processes is not all a card that has none in it is not reported as having none."""
+    _, _, apps = responses("rtx-4090-loaded")
     smi.replay("rtx-4090-loaded").set("apps", apps.splitlines(keepends=True)[0], 1, "Unknown Error\n")
-    cards = short(series((await failure(box)).families))
+    cards = short(series((await failure(host)).families))
     assert not [name for name in cards if name.startswith("process")]
 
 
-async def test_flood(smi: FakeSmi, box: Host) -> None:
+async def test_flood(smi: FakeSmi, host: Host) -> None:
     """Output without end is an error with a reason, not memory."""
     smi.install("#!/bin/sh\nyes '0, GPU-1, flood'\n")
-    error = await failure(box)
+    error = await failure(host)
     assert "printed more than" in error.reason
 
 
-async def test_missing_tool(box: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without nvidia-smi a configured probe says that it isn't installed."""
+async def test_missing_tool(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without nvidia-smi a configured probe fails, since it isn't installed."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    error = await failure(box)
+    error = await failure(host)
     assert (error.reason, error.hint) == (
         "nvidia-smi is not installed",
         "install nvidia-smi, or see that it is on PATH",
     )
 
 
-async def test_end_of_run_ends_both(smi: FakeSmi, box: Host) -> None:
+async def test_end_of_run_ends_both(smi: FakeSmi, host: Host) -> None:
     """A run that is cancelled while nvidia-smi hangs leaves neither of its processes behind."""
     fifo = smi.directory / "pids"
     os.mkfifo(fifo)
@@ -551,7 +553,7 @@ async def test_end_of_run_ends_both(smi: FakeSmi, box: Host) -> None:
     try:
         smi.install(f"#!/bin/sh\necho $$ >{fifo}\nexec sleep 1000\n")
         pids = b""
-        task = asyncio.create_task(look(box))
+        task = asyncio.create_task(collect(host))
         loop = asyncio.get_running_loop()
         while len(pids.split()) < 2:
             ready = asyncio.Event()
@@ -568,13 +570,13 @@ async def test_end_of_run_ends_both(smi: FakeSmi, box: Host) -> None:
 
 
 def outcome(
-    box: Host, gpu_text: bytes, apps: bytes, code: int = 0, session: str = "a100-pair"
+    host: Host, gpu_text: bytes, apps: bytes, code: int = 0, session: str = "a100-pair"
 ) -> dict[str, float]:
-    """What comes of these answers, whether or not the probe fails over them; no series may come twice."""
+    """What comes of these responses, whether or not the probe fails over them; no series may come twice."""
     fields = parse_fields((CAPTURES / session / "help-query-gpu.txt").read_text(), FIELDS)
     try:
         families = gpu._result(
-            box, Output((), code, gpu_text, b"", 0.0), fields, Output((), code, apps, b"", 0.0)
+            host, Output((), code, gpu_text, b"", 0.0), fields, Output((), code, apps, b"", 0.0)
         ).families
     except ProbeError as error:
         families = error.families
@@ -587,35 +589,35 @@ def outcome(
 
 @pytest.mark.parametrize("session", ["a100-pair", "rtx-4090-loaded"])
 def test_cut_off_anywhere(session: str) -> None:
-    """Wherever an answer is cut off within a line, nothing that is left is wrong.
+    """Wherever a response is cut off within a line, nothing that is left is wrong.
 
     Where a line ends the rest could only be missed by who knows how many lines there are.
     """
-    _, gpu_text, apps = (text.encode() for text in answers(session))
-    box = Host(proc=Path("/nowhere"))
-    whole = outcome(box, gpu_text, apps, 0, session)
+    _, gpu_text, apps = (text.encode() for text in responses(session))
+    host = Host(proc=Path("/nowhere"))
+    whole = outcome(host, gpu_text, apps, 0, session)
     for cut in range(len(gpu_text)):
         if b"\n" not in gpu_text[cut - 1 : cut + 1]:
-            assert outcome(box, gpu_text[:cut], b"", 0, session).items() <= whole.items()
+            assert outcome(host, gpu_text[:cut], b"", 0, session).items() <= whole.items()
     for cut in range(len(apps)):
         if apps[cut - 1 : cut] != b"\n":
-            assert outcome(box, gpu_text, apps[:cut], 0, session).items() <= whole.items()
+            assert outcome(host, gpu_text, apps[:cut], 0, session).items() <= whole.items()
 
 
 def test_both_cut_off() -> None:
-    """An answer cut off after a whole word is no sign that a figure at the end of the other is whole."""
-    _, gpu_text, apps = (text.encode() for text in answers("a100-pair"))
-    box = Host(proc=Path("/nowhere"))
+    """A response cut off after a whole word is no sign that a value at the end of the other is whole."""
+    _, gpu_text, apps = (text.encode() for text in responses("a100-pair"))
+    host = Host(proc=Path("/nowhere"))
     cut = gpu_text[: gpu_text.rindex(b"Active, ") + len("Active")]
     half = apps[: apps.index(b"36010") + len("36")]
-    assert outcome(box, cut, half).items() <= outcome(box, gpu_text, apps).items()
+    assert outcome(host, cut, half).items() <= outcome(host, gpu_text, apps).items()
 
 
 @settings(max_examples=200)
 @given(data=st.data(), junk=st.binary(max_size=40), code=st.sampled_from([0, 1, -11, 255]))
 def test_anything_may_come(data: st.DataObject, junk: bytes, code: int) -> None:
-    """Junk anywhere in the answers raises nothing but a ProbeError and never gives a series twice."""
-    _, gpu_text, apps = (text.encode() for text in answers("a100-pair"))
+    """Junk anywhere in the responses raises nothing but a ProbeError and never gives a series twice."""
+    _, gpu_text, apps = (text.encode() for text in responses("a100-pair"))
     for text in (gpu_text, apps):
         start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
         broken = text[:start] + junk + text[end:]
@@ -623,19 +625,19 @@ def test_anything_may_come(data: st.DataObject, junk: bytes, code: int) -> None:
         outcome(Host(proc=Path("/nowhere")), *pair, code)
 
 
-async def test_discovery(smi: FakeSmi, box: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Cards are looked at where there is an nvidia-smi; where not, the note says what there is instead."""
-    assert await discover(box) == Settings()
+async def test_discovery(smi: FakeSmi, host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Cards are monitored where there is an nvidia-smi; where not, the note names what there is instead."""
+    assert await discover(host) == Settings()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    nothing = await discover(box)
+    nothing = await discover(host)
     assert isinstance(nothing, Note)
     assert nothing.text == "no NVIDIA driver (nvidia-smi) here"
     for card, vendor in (("card0", "0x8086\n"), ("card1", "0x1002\n"), ("card1-DP-1", "0x1002\n")):
-        device = box.root / "sys/class/drm" / card / "device"
+        device = host.root / "sys/class/drm" / card / "device"
         device.mkdir(parents=True)
         (device / "vendor").write_text(vendor)
-    assert await discover(box) == Note(
-        "no nvidia-smi, but a card of AMD and Intel: only those of NVIDIA can be looked at"
+    assert await discover(host) == Note(
+        "no nvidia-smi, but a card of AMD and Intel: only those of NVIDIA can be monitored"
     )
-    (box.root / "sys/class/drm/card1/device/vendor").write_text("0x10de\n")
-    assert await discover(box) == nothing
+    (host.root / "sys/class/drm/card1/device/vendor").write_text("0x10de\n")
+    assert await discover(host) == nothing

@@ -31,7 +31,7 @@ def processes(rows: str, on: list[Card], *, missed: bool = False) -> dict[str, f
     """The series of these rows; a process with an even pid runs in a container of that number."""
     samples = Samples()
     table = parse_table(HEADER + rows, {name: name for name in FIELDS}, NAME)
-    assert table.torn == ()
+    assert table.truncated == ()
     add_processes(samples, parse_processes(table), on, lambda pid: "" if pid % 2 else str(pid), missed=missed)
     return {name.removeprefix("grid_gpu_"): value for name, value in series(samples.families()).items()}
 
@@ -80,10 +80,10 @@ def test_sums() -> None:
 
 
 def test_newline_in_a_name() -> None:
-    """A name that ends like a row before a newline doesn't give its process another figure."""
-    found = processes("GPU-a, 1, /opt/foo, 3\nbar, 100\nGPU-a, 3, ollama, 6\n", cards("GPU-a"))
-    assert [value for name, value in found.items() if "foo" in name] == [100 * MIB]
-    assert found['processes{gpu="0",uuid="GPU-a"}'] == 2
+    """A name that ends like a row before a newline doesn't give its process another value."""
+    series_of = processes("GPU-a, 1, /opt/foo, 3\nbar, 100\nGPU-a, 3, ollama, 6\n", cards("GPU-a"))
+    assert [value for name, value in series_of.items() if "foo" in name] == [100 * MIB]
+    assert series_of['processes{gpu="0",uuid="GPU-a"}'] == 2
 
 
 @pytest.mark.parametrize("used", ["[N/A]", "N/A", "[Not Supported]", "-1", "nan", "1e400", ""])
@@ -98,7 +98,7 @@ def test_unknown_memory(used: str) -> None:
 
 @pytest.mark.parametrize("pid", ["[Not Supported]", "[Insufficient Permissions]", "-1", "", "../1", "9" * 20])
 def test_unknown_process(pid: str) -> None:
-    """Where a card's processes are not told their number is unknown, not one; other cards' is known."""
+    """Where a card's processes are not reported their number is unknown, not one; other cards' is known."""
     rows = f"GPU-a, {pid}, [Not Supported], [Not Supported]\n"
     assert processes(rows, cards("GPU-a", "GPU-b")) == {'processes{gpu="1",uuid="GPU-b"}': 0}
 
@@ -106,16 +106,16 @@ def test_unknown_process(pid: str) -> None:
 @pytest.mark.parametrize("uuid", ["MIG-5c0f6f2e-5d5c-5a0e-9d3f-1b0e6f0c7a11", "MIG-GPU-b/3/0", "GPU-b"])
 def test_part_of_a_card(uuid: str) -> None:
     """A part's process runs on the card that is divided, however the driver spells the part."""
-    found = processes(f"{uuid}, 1, python3, 5\n", cards("GPU-a", "GPU-b", divided="1"))
-    assert found['process_memory_bytes{container="",gpu="1",process="python3",uuid="GPU-b"}'] == 5 * MIB
-    assert found['processes{gpu="0",uuid="GPU-a"}'] == 0
-    assert found['processes{gpu="1",uuid="GPU-b"}'] == 1
+    series_of = processes(f"{uuid}, 1, python3, 5\n", cards("GPU-a", "GPU-b", divided="1"))
+    assert series_of['process_memory_bytes{container="",gpu="1",process="python3",uuid="GPU-b"}'] == 5 * MIB
+    assert series_of['processes{gpu="0",uuid="GPU-a"}'] == 0
+    assert series_of['processes{gpu="1",uuid="GPU-b"}'] == 1
 
 
 def test_part_of_one_of_two_cards() -> None:
-    """Where two cards are divided nothing tells whose part it is: it goes under its own UUID and no index."""
-    found = processes("MIG-5c0f6f2e, 1, python3, 5\n", cards("GPU-a", "GPU-b", "GPU-c", divided="01"))
-    assert found == {
+    """Where two cards are divided it is unknown whose part it is: it goes under its own UUID, no index."""
+    series_of = processes("MIG-5c0f6f2e, 1, python3, 5\n", cards("GPU-a", "GPU-b", "GPU-c", divided="01"))
+    assert series_of == {
         'processes{gpu="2",uuid="GPU-c"}': 0,
         'processes{gpu="",uuid="MIG-5c0f6f2e"}': 1,
         'process_memory_bytes{container="",gpu="",process="python3",uuid="MIG-5c0f6f2e"}': 5 * MIB,
@@ -123,9 +123,9 @@ def test_part_of_one_of_two_cards() -> None:
 
 
 def test_old_part_of_one_of_two_cards() -> None:
-    """The old spelling of a part holds its card's UUID: it is told apart though both cards are divided."""
-    found = processes("MIG-GPU-b/1/0, 1, python3, 5\n", cards("GPU-a", "GPU-b", divided="01"))
-    assert found['process_memory_bytes{container="",gpu="1",process="python3",uuid="GPU-b"}'] == 5 * MIB
+    """The old spelling of a part holds its card's UUID: its card is known though both are divided."""
+    series_of = processes("MIG-GPU-b/1/0, 1, python3, 5\n", cards("GPU-a", "GPU-b", divided="01"))
+    assert series_of['process_memory_bytes{container="",gpu="1",process="python3",uuid="GPU-b"}'] == 5 * MIB
 
 
 def test_two_cards_with_one_uuid() -> None:
@@ -137,15 +137,16 @@ def test_two_cards_with_one_uuid() -> None:
 
 
 def test_part_where_no_card_seems_divided() -> None:
-    """A part's process is the only card's, also where the driver doesn't tell that it is divided."""
+    """A part's process is the only card's, also where the driver doesn't report that it is divided."""
     assert processes("MIG-5c0f6f2e, 1, python3, 5\n", cards("GPU-a"))['processes{gpu="0",uuid="GPU-a"}'] == 1
 
 
 def test_uuid_without_prefix() -> None:
     """A card on a system on chip has a UUID without a prefix, and its rows are rows."""
     uuid = "3f8d1c07-52ab-5e94-a6f1-c80b7d2e4915"
-    found = processes(f"{uuid}, 1, python3, 5\n", cards(uuid))
-    assert found[f'process_memory_bytes{{container="",gpu="0",process="python3",uuid="{uuid}"}}'] == 5 * MIB
+    series_of = processes(f"{uuid}, 1, python3, 5\n", cards(uuid))
+    name = f'process_memory_bytes{{container="",gpu="0",process="python3",uuid="{uuid}"}}'
+    assert series_of[name] == 5 * MIB
 
 
 def test_no_uuid() -> None:
@@ -168,7 +169,7 @@ def test_card_that_is_not_listed() -> None:
 
 @pytest.mark.parametrize("uuid", ["[N/A]", "[Unknown Error]"])
 def test_card_that_may_be_the_one(uuid: str) -> None:
-    """A process with a UUID that no card tells may run on a card without one: its number is unknown."""
+    """A process with a UUID that no card reports may run on a card without one: its number is unknown."""
     assert processes("GPU-x, 1, python3, 5\n", cards(uuid, "GPU-b")) == {
         'processes{gpu="1",uuid="GPU-b"}': 0,
         'processes{gpu="",uuid="GPU-x"}': 1,
