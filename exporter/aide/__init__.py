@@ -1,1 +1,1 @@
-"""AIDE's checks: run by root in a unit of their own, and accepted as exactly what a person reviewed."""
+"""AIDE's checks: run by root in a unit of their own; what is accepted is what a person reviewed."""

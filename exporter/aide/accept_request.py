@@ -1,7 +1,7 @@
-"""The one thing that the web process can ask of root: that a certain ID be accepted.
+"""The one request that the exporter can pass to root: that a certain ID be accepted.
 
-It writes 64 hex digits into its runtime directory; a path unit of systemd then starts `accept_request` as
-root, which takes what it finds there for the work of an enemy.
+The exporter writes it to its runtime directory; a path unit of systemd then starts `accept_request` as root,
+which treats whatever is there as hostile.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import secrets
 import time
 from pathlib import Path
 
-from exporter.aide import files
 from exporter.aide.accept import attempt
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
-from exporter.aide.output import complain, say
+from exporter.aide.output import print_error, print_line
 from exporter.aide.summary import Outcome, save
 from exporter.probe import ProbeError
+from exporter.system import files
 
 NAME = "aide-accept"
 RUNTIME = Path("/run/grid-exporter")
@@ -29,18 +29,18 @@ _LONGEST = 65
 
 
 def runtime_directory() -> Path:
-    """Where the exporter writes: systemd's ``$RUNTIME_DIRECTORY`` (the first of several)."""
+    """Where the exporter writes its request: systemd's ``$RUNTIME_DIRECTORY`` (the first of several)."""
     return Path(os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or RUNTIME)
 
 
-def ask(runtime: Path, id_: str) -> None:
-    """Leaves the request, whole or not at all, for the exporter's part.
+def leave(runtime: Path, id_: str) -> None:
+    """Writes the request, whole or not at all: the exporter's part.
 
     Raises:
         FileExistsError: one is waiting already.
         OSError: it cannot be written.
     """
-    with files.directory(runtime) as where:
+    with files.open_directory(runtime) as where:
         new = f".{NAME}.{secrets.token_hex(8)}"  # another request may be left at the same time
         with os.fdopen(files.create(new, where), "wb") as file:
             file.write(f"{id_}\n".encode())
@@ -51,29 +51,30 @@ def ask(runtime: Path, id_: str) -> None:
 
 
 def waiting(runtime: Path) -> bool:
-    """Whether a request was left and not yet taken."""
+    """Whether a request was written and not yet taken."""
     return os.path.lexists(runtime / NAME)
 
 
 def accept_request(paths: Paths, runtime: Path = RUNTIME) -> int:
-    """Takes the request that the exporter left and does what `accept` does. For the root service alone.
+    """Takes the request that the exporter left and does what `accept` does: the root service's part.
 
-    A check that is under way is waited for: it makes the request stale, and the outcome says so.
+    It waits for a running check, which makes the request stale; the outcome then reports that.
 
     Returns:
-        The exit status: 0 where the outcome was left, whatever it is; 1 where it could not be, or none asked.
+        The exit status: 0 where the outcome was written, whatever it is; 1 where it could not be, or there is
+        no request.
     """
     try:
         id_, reason = _taken(runtime)
         with exclusive(paths, "accept", wait=True):
             outcome = attempt(id_, paths) if id_ else _refused(reason, paths)
     except (ProbeError, OSError) as error:
-        return complain("not accepted", error)
-    return say(f"accepted {outcome.id}" if outcome.success else f"refused: {outcome.reason}")
+        return print_error("not accepted", error)
+    return print_line(f"accepted {outcome.id}" if outcome.success else f"refused: {outcome.reason}")
 
 
 def _taken(runtime: Path) -> tuple[str, str]:
-    """The ID, or the reason why there is none."""
+    """The ID, or why there is none."""
     try:
         return take(runtime), ""
     except ValueError as error:
@@ -87,14 +88,14 @@ def _refused(reason: str, paths: Paths) -> Outcome:
 
 
 def take(runtime: Path) -> str:
-    """The ID that is asked for; whatever was left there is gone afterwards.
+    """Returns the requested ID, and removes whatever was there.
 
     Raises:
         ValueError: it is no request: a link, no regular file, too long, or anything but 64 hex digits. The
-            text repeats nothing of it.
-        OSError: there is none, or it cannot be removed, and would be found again and again.
+            message repeats nothing of it.
+        OSError: there is none, or it cannot be removed and would come again and again.
     """
-    with files.directory(runtime) as where:
+    with files.open_directory(runtime) as where:
         try:
             return _id(where)
         finally:
@@ -103,12 +104,12 @@ def take(runtime: Path) -> str:
 
 def _id(where: int) -> str:
     try:
-        with files.plain(NAME, within=where) as file:
+        with files.open_regular(NAME, within=where) as file:
             data = file.read(_LONGEST + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ValueError(f"the request is not a plain file: {error.strerror}") from error
+        raise ValueError(f"the request cannot be read: {error.strerror}") from error
     request = _REQUEST.fullmatch(data)
     if not request:
         raise ValueError("the request is not an ID of 64 hex digits")
@@ -116,7 +117,7 @@ def _id(where: int) -> str:
 
 
 def _clear(where: int) -> None:
-    """A directory cannot be unlinked, and may be full: it goes out of the way."""
+    """Removes it; a directory, which may be full, is renamed at least."""
     try:
         files.remove(NAME, where)
     except (IsADirectoryError, PermissionError):

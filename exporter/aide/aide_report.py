@@ -1,7 +1,7 @@
-"""What AIDE says of a check: its JSON report, and its warnings on standard error.
+"""Reads AIDE's results: its JSON report, and its warnings on standard error.
 
-AIDE's word alone is not enough: for a damaged database it reports every file as new, and a part that it could
-not read as removed, both without an error. What does not add up here is no report.
+AIDE's report alone is not enough: for a damaged database it lists every file as new, and a part that it could
+not read as removed, both without an error. A report that contradicts itself is refused.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _HARMLESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What AIDE found. total: entries that it wrote to the new database."""
+    """AIDE's report. total: the number of entries in the new database."""
 
     total: int
     findings: Sequence[Finding]
@@ -66,10 +66,10 @@ class Report:
 
 
 def visible(text: str) -> str:
-    r"""Text that is safe on a terminal and in a page, and that no other text comes out as.
+    r"""Makes text safe for a terminal and a page; two different texts stay different.
 
-    Bytes that are not UTF-8 are shown as ``\xff``, what cannot be seen as ``\u202e``, a backslash as ``\\``.
-    What is longer than a path can be loses its end.
+    Bytes that are not UTF-8 are shown as ``\xff``, invisible characters as ``\u202e``, a backslash as ``\\``.
+    What is longer than a path can be is truncated.
     """
     shown = "".join(_visible(char) for char in text[:PATH_LIMIT])
     return shown if len(text) <= PATH_LIMIT else shown + "…"
@@ -107,12 +107,12 @@ def judge(stderr: str) -> tuple[str, Sequence[str]]:
 def parse(data: bytes, exit_code: int) -> Report:
     """Reads AIDE's JSON report (report_level added_removed_attributes or above, grouped and summarized).
 
-    A file whose checked attributes changed (its digest could not be calculated this time) is one that AIDE
-    names, but neither counts nor mentions in its exit status. It was not compared, so here it has changed.
+    A file whose checked attributes changed (its digest could not be calculated this time) is listed by AIDE,
+    but neither counted nor part of its exit status. It was not compared, so here it counts as changed.
 
     Args:
         data: the report.
-        exit_code: AIDE's exit status; it must say the same as the report.
+        exit_code: AIDE's exit status, which must agree with the report.
 
     Raises:
         ValueError: it is empty, cut off, or contradicts itself or the exit status.
@@ -151,7 +151,7 @@ def _decode(data: bytes) -> Any:
 
 
 def _marked(escape: re.Match[str]) -> str:
-    """The escape itself, or what shows a control character's."""
+    """The escape itself; that of a control character with the mark in front."""
     return rf"\udc00u{escape[1]}" if escape[1] else escape[0]
 
 
@@ -162,11 +162,11 @@ def _pairs(value: Any) -> _Pairs:
 
 
 def _names(value: Any) -> dict[str, Any]:
-    """An object whose names must be unique: under an AIDE that quotes badly a file's name could add one."""
+    """An object whose keys must be unique: under an AIDE that quotes badly a file's name could add one."""
     pairs = _pairs(value)
     names = dict(pairs)
     if len(names) != len(pairs):
-        raise ValueError("AIDE's report says one thing twice")
+        raise ValueError("AIDE's report has one key twice")
     return names
 
 
@@ -177,7 +177,7 @@ def _number(value: Any) -> int:
 
 
 class _Details:
-    """What differs of each changed file. Where two names look alike it is not said of which."""
+    """The differences of each changed file; none where two files' names look alike."""
 
     def __init__(self, details: Any) -> None:
         self._of: dict[str, Any] = {}
@@ -206,7 +206,7 @@ def _finding(change: Change, path: str, flags: Any, details: _Details) -> Findin
 
 
 def _uncompared(top: dict[str, Any], known: Iterable[str]) -> list[Finding]:
-    """The files of which AIDE checked other attributes than the database has, and said nothing else."""
+    """The files of which AIDE checked other attributes than the database has, and reported nothing else."""
     differing = _pairs(top.get("different_attributes", _Pairs()))
     found = [(visible(path), _value({"new": change}, "new")) for path, change in differing]
     return [

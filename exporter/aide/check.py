@@ -1,6 +1,6 @@
-"""The check: AIDE compares, and what it saw becomes the candidate that a person may accept.
+"""The check: AIDE compares, and what it recorded becomes the candidate that a person may accept.
 
-A check that is not beyond doubt is a failed one: it finds nothing, calls nothing clean and offers nothing.
+A check that is not beyond doubt is a failed one: it has no findings, is not clean and offers no candidate.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
-from exporter.aide import aide_report, files
-from exporter.aide.database import digest, in_force, inspect, trust
+from exporter.aide import aide_report
+from exporter.aide.database import digest, inspect, load_active, trust
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
-from exporter.aide.output import complain, reason, say
+from exporter.aide.output import describe, print_error, print_line
 from exporter.aide.summary import START, Change, Summary, save
 from exporter.probe import ProbeError
-from exporter.system import subprocesses
+from exporter.system import files, subprocesses
 
 CONFIGS = (Path("/etc/aide/aide.conf"), Path("/etc/aide.conf"))  # Debian's, Fedora's
 TIMEOUT = 12 * 3600.0  # seconds; a large file system at idle priority takes hours
@@ -34,12 +34,12 @@ _REPORT_LIMIT = 256 * 1024 * 1024
 _EXIT_STATUSES = range(8)  # a sum of 1, 2 and 4 for added, removed and changed; all others are errors
 _DATABASE_IN = re.compile(r"'database_in' option already set to '(.*)' \(ignore new value '")
 
-# What AIDE says on standard error can be much: warnings on a busy box, and a notice for every rule that it
-# could not compile where memory may not be executable. What aide.conf would have it print is not wanted.
+# AIDE can write much on standard error: warnings on a busy box, and a notice for every rule that it could not
+# compile where memory may not be executable. Its standard output is not used.
 _QUIETLY = 'exec "$@" 2>"$0" >/dev/null'
 
-# Whatever aide.conf says of reports, this one is complete. It comes last, so that it leaves out what the
-# owner's report_ignore_* options leave out.
+# Whatever aide.conf configures for reports, this one is complete. It comes last, so that the owner's
+# report_ignore_* options apply to it.
 _AFTER = """\
 report_quiet=false
 report_append=false
@@ -50,8 +50,8 @@ report_level=added_removed_attributes
 report_url=file:{work}/report.json
 """
 # AIDE takes the first of several values, and the first rule that matches. The checks' own directory is
-# left out: it changes with each check, and only root can write there. So are the folders in which systemd
-# shows every unit with a sandbox, as the check's own has one, something else than everyone else.
+# left out: it changes with each check, and only root can write there. So are the folders that systemd makes
+# anew for every unit with a sandbox, as the check's own unit has one.
 _BEFORE = """\
 database_out=file:{work}/aide.db
 !{state}(/.*)?$
@@ -60,19 +60,19 @@ database_out=file:{work}/aide.db
 
 
 def check(paths: Paths, config: Path | None = None, *, timeout: float = TIMEOUT) -> int:
-    """Runs a check and leaves its summary, the candidate and AIDE's own report.
+    """Runs a check and writes its summary, the candidate and AIDE's own report.
 
-    SIGTERM and SIGINT end it, AIDE with it, and leave the summary of a failed check. To be called from the
-    main thread.
+    SIGTERM and SIGINT end it and its AIDE; the summary is that of a failed check. To be called from the main
+    thread.
 
     Args:
-        paths: where it all lies.
+        paths: the files of the checks.
         config: AIDE's configuration; None looks where distributions put it.
         timeout: seconds after which AIDE is killed.
 
     Returns:
         The exit status: 0 for a check that succeeded, whatever it found; 1 for one that failed, or could not
-        begin.
+        start.
     """
     try:
         with exclusive(paths, "check"):
@@ -80,22 +80,22 @@ def check(paths: Paths, config: Path | None = None, *, timeout: float = TIMEOUT)
             save(paths.summary, summary)
             _discard(paths, keep=summary.id)
     except (ProbeError, OSError, ValueError) as error:
-        return complain("not checked", error)
+        return print_error("not checked", error)
     if not summary.success:
-        return complain("the check failed", ProbeError(summary.reason, summary.hint))
+        return print_error("the check failed", ProbeError(summary.reason, summary.hint))
     if summary.clean:
-        return say(f"clean: {summary.total} entries, no difference")
-    found = f"{summary.added} added, {summary.removed} removed, {summary.changed} changed"
-    return say(f"{found}; to review and accept: sudo grid-exporter aide show")
+        return print_line(f"clean: {summary.total} entries, no difference")
+    counts = f"{summary.added} added, {summary.removed} removed, {summary.changed} changed"
+    return print_line(f"{counts}; to review and accept: sudo grid-exporter aide show")
 
 
 def _summarize(paths: Paths, config: Path | None, timeout: float) -> Summary:
-    """The check's summary, however it ends."""
+    """Runs the check; returns its summary, however it ends."""
     known: dict[str, Any] = {"started": time.time()}
 
     async def within_time() -> dict[str, Any]:
         task = asyncio.ensure_future(_examine(paths, config, known))
-        for number in (signal.SIGTERM, signal.SIGINT):  # AIDE ignores the one, and would miss the other
+        for number in (signal.SIGTERM, signal.SIGINT):  # AIDE ignores the first, and doesn't get the second
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         async with asyncio.timeout(timeout):
             return await task
@@ -107,17 +107,17 @@ def _summarize(paths: Paths, config: Path | None, timeout: float) -> Summary:
     except asyncio.CancelledError:
         why, hint = "it was stopped before it ended", START
     except (ProbeError, OSError, ValueError) as error:
-        why, hint = reason(error), getattr(error, "hint", "")
+        why, hint = describe(error), getattr(error, "hint", "")
     return Summary(success=False, ended=time.time(), reason=why, hint=hint, **known)
 
 
 async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> dict[str, Any]:
-    """Has AIDE compare, and gives what the summary says of a check that succeeded.
+    """Has AIDE compare; returns the fields of the summary of a check that succeeded.
 
     Args:
-        paths: where it all lies.
+        paths: the files of the checks.
         config: AIDE's configuration, where it is not in one of the usual places.
-        known: what the summary says however this ends, filled as it is found out.
+        known: the fields of the summary however this ends, filled as they become known.
 
     Raises:
         ProbeError: the check failed.
@@ -127,7 +127,7 @@ async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> 
     shutil.rmtree(paths.work, ignore_errors=True)
     paths.work.mkdir(mode=0o700)
     path = (await _database_in(paths, config)).resolve()
-    database = in_force(paths, path)
+    database = load_active(paths, path)
     known.update(database=str(path), database_sha256=database.sha256, database_timestamp=database.modified)
     state = str(paths.state).replace(".", "[.]")
     before, after = (text.format(work=paths.work, state=state) for text in (_BEFORE, _AFTER))
@@ -136,15 +136,15 @@ async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> 
     known["exit_code"] = output.code
     warnings = _judge(output, config)
     try:
-        found, id_ = _findings(paths, output.code)
+        report, id_ = _read_results(paths, output.code)
     except ValueError as error:
         raise ProbeError(str(error), f"run it by hand: sudo aide --config {config} --check") from error
-    with files.plain(path) as file:
+    with files.open_regular(path) as file:
         if digest(file) != database.sha256:
             raise ProbeError(f"the database {path} was replaced while it was checked", START)
     _keep(paths, id_)
     trust(paths, path, database.sha256)
-    return {"id": id_, "warnings": tuple(warnings[:LISTED]), **_counted(found)}
+    return {"id": id_, "warnings": tuple(warnings[:LISTED]), **_counted(report)}
 
 
 def _config() -> Path:
@@ -155,12 +155,12 @@ def _config() -> Path:
 
 
 async def _aide(paths: Paths, config: Path, *options: str) -> subprocesses.Output:
-    """Runs AIDE, and gives what it wrote on standard error, however much that is."""
-    said = paths.work / "stderr"
+    """Runs AIDE; its output has all of standard error, however much that is."""
+    log = paths.work / "stderr"
     output = await subprocesses.run(
-        "sh", "-c", _QUIETLY, str(said), subprocesses.find("aide"), "--config", str(config), *options
+        "sh", "-c", _QUIETLY, str(log), subprocesses.find("aide"), "--config", str(config), *options
     )
-    with files.plain(said) as file:
+    with files.open_regular(log) as file:
         stderr = file.read(_STDERR_LIMIT + 1)
     if len(stderr) > _STDERR_LIMIT:
         raise ProbeError("AIDE warns without end", f"sudo aide --config {config} --config-check")
@@ -168,12 +168,12 @@ async def _aide(paths: Paths, config: Path, *options: str) -> subprocesses.Outpu
 
 
 async def _database_in(paths: Paths, config: Path) -> Path:
-    """The database that AIDE reads. The configuration is a program, so AIDE is asked what it comes to."""
+    """The database that AIDE reads. The configuration is a program, so AIDE is asked to evaluate it."""
     options = ("--config-check", "--log-level=notice", "--after", "database_in=file:/nonexistent")
     output = await _aide(paths, config, *options)
     if output.code:
-        said = aide_report.visible(output.error_message)
-        raise ProbeError(f"AIDE does not take its configuration: {said}", f"mend {config}")
+        message = aide_report.visible(output.error_message)
+        raise ProbeError(f"AIDE refuses its configuration: {message}", f"fix {config}")
     option = _DATABASE_IN.search(output.stderr.decode("utf-8", "surrogateescape"))
     if not option:
         raise ProbeError(f"{config} names no database", "add database_in=file:/var/lib/aide/aide.db")
@@ -184,10 +184,10 @@ async def _database_in(paths: Paths, config: Path) -> Path:
 
 
 def _judge(output: subprocesses.Output, config: Path) -> Sequence[str]:
-    """AIDE's harmless warnings, after its exit status and all that it complained of were looked at."""
+    """Returns AIDE's harmless warnings, where its exit status and its other messages allow a result."""
     if output.code not in _EXIT_STATUSES:
-        said = aide_report.visible(output.error_message)
-        raise ProbeError(f"AIDE failed: {said}", f"sudo aide --config {config} --config-check")
+        message = aide_report.visible(output.error_message)
+        raise ProbeError(f"AIDE failed: {message}", f"sudo aide --config {config} --config-check")
     fatal, harmless = aide_report.judge(output.stderr.decode("utf-8", "surrogateescape"))
     if fatal:
         hint = f"have it readable, or leave it out in {config} (!/path), then: {START}"
@@ -195,38 +195,39 @@ def _judge(output: subprocesses.Output, config: Path) -> Sequence[str]:
     return harmless
 
 
-def _findings(paths: Paths, exit_code: int) -> tuple[aide_report.Report, str]:
-    """What the report says, and the candidate's digest, where the two agree.
+def _read_results(paths: Paths, exit_code: int) -> tuple[aide_report.Report, str]:
+    """Returns the report and the candidate's digest, where the two agree.
 
     Raises:
         ValueError: they do not, or one of them is not whole.
     """
-    with files.plain(paths.work / "report.json") as file:
+    with files.open_regular(paths.work / "report.json") as file:
         data = file.read(_REPORT_LIMIT + 1)
     if len(data) > _REPORT_LIMIT:
         raise ValueError("more has changed than can be reported; make a new database")
-    found = aide_report.parse(data, exit_code)
+    report = aide_report.parse(data, exit_code)
     candidate = inspect(paths.work / "aide.db")
-    if candidate.entries != found.total:
-        raise ValueError(f"AIDE reports {found.total} entries and wrote {candidate.entries}")
-    if found.count("added") == found.total:
+    if candidate.entries != report.total:
+        raise ValueError(f"AIDE reports {report.total} entries and wrote {candidate.entries}")
+    if report.count("added") == report.total:
         raise ValueError("AIDE knows no file of its database: it is damaged, or the rules are all different")
-    return found, candidate.sha256
+    return report, candidate.sha256
 
 
 def _keep(paths: Paths, id_: str) -> None:
-    """Has what AIDE wrote outlive a power cut, under the candidate's name."""
+    """Keeps what AIDE wrote under the candidate's name, safe from a power cut."""
     for name, kept in (("aide.db", paths.candidate(id_)), ("report.json", paths.report(id_))):
         files.sync(paths.work / name)
         (paths.work / name).replace(kept)
     files.sync(paths.private)
 
 
-def _counted(found: aide_report.Report) -> dict[str, Any]:
-    of = {kind: [one for one in found.findings if one.change == kind] for kind in get_args(Change)}
+def _counted(report: aide_report.Report) -> dict[str, Any]:
+    of = {kind: [one for one in report.findings if one.change == kind] for kind in get_args(Change)}
     listed = tuple(chain.from_iterable(ones[:LISTED] for ones in of.values()))
     counts: dict[str, Any] = {kind: len(ones) for kind, ones in of.items()}
-    return {"total": found.total, **counts, "findings": listed, "unlisted": len(found.findings) - len(listed)}
+    unlisted = len(report.findings) - len(listed)
+    return {"total": report.total, **counts, "findings": listed, "unlisted": unlisted}
 
 
 def _discard(paths: Paths, keep: str) -> None:

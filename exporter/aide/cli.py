@@ -1,4 +1,4 @@
-"""`grid-exporter aide …`: a check, its review, and what accepts it."""
+"""`grid-exporter aide …`: a check, its review, and its acceptance."""
 
 # Each command loads what it needs, so that the exporter, which only names them, loads none of it.
 # ruff: noqa: PLC0415
@@ -19,17 +19,17 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         type=_paths,
         default=Paths(),
         metavar="DIR",
-        help=f"where checks leave what they found (default: {Paths().state})",
+        help=f"where checks write what they found (default: {Paths().state})",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     check = commands.add_parser("check", help="have AIDE compare this box with its database (root)")
     check.set_defaults(run=_check)
     show = commands.add_parser("show", help="print what the last check found, and how to accept it")
     show.set_defaults(run=_show)
-    accept = commands.add_parser("accept", help="make what the last check saw the database (root)")
-    accept.add_argument("id", metavar="ID", help="as `aide show` prints it")
+    accept = commands.add_parser("accept", help="make the last check's candidate the active database (root)")
+    accept.add_argument("id", metavar="ID", help="as printed by `aide show`")
     accept.set_defaults(run=_accept)
-    request = commands.add_parser("accept-request", help="accept what was asked for over HTTP (its unit)")
+    request = commands.add_parser("accept-request", help="accept what was requested over HTTP (for its unit)")
     request.set_defaults(run=_accept_request)
 
 

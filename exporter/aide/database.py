@@ -1,6 +1,6 @@
 """AIDE's database: whether it is whole, and whether it is the one that was checked or accepted last.
 
-AIDE itself takes a damaged database for an empty one and reports every file as new, so it is judged here.
+AIDE itself takes a damaged database for an empty one and reports every file as new, so it is verified here.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from exporter.aide import files
 from exporter.aide.files import Paths
 from exporter.aide.summary import Digest, load
 from exporter.probe import ProbeError
+from exporter.system import files
 
 _GZIP = b"\x1f\x8b"
 _LINE_LIMIT = 16 * 1024 * 1024
@@ -38,10 +38,10 @@ def inspect(path: Path) -> Database:
     """Reads a database from its first line to its last.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is not a regular file, damaged, cut off or empty; the text says which.
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is damaged, cut off or empty; the text names which.
     """
-    with files.plain(path) as file:
+    with files.open_regular(path) as file:
         sha256 = digest(file)
         file.seek(0)
         zipped = file.read(2) == _GZIP
@@ -54,7 +54,7 @@ def inspect(path: Path) -> Database:
 
 
 def digest(file: BufferedReader) -> str:
-    """The SHA-256 of all that follows in an open file."""
+    """The SHA-256 of the rest of an open file."""
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -63,7 +63,7 @@ def _lines(file: BufferedReader | gzip.GzipFile) -> Iterator[bytes]:
 
 
 def count_entries(lines: Iterator[bytes]) -> int:
-    """How many files a database's lines describe.
+    """Counts the files that a database's lines describe.
 
     Raises:
         ValueError: a line is damaged, the end is missing, or there is not one entry.
@@ -88,7 +88,7 @@ def count_entries(lines: Iterator[bytes]) -> int:
 
 
 def _specified(lines: Iterator[bytes]) -> int:
-    """How many blanks an entry has: one less than the fields that the header names."""
+    """The number of blanks in an entry: one less than the fields that the header names."""
     for line in lines:
         if line.startswith(b"@@db_spec "):
             return len(line.split()) - 2
@@ -98,19 +98,19 @@ def _specified(lines: Iterator[bytes]) -> int:
 
 
 class Trusted(msgspec.Struct, frozen=True):
-    """The database in force as last checked or accepted; two digests while an accept replaces it."""
+    """The active database as last checked or accepted; two digests while an accept replaces it."""
 
     database: str
     sha256: tuple[Digest, ...]
 
 
 def trust(paths: Paths, database: Path, *sha256: str) -> None:
-    """Notes what the database in force is, or is about to be."""
+    """Records what the active database is, or is about to be."""
     files.write(paths.trusted, msgspec.json.encode(Trusted(str(database), sha256)), files.PRIVATE)
 
 
-def in_force(paths: Paths, database: Path) -> Database:
-    """The database in force, whole and unchanged since it was last checked or accepted.
+def load_active(paths: Paths, database: Path) -> Database:
+    """Reads the active database, whole and unchanged since it was last checked or accepted.
 
     Raises:
         ProbeError: it is missing, damaged, or another one.
@@ -122,9 +122,7 @@ def in_force(paths: Paths, database: Path) -> Database:
     except OSError as error:
         raise ProbeError(f"the database {database} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ProbeError(
-            f"the database {database} is worthless: {error}", _restore(paths, database)
-        ) from error
+        raise ProbeError(f"the database {database} is invalid: {error}", _restore(paths, database)) from error
     known = _load_trusted(paths)
     if known and (known.database != str(database) or found.sha256 not in known.sha256):
         reason = f"the database {database} is not the one that was last checked or accepted"

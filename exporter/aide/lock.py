@@ -1,4 +1,4 @@
-"""One command at a time, and no trace lost of one that was killed."""
+"""One command at a time; of one that was killed, the next records that it failed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from exporter.aide import files
 from exporter.aide.files import Paths
 from exporter.aide.summary import START, Moment, Outcome, Summary, load, load_outcome, load_summary, save
 from exporter.probe import ProbeError
+from exporter.system import files
 
 Command = Literal["check", "accept"]
 
@@ -24,7 +24,7 @@ _PROC = Path("/proc")
 
 
 class Running(msgspec.Struct, frozen=True):
-    """The command at work, since a Unix time. ticks: when its process began, as /proc/PID/stat tells."""
+    """The running command. since: Unix time. ticks: when its process started, as in /proc/PID/stat."""
 
     command: Command
     since: Moment
@@ -33,7 +33,7 @@ class Running(msgspec.Struct, frozen=True):
 
 
 def load_running(paths: Paths) -> Running | None:
-    """What the command at work, or one that was killed, left of itself; None where the last one ended.
+    """The mark of the running command, or of one that was killed; None where the last one has finished.
 
     Raises as `load`.
     """
@@ -41,12 +41,12 @@ def load_running(paths: Paths) -> Running | None:
 
 
 def alive(running: Running, proc: Path = _PROC) -> bool:
-    """Whether the process that wrote this still is. Its number alone could be another's by now."""
+    """Whether the process that wrote this still runs. Its number alone could be another's by now."""
     return _ticks(proc / str(running.pid)) == running.ticks
 
 
 def _ticks(process: Path) -> int | None:
-    """When a process began, in clock ticks since the boot (/proc/PID/stat, field 22); None for none."""
+    """When a process started, in clock ticks since the boot (/proc/PID/stat, field 22); None for none."""
     try:
         state, *fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
         return None if state in {b"Z", b"X"} else int(fields[18])
@@ -55,9 +55,9 @@ def _ticks(process: Path) -> int | None:
 
 
 def killed_check(running: Running, left: Summary | None) -> Summary:
-    """The summary of a check that is no more: its own where it left one, else that of a failed check.
+    """The summary of a check that was killed: its own where it wrote one, else that of a failed check.
 
-    A power cut may bring its mark back after it left its word, never the other way round.
+    A power cut may bring its mark back after it wrote its summary, never the other way round.
     """
     if left and left.started >= running.since:
         return left
@@ -66,7 +66,7 @@ def killed_check(running: Running, left: Summary | None) -> Summary:
 
 
 def killed_accept(running: Running, left: Outcome | None) -> Outcome:
-    """The outcome of an accept that is no more, likewise. Whichever database stands, it is a whole one."""
+    """The outcome of an accept that was killed, likewise. Whichever database is in place is whole."""
     if left and left.timestamp >= running.since:
         return left
     return Outcome(success=False, timestamp=running.since, reason="it was killed before it ended")
@@ -74,16 +74,16 @@ def killed_accept(running: Running, left: Outcome | None) -> Outcome:
 
 @contextlib.contextmanager
 def exclusive(paths: Paths, command: Command, *, wait: bool = False) -> Iterator[None]:
-    """Holds the lock; what a killed command left unsaid is said first.
+    """Holds the lock, after recording the failure of a command that was killed.
 
-    The mark that the command is at work stays where it ends by an exception: then nobody said how it ended.
+    The mark of the running command stays where it ends by an exception: then it left no result.
 
     Raises:
-        ProbeError: another command is at work (and is not to be waited for), or the directory cannot be used.
+        ProbeError: another command is running (and is not to be waited for), or the directory cannot be used.
     """
     lock = _lock(paths, wait=wait)
     try:
-        _settle(paths)
+        _record_killed(paths)
         me = Running(command, time.time(), os.getpid(), _ticks(_PROC / "self") or 0)
         files.write(paths.running, msgspec.json.encode(me))
         yield
@@ -93,7 +93,7 @@ def exclusive(paths: Paths, command: Command, *, wait: bool = False) -> Iterator
 
 
 def _lock(paths: Paths, *, wait: bool) -> int:
-    """The lock's descriptor; closing it gives the lock back, as every end of the process does."""
+    """The lock's descriptor; closing it releases the lock, as every end of the process does."""
     try:
         paths.state.mkdir(mode=0o750, parents=True, exist_ok=True)
         paths.private.mkdir(mode=0o700, exist_ok=True)
@@ -112,14 +112,14 @@ def _lock(paths: Paths, *, wait: bool) -> int:
 
 def _refuse_shared(path: Path, forbidden: int) -> None:
     """Whoever else could write here could have a database accepted; only root may read the private part."""
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & forbidden:
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & forbidden:
         hint = f"sudo chown root {path} && sudo chmod {0o777 & ~forbidden:o} {path}"
         raise ProbeError(f"{path} is open to someone else", hint)
 
 
-def _settle(paths: Paths) -> None:
-    """Holding the lock, whoever still is marked as running was killed."""
+def _record_killed(paths: Paths) -> None:
+    """Records that a command was killed: it is marked as running although we hold the lock."""
     with contextlib.suppress(ValueError):
         left = load_running(paths)
         if left and left.command == "check":

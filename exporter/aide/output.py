@@ -1,4 +1,4 @@
-"""What the commands tell the person who runs them: one line, on standard error where it went wrong."""
+"""What the commands print for the person who runs them; errors go to standard error."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import sys
 from exporter.probe import ProbeError
 
 
-def say(text: str) -> int:
-    """Prints it; the exit status for success."""
+def print_line(text: str) -> int:
+    """Prints it; returns the exit status of success."""
     sys.stdout.write(f"{text}\n")
     return 0
 
 
-def complain(what: str, error: ProbeError | OSError | ValueError) -> int:
-    """Prints what went wrong, why, and what helps; the exit status for failure."""
-    sys.stderr.write(f"{what}: {reason(error)}\n")
+def print_error(what: str, error: ProbeError | OSError | ValueError) -> int:
+    """Prints what failed, why, and how to fix it; returns the exit status of failure."""
+    sys.stderr.write(f"{what}: {describe(error)}\n")
     if isinstance(error, ProbeError) and error.hint:
-        sys.stderr.write(f"  what helps: {error.hint}\n")
+        sys.stderr.write(f"  to fix it: {error.hint}\n")
     return 1
 
 
-def reason(error: ProbeError | OSError | ValueError) -> str:
-    """An error in a person's words: the file that it is about, and the system's own text."""
+def describe(error: ProbeError | OSError | ValueError) -> str:
+    """An error as a person reads it: the file that it is about, and the system's own message."""
     if isinstance(error, ProbeError):
         return error.reason
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""How things stand between the checks: what the exporter, the page and `aide show` know."""
+"""The state between checks, as the exporter, the status page and `aide show` read it."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from exporter.aide.summary import Outcome, Summary, load_outcome, load_summary
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The last check, the last attempt to accept, and the command at work; each None where there is none."""
+class State:
+    """The last check, the last attempt to accept, and the running command; each None where there is none."""
 
     summary: Summary | None
     outcome: Outcome | None
     under_way: Command | None
 
 
-def standing(paths: Paths, proc: Path = Path("/proc")) -> Standing:
-    """Reads it all; a command that was killed left no word of its own, so one is put in for it.
+def load_state(paths: Paths, proc: Path = Path("/proc")) -> State:
+    """Reads it all; a command that was killed left no result, so one is put in for it.
 
     Raises:
         OSError: a file may not be read; its name is the error's.
-        ValueError: a file is damaged; the text says which.
+        ValueError: a file is damaged; the text names it.
     """
-    # In this order: a command that ends meanwhile has written its word before it takes its mark away.
+    # In this order: a command writes its result before it removes its mark.
     running = load_running(paths)
     summary, outcome = load_summary(paths.summary), load_outcome(paths.outcome)
     if running is None:
-        return Standing(summary, outcome, None)
+        return State(summary, outcome, None)
     if alive(running, proc):
-        return Standing(summary, outcome, running.command)
-    if load_running(paths) != running:  # it ended between the two looks
-        return standing(paths, proc)
+        return State(summary, outcome, running.command)
+    if load_running(paths) != running:  # it has finished since the first line
+        return load_state(paths, proc)
     if running.command == "check":
-        return Standing(killed_check(running, summary), outcome, None)
-    return Standing(summary, killed_accept(running, outcome), None)
+        return State(killed_check(running, summary), outcome, None)
+    return State(summary, killed_accept(running, outcome), None)

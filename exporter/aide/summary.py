@@ -1,6 +1,6 @@
-"""What a check leaves for people and for the exporter: one JSON file, root's, replaced as a whole.
+"""What root's commands write for people and for the exporter: JSON files, replaced as a whole.
 
-All times are Unix seconds. Names of files are shown as `exporter.aide.aide_report.visible` spells them.
+All times are Unix seconds. Names of files are written as `exporter.aide.aide_report.visible` spells them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from exporter.aide import files
+from exporter.system import files
 
 Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
@@ -18,6 +18,8 @@ Digest = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")]
 Change = Literal["added", "removed", "changed"]
 
 START = "sudo systemctl start grid-aide-check"
+
+_LIMIT = 32 * 1024 * 1024
 
 _T = TypeVar("_T")
 
@@ -39,7 +41,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The last check. A failed one has no ID, no counts and no findings: nothing of it can be accepted.
 
     id: SHA-256 of the candidate database. unlisted: how many findings there are beyond those listed.
-    database: the database in force, its SHA-256 and its mtime. accepted: when the candidate became that
+    database: the active database, its SHA-256 and its mtime. accepted: when the candidate became that
     database.
     """
 
@@ -74,7 +76,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the last attempt to accept a database ended. id: what was asked for; empty where it was no ID."""
+    """How the last attempt to accept a database ended. id: the requested one; empty where it was no ID."""
 
     success: bool
     timestamp: Moment
@@ -83,14 +85,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(path: Path, kind: type[_T]) -> _T | None:
-    """What a command left in a JSON file; None where it left none.
+    """Reads what a command wrote to a JSON file; None where there is none.
 
     Raises:
-        OSError: it may not be read.
+        OSError: it can't be read, is no regular file, or is absurdly large.
         ValueError: it is damaged.
     """
     try:
-        return msgspec.json.decode(files.read(path), type=kind)
+        return msgspec.json.decode(files.read(path, _LIMIT, follow_links=False), type=kind)
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -103,7 +105,7 @@ def load_summary(path: Path) -> Summary | None:
 
 
 def load_outcome(path: Path) -> Outcome | None:
-    """How the last attempt to accept ended; None where there was none. Raises as `load`."""
+    """The outcome of the last attempt to accept; None where there was none. Raises as `load`."""
     return load(path, Outcome)
 
 

@@ -1,7 +1,7 @@
-"""AIDE: what root's last check found, and how the last attempt to accept its candidate ended.
+"""AIDE: the result of root's last check, and of the last attempt to accept its candidate.
 
 The exporter runs no AIDE and reads no database. Root's commands (`grid-exporter aide check` and `accept`)
-leave a small summary; this reads it.
+write a small summary; this reads it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from os.path import lexists  # Path.exists raises where a folder above is closed
 from pathlib import Path
 
 from exporter.aide.files import Paths
-from exporter.aide.state import Standing, standing
+from exporter.aide.state import State, load_state
 from exporter.aide.summary import START
 from exporter.metrics import query
 from exporter.metrics.families import Samples, gauge
@@ -46,7 +46,7 @@ ENTRIES = gauge(
 )
 DATABASE = gauge(
     "grid_aide_database_timestamp_seconds",
-    "When the AIDE database in force was made: its mtime at the last check or accept, Unix time"
+    "When the active AIDE database was made: its mtime at the last check or accept, Unix time"
     " (its summary, cached).",
 )
 ACCEPT_SUCCESS = gauge(
@@ -60,12 +60,13 @@ ACCEPTED = gauge(
 
 _SWITCHED_OFF = re.compile(r"^\s*CRON_DAILY_RUN=[\"']?no\b", re.MULTILINE)
 _TIMER = "dailyaidecheck.timer"
+_SHOW = "sudo grid-exporter aide show"
 
 
 class Settings(Schedule, frozen=True):
-    """When to look, and where.
+    """Schedule, and where the summary is.
 
-    state: the directory in which the checks leave their summary. action_token_file: a file with the token for
+    state: the directory to which the checks write their summary. action_token_file: a file with the token for
     reviewing and accepting over HTTP; without it there is no such action.
     """
 
@@ -76,16 +77,16 @@ class Settings(Schedule, frozen=True):
     action_token_file: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what the other commands would refuse too."""
+        """Refuses paths that the commands would refuse too."""
         super().__post_init__()
         Paths(Path(self.state))
         if self.action_token_file is not None and not self.action_token_file.startswith("/"):
             raise ValueError(f"action_token_file must be an absolute path, got {self.action_token_file!r}")
 
 
-def samples(now: Standing) -> Samples:
-    """The families of what stands; none before the first check."""
-    summary, found = now.summary, Samples()
+def samples(state: State) -> Samples:
+    """The metrics of this state; none before the first check."""
+    summary, found = state.summary, Samples()
     if summary is None:
         return found
     found.add(LAST_CHECK, summary.ended)
@@ -97,28 +98,28 @@ def samples(now: Standing) -> Samples:
         for change in ("added", "removed", "changed"):
             found.add(ENTRIES, 0 if summary.settled else getattr(summary, change), change)
     found.add(DATABASE, summary.database_timestamp)
-    if now.outcome:
-        found.add(ACCEPT_SUCCESS, now.outcome.success)
-        found.add(ACCEPTED, now.outcome.timestamp)
+    if state.outcome:
+        found.add(ACCEPT_SUCCESS, state.outcome.success)
+        found.add(ACCEPTED, state.outcome.timestamp)
     return found
 
 
-def notes(now: Standing) -> Iterator[Note]:
-    """What a person should know of a check that is missing or failed, of findings, of a refused accept."""
-    if now.summary is None:
+def notes(state: State) -> Iterator[Note]:
+    """Warnings of a check that is missing or failed, of findings, of a refused accept."""
+    if state.summary is None:
         yield Note("no AIDE check has run yet", START)
-    elif not now.summary.success:
-        yield Note(f"the last AIDE check failed: {now.summary.reason}", now.summary.hint)
-    elif not now.summary.settled:
-        yield Note("AIDE found differences", "sudo grid-exporter aide show")
-    if now.outcome and not now.outcome.success:
-        yield Note(f"the last attempt to accept failed: {now.outcome.reason}", "sudo grid-exporter aide show")
+    elif not state.summary.success:
+        yield Note(f"the last AIDE check failed: {state.summary.reason}", state.summary.hint)
+    elif not state.summary.settled:
+        yield Note("AIDE found differences", _SHOW)
+    if state.outcome and not state.outcome.success:
+        yield Note(f"the last attempt to accept failed: {state.outcome.reason}", _SHOW)
 
 
 def debian_runs_too(root: Path) -> Note | None:
-    """Whether Debian's own daily check is switched on: the same work twice a day, and mail of its own.
+    """A warning where Debian's own daily check is enabled: the same work twice a day, and mail of its own.
 
-    What may not be looked at (a hardened box closes /etc/cron.daily) is taken as not there.
+    What may not be read (a hardened box closes /etc/cron.daily) is taken as absent.
     """
     etc = root / "etc"
     timer = lexists(etc / "systemd/system/timers.target.wants" / _TIMER)
@@ -134,37 +135,37 @@ def debian_runs_too(root: Path) -> Note | None:
 
 
 def read(paths: Paths, host: Host) -> Result:
-    """What stands, from the files that the checks left.
+    """One run: the state, from the files that the commands wrote.
 
     Raises:
-        ProbeError: what the last check left cannot be read.
+        ProbeError: one of them can't be read.
     """
     try:
-        now = standing(paths, host.proc)
+        state = load_state(paths, host.proc)
     except PermissionError as error:
         hint = f"sudo chgrp -R grid-exporter {paths.state}, and see that the exporter runs as that group"
         raise ProbeError(f"{error.filename} may not be read", hint) from error
     except OSError as error:
         raise ProbeError(f"{error.filename}: {error.strerror}", START) from error
     except ValueError as error:
-        raise ProbeError(f"what the last AIDE check left is of no use: {error}", START) from error
+        raise ProbeError(f"the result of the last AIDE check is invalid: {error}", START) from error
     beside = debian_runs_too(host.root)
-    return Result(samples(now).families(), (*notes(now), *([beside] if beside else [])))
+    return Result(samples(state).families(), (*notes(state), *([beside] if beside else [])))
 
 
 def summarize(families: query.Families, now: float) -> str:
-    """What the families say in short, for the status page; ``now`` is Unix time."""
+    """The families in short, for the status page; ``now`` is Unix time."""
     counts = {
         sample.labels["change"]: sample.value for sample in query.samples(families, "grid_aide_entries")
     }
-    found = query.join(*(f"{count:.0f} {change}" for change, count in counts.items() if count))
+    differences = query.join(*(f"{count:.0f} {change}" for change, count in counts.items() if count))
     failed = query.value(families, "grid_aide_check_success") == 0
     clean = query.value(families, "grid_aide_clean") == 1
     checked = query.ago(families, "grid_aide_last_check_timestamp_seconds", now)
     accepted = query.ago(families, "grid_aide_accept_timestamp_seconds", now)
     refused = query.value(families, "grid_aide_accept_success") == 0
     return query.join(
-        "the last check failed" if failed else "clean" if clean else found,
+        "the last check failed" if failed else "clean" if clean else differences,
         f"checked {checked}" if checked else None,
         f"{'an accept failed' if refused else 'accepted'} {accepted}" if accepted else None,
     )

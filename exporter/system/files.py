@@ -1,26 +1,110 @@
-"""Reading a web-config and what it names: certificates, keys, tokens."""
+"""Files, read within bounds and replaced as a whole, whatever was planted in their place."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+import stat
+from collections.abc import Iterator
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
-from exporter.aide.files import plain
+LIMIT = 1024 * 1024  # bytes of a file that is read whole, where its reader sets no other limit
+READABLE = 0o640
+PRIVATE = 0o600
 
-LIMIT = 1024 * 1024  # bytes of any of them
 
+@contextlib.contextmanager
+def open_regular(
+    name: str | Path, *, within: int | None = None, follow_links: bool = False
+) -> Iterator[BufferedReader]:
+    """Opens a regular file for reading, without waiting for the writer of a FIFO.
 
-def read(path: Path) -> bytes:
-    """The content of a regular file, or of one that a link leads to; no FIFO's writer is waited for.
+    Args:
+        name: the file, relative to the directory ``within`` where that descriptor is given.
+        within: a directory's descriptor.
+        follow_links: whether the file may be a link to one.
 
     Raises:
-        OSError: it can't be read, is no regular file, or is absurdly large.
+        OSError: it can't be opened, is a link or no regular file.
     """
-    try:
-        with plain(path, links=True) as file:
-            data = file.read(LIMIT + 1)
-    except ValueError as error:
-        raise OSError(errno.EINVAL, "it is no regular file") from error
-    if len(data) > LIMIT:
-        raise OSError(errno.EFBIG, f"it is larger than {LIMIT // 1024} KiB")
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    fd = os.open(name, flags if follow_links else flags | os.O_NOFOLLOW, dir_fd=within)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no regular file", str(name))
+    with os.fdopen(fd, "rb") as file:
+        yield file
+
+
+def read(path: Path, limit: int = LIMIT, *, follow_links: bool = True) -> bytes:
+    """Reads a regular file.
+
+    Raises:
+        OSError: it can't be read, is no regular file, or is larger than ``limit`` bytes.
+    """
+    with open_regular(path, follow_links=follow_links) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit // 1024} KiB", str(path))
     return data
+
+
+@contextlib.contextmanager
+def open_directory(path: Path) -> Iterator[int]:
+    """Opens a directory, so that what is done within its descriptor stays in it."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def create(name: str, within: int) -> int:
+    """Makes a new file (mode 0600) for writing; one that a killed process left there is removed first."""
+    remove(name, within)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, PRIVATE, dir_fd=within)
+
+
+def remove(name: str, within: int) -> None:
+    """Removes a file, or the link itself; that there is none is no error."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=within)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, mode: int) -> Iterator[BufferedWriter]:
+    """Opens a temporary file that replaces ``path`` at the end: readers see the old file or the new one.
+
+    So it is after a power cut. A file that is ``READABLE`` gets its directory's group, where the writer has
+    the right to give it that.
+    """
+    with open_directory(path.parent) as where:
+        new = f".{path.name}.new"
+        with os.fdopen(create(new, where), "wb") as file:
+            yield file
+            file.flush()
+            if mode == READABLE:
+                with contextlib.suppress(PermissionError):
+                    os.fchown(file.fileno(), -1, os.fstat(where).st_gid)
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(new, path.name, src_dir_fd=where, dst_dir_fd=where)
+        os.fsync(where)
+
+
+def write(path: Path, data: bytes, mode: int = READABLE) -> None:
+    """Replaces a file by ``data``."""
+    with replacing(path, mode) as file:
+        file.write(data)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's or a directory's content would survive a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

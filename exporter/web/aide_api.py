@@ -1,6 +1,6 @@
-"""Reviewing and accepting over HTTP: the web process reads the summary and leaves a request, and no more.
+"""Reviewing and accepting over HTTP: the exporter reads the summary and writes a request, and no more.
 
-Only the action's own token opens it. What root makes of the request shows in the report and the metrics.
+It requires the action's own token. The outcome of the request is in the report and the metrics.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from aiohttp import web
 from exporter.aide import accept_request as requests
 from exporter.aide.accept import ID, offered
 from exporter.aide.files import Paths
-from exporter.aide.output import reason
-from exporter.aide.state import Standing, standing
+from exporter.aide.output import describe
+from exporter.aide.state import State, load_state
 from exporter.probe import ProbeError
 from exporter.web.aide_token import bearer, read_token, same
 from exporter.web.bearer import authorization
@@ -27,7 +27,7 @@ from exporter.web.rate_limit import Limiter, client_key
 REPORT = "/-/aide/report"
 ACCEPT = "/-/aide/accept"
 
-_AWAY = "the client went away"
+_AWAY = "the client disconnected"
 _BODY_LIMIT = 1024
 _BODY_SECONDS = 10.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 
 
 class Action:
-    """The two handlers and what they share. One stands for as long as its settings do.
+    """The two handlers and what they share. One lives as long as its settings are active.
 
-    token_file: holds the token. paths: where the checks leave their summary. runtime: where the request goes.
+    token_file: holds the token. paths: the files of the checks. runtime: the directory for the request.
     """
 
     def __init__(self, token_file: Path, paths: Paths, runtime: Path) -> None:
         self._token_file, self._paths, self._runtime = token_file, paths, runtime
-        # Apart, so that a stranger behind the same proxy cannot shut the owner out.
+        # One for each, so that a stranger behind the same proxy cannot lock the owner out.
         self._limits = {True: Limiter(burst=20, seconds=1), False: Limiter(burst=10, seconds=6)}
 
     async def report(self, request: web.Request) -> web.Response:
@@ -51,16 +51,16 @@ class Action:
         return await self._guarded(request, self._report)
 
     async def accept(self, request: web.Request) -> web.Response:
-        """``POST`` of ``{"id": …}``: leaves the request, 202; 409 where that ID is not on offer."""
+        """``POST`` of ``{"id": …}``: writes the request, 202; 409 where the last check has another ID."""
         return await self._guarded(request, self._accept)
 
     async def _guarded(
         self, request: web.Request, handle: Callable[[web.Request], Awaitable[web.Response]]
     ) -> web.Response:
-        """Lets only the token through, and logs every try with its address.
+        """Requires the token, and logs every request with its address.
 
-        What the limits turn away is logged once until they let somebody from there through again, and who
-        goes away before the token was looked at counts as wrong: nobody without it may fill the log.
+        A client over its limit is logged once until it is below again, and one that disconnects before its
+        token was compared counts as wrong: nobody without the token may fill the log.
         """
         answer = ""
         try:
@@ -87,58 +87,63 @@ class Action:
         limit, where = self._limits[right], client_key(request.remote)
         is_old = limit.refuses(where)
         if seconds := limit.wait(where):
-            raise _Refusal(429, "too many tries", {"Retry-After": str(seconds)}, is_old=is_old)
+            raise _Refusal(429, "too many requests", {"Retry-After": str(seconds)}, is_old=is_old)
         if isinstance(token, ProbeError):
-            log.warning("the AIDE action is shut: %s (%s)", token.reason, token.hint)
-            raise _Refusal(503, "the action's token file cannot be used; the log says why")
+            log.warning("the AIDE action is not available: %s (%s)", token.reason, token.hint)
+            raise _Refusal(503, "the action's token file cannot be used; see the log")
         if given is None:
             raise _Refusal(401, "the action's token is needed", {"WWW-Authenticate": 'Bearer realm="aide"'})
         if not right:
             raise _Refusal(403, "that is not the action's token")
 
     async def _token(self) -> str | ProbeError:
-        """The token, or why there is none: that shuts the action, and still counts as a try."""
+        """The token, or why there is none; the request is limited all the same."""
         try:
             return await asyncio.to_thread(read_token, self._token_file)
         except ProbeError as error:
             return error
 
     async def _report(self, _: web.Request) -> web.Response:
-        now, waiting = await self._standing()
-        body = {"check": now.summary, "accept": now.outcome, "under_way": now.under_way, "requested": waiting}
+        state, waiting = await self._state()
+        body = {
+            "check": state.summary,
+            "accept": state.outcome,
+            "under_way": state.under_way,
+            "requested": waiting,
+        }
         return _json(200, await asyncio.to_thread(msgspec.json.encode, body))
 
     async def _accept(self, request: web.Request) -> web.Response:
-        id_ = await _asked(request)
-        now, waiting = await self._standing()
-        if now.under_way:
-            raise _Refusal(409, f"{_NAMES[now.under_way]} is under way")
+        id_ = await _requested_id(request)
+        state, waiting = await self._state()
+        if state.under_way:
+            raise _Refusal(409, f"{_NAMES[state.under_way]} is under way")
         if waiting:
             raise _Refusal(409, "a request is waiting (is grid-aide-accept.path running?)")
-        _refuse_stale(id_, now)
+        _refuse_stale(id_, state)
         try:
-            await asyncio.to_thread(requests.ask, self._runtime, id_)
+            await asyncio.to_thread(requests.leave, self._runtime, id_)
         except FileExistsError as error:
             raise _Refusal(409, "a request is waiting") from error
         except OSError as error:
-            log.warning("the AIDE action cannot leave its request: %s", reason(error))
-            raise _Refusal(503, "the request could not be left; the log says why") from error
+            log.warning("the AIDE action cannot write its request: %s", describe(error))
+            raise _Refusal(503, "the request could not be written; see the log") from error
         return _json(202, msgspec.json.encode({"requested": id_}))
 
-    async def _standing(self) -> tuple[Standing, bool]:
+    async def _state(self) -> tuple[State, bool]:
         try:
-            now = await asyncio.to_thread(standing, self._paths)
+            state = await asyncio.to_thread(load_state, self._paths)
         except (OSError, ValueError) as error:
-            log.warning("the AIDE action cannot read what the last check left: %s", reason(error))
-            raise _Refusal(503, "what the last check left cannot be read; the log says why") from error
-        return now, requests.waiting(self._runtime)
+            log.warning("the AIDE action cannot read the result of the last check: %s", describe(error))
+            raise _Refusal(503, "the result of the last check cannot be read; see the log") from error
+        return state, requests.waiting(self._runtime)
 
 
 _NAMES = {"check": "a check", "accept": "an accept"}
 
 
-class _Refusal(Exception):  # noqa: N818 - an answer, not a fault
-    """is_old: it was said before, and need not be logged again."""
+class _Refusal(Exception):  # noqa: N818 - a response, not a fault
+    """A response with an error. is_old: it was logged before, and need not be again."""
 
     def __init__(
         self, status: int, text: str, headers: dict[str, str] | None = None, *, is_old: bool = False
@@ -157,23 +162,23 @@ def _json(status: int, body: bytes, headers: dict[str, str] | None = None) -> we
     )
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
     id: str
 
 
-async def _asked(request: web.Request) -> str:
-    """The ID that the request's body asks for; it may be cut off, of any encoding, or never come."""
+async def _requested_id(request: web.Request) -> str:
+    """The ID in the request's body, which may be cut off, of any encoding, or never arrive."""
     if request.content_type != "application/json":
         raise _Refusal(415, 'send JSON: {"id": "..."}')
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             body = await _body(request)
     except TimeoutError as error:
-        raise _Refusal(408, "the body did not come") from error
+        raise _Refusal(408, "the body did not arrive") from error
     except (web.RequestPayloadError, OSError) as error:
-        raise _Refusal(400, "the body did not come whole") from error
+        raise _Refusal(400, "the body is incomplete") from error
     try:
-        id_ = msgspec.json.decode(body, type=_Asked).id
+        id_ = msgspec.json.decode(body, type=_Body).id
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _Refusal(400, 'send JSON: {"id": "..."}') from error
     if not ID.fullmatch(id_):
@@ -186,13 +191,13 @@ async def _body(request: web.Request) -> bytes:
     while chunk := await request.content.readany():
         body += chunk
         if len(body) > _BODY_LIMIT:
-            raise _Refusal(413, "that is too long")
+            raise _Refusal(413, "the body is too long")
     return body
 
 
-def _refuse_stale(id_: str, now: Standing) -> None:
+def _refuse_stale(id_: str, state: State) -> None:
     try:
-        summary = offered(id_, now.summary)
+        summary = offered(id_, state.summary)
     except ProbeError as error:
         raise _Refusal(409, f"{error.reason} ({error.hint})") from error
     if summary.accepted is not None:
@@ -200,9 +205,9 @@ def _refuse_stale(id_: str, now: Standing) -> None:
 
 
 def mount(app: web.Application, current: Callable[[], Action | None]) -> None:
-    """Adds the action's two paths, which are not there (404) while ``current`` gives None.
+    """Adds the action's two paths, which do not exist (404) while ``current`` returns None.
 
-    The credentials of a scrape are not asked for here.
+    They don't require the credentials of a scrape.
     """
 
     async def report(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""The token that opens the action, read anew at each try: a new one works without a restart."""
+"""The token of the AIDE action, read anew for each request: a new one works without a restart."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import stat
 from hashlib import sha256
 from pathlib import Path
 
-from exporter.aide import files
 from exporter.probe import ProbeError
+from exporter.system import files
 from exporter.web.bearer import LEAST, MOST, token_in
 
 _FORBIDDEN = 0o027  # written by the group, or anything by everyone
@@ -24,12 +24,11 @@ def read_token(path: Path) -> str:
     new = f"openssl rand -hex 32 | sudo tee {path} >/dev/null && sudo chown root:grid-exporter {path} && "
     hint = f"{new}sudo chmod 640 {path}"
     try:
-        with files.plain(path) as file:
+        with files.open_regular(path) as file:
             mode = os.fstat(file.fileno()).st_mode
             token = token_in(file.read(2 * MOST))
-    except (OSError, ValueError) as error:
-        text = error.strerror if isinstance(error, OSError) else "it is no plain text file"
-        raise ProbeError(f"the token file {path} cannot be used: {text}", hint) from error
+    except OSError as error:
+        raise ProbeError(f"the token file {path} cannot be used: {error.strerror}", hint) from error
     if stat.S_IMODE(mode) & _FORBIDDEN:
         raise ProbeError(f"the token file {path} is open to others than its group", f"sudo chmod 640 {path}")
     if token is None:
@@ -46,6 +45,6 @@ def bearer(header: str) -> str | None:
 
 
 def same(given: str, wanted: str) -> bool:
-    """Whether the two are one token, in a time that tells neither where they differ nor how long they are."""
+    """Whether the two are the same token, in a time that depends neither on content nor length."""
     digests = (sha256(text.encode("utf-8", "surrogateescape")).digest() for text in (given, wanted))
     return hmac.compare_digest(*digests)

@@ -1,4 +1,4 @@
-"""A box on which a check has succeeded: a database in force, a candidate beside it, and the summary."""
+"""A box on which a check has succeeded: a active database, a candidate beside it, and the summary."""
 
 from __future__ import annotations
 

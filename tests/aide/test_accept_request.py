@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.aide.accept_request import NAME, accept_request, ask, runtime_directory, take, waiting
+from exporter.aide.accept_request import NAME, accept_request, leave, runtime_directory, take, waiting
 from exporter.aide.lock import exclusive
 from exporter.aide.summary import Outcome, load_outcome
 from tests.aide.store import Store, make
@@ -37,20 +37,20 @@ def outcome(store: Store) -> Outcome:
     return found
 
 
-def test_asked_and_taken(runtime: Path) -> None:
+def test_request_is_left_and_taken(runtime: Path) -> None:
     """What the one leaves the other takes, and nothing stays behind."""
     assert not waiting(runtime)
-    ask(runtime, ID)
+    leave(runtime, ID)
     assert waiting(runtime)
     assert take(runtime) == ID
     assert list(runtime.iterdir()) == []
 
 
-def test_one_at_a_time(runtime: Path) -> None:
+def test_waiting_request_is_not_overwritten(runtime: Path) -> None:
     """A request that waits is not overwritten, and the second one leaves no trace."""
-    ask(runtime, ID)
+    leave(runtime, ID)
     with pytest.raises(FileExistsError):
-        ask(runtime, "f" * 64)
+        leave(runtime, "f" * 64)
     assert [path.name for path in runtime.iterdir()] == [NAME]
     assert take(runtime) == ID
 
@@ -58,7 +58,7 @@ def test_one_at_a_time(runtime: Path) -> None:
 def test_no_runtime_directory(tmp_path: Path) -> None:
     """Without the directory nothing can be asked."""
     with pytest.raises(FileNotFoundError):
-        ask(tmp_path / "run", ID)
+        leave(tmp_path / "run", ID)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_no_runtime_directory(tmp_path: Path) -> None:
         b"../" + ID.encode()[3:],
     ],
 )
-def test_odd_contents(runtime: Path, data: bytes) -> None:
+def test_malformed_request_is_removed(runtime: Path, data: bytes) -> None:
     """Anything but 64 hex digits is no request, and it is gone."""
     (runtime / NAME).write_bytes(data)
     with pytest.raises(ValueError, match="not an ID of 64 hex digits"):
@@ -116,13 +116,13 @@ def _socket(path: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [_link, _dangling, os.mkfifo, Path.mkdir, _full_directory, _socket])
-def test_what_is_no_file(
+def test_request_that_is_no_regular_file_is_removed(
     runtime: Path, plant: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link, FIFO, directory or socket is refused without waiting, and out of the way."""
     monkeypatch.chdir(runtime)
     plant(runtime / NAME)
-    with pytest.raises(ValueError, match=r"regular|plain"):
+    with pytest.raises(ValueError, match="cannot be read"):
         take(runtime)
     assert not waiting(runtime)
 
@@ -132,14 +132,14 @@ def test_a_device(runtime: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
     os.mknod(runtime / NAME, 0o020666, os.makedev(1, 5))
-    with pytest.raises(ValueError, match="not a regular file"):
+    with pytest.raises(ValueError, match="cannot be read"):
         take(runtime)
     assert not waiting(runtime)
 
 
 def test_a_link_for_the_directory(runtime: Path, tmp_path: Path) -> None:
     """The runtime directory itself is not followed where it is a link."""
-    ask(runtime, ID)
+    leave(runtime, ID)
     (tmp_path / "link").symlink_to(runtime)
     with pytest.raises(OSError, match="Not a directory"):
         take(tmp_path / "link")
@@ -156,8 +156,8 @@ def test_a_hard_link(runtime: Path, tmp_path: Path) -> None:
 
 
 def test_accepted(store: Store, runtime: Path) -> None:
-    """A request for the candidate's ID is answered by the candidate in force."""
-    ask(runtime, store.id)
+    """A request for the candidate's ID is answered by the candidate active."""
+    leave(runtime, store.id)
     assert accept_request(store.paths, runtime) == 0
     assert store.database.read_bytes() == store.new
     assert outcome(store).success
@@ -175,7 +175,7 @@ def test_refused(store: Store, runtime: Path) -> None:
     assert outcome(store).id == ""
 
 
-def test_nothing_asked(store: Store, runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_request(store: Store, runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Started without a request, the service says so and changes nothing."""
     assert accept_request(store.paths, runtime) == 1
     assert "No such file" in capsys.readouterr().err
@@ -184,7 +184,7 @@ def test_nothing_asked(store: Store, runtime: Path, capsys: pytest.CaptureFixtur
 
 def test_a_check_is_waited_for(store: Store, runtime: Path) -> None:
     """A request that comes while a check runs is taken at once and answered when the check has ended."""
-    ask(runtime, store.id)
+    leave(runtime, store.id)
     service = threading.Thread(target=accept_request, args=(store.paths, runtime))
     with exclusive(store.paths, "check"):
         service.start()
@@ -196,7 +196,7 @@ def test_a_check_is_waited_for(store: Store, runtime: Path) -> None:
     assert store.database.read_bytes() == store.new
 
 
-def test_the_runtime_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runtime_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Systemd's is taken, the first of several; without one the unit's own."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/a:/run/b")
     assert runtime_directory() == Path("/run/a")

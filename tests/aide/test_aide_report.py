@@ -75,7 +75,7 @@ def test_names() -> None:
 
 
 @pytest.mark.parametrize("name", ["database-empty", "database-text", "database-cut-off"])
-def test_a_worthless_database_is_no_error_to_aide(name: str) -> None:
+def test_invalid_database_is_no_error_to_aide(name: str) -> None:
     """AIDE itself reports every file as added, which is why the check must see to it."""
     found = parse(report(name), 1)
     assert found.count("added") == found.total == len(found.findings)
@@ -103,8 +103,8 @@ def test_a_worthless_database_is_no_error_to_aide(name: str) -> None:
         (b"[" * 200_000, 0, "not whole"),
         (b'{"number_of_entries": {"total": ' + b"9" * 5000 + b"}}", 0, "not whole"),
         (b'{"number_of_entries": {"total": 1}, "added": ["/a"]}', 1, "unknown form"),
-        (b'{"number_of_entries": {"total": 1, "total": 2}}', 0, "one thing twice"),
-        (b'{"number_of_entries": {"total": 1}, "number_of_entries": {"total": 1}}', 0, "one thing twice"),
+        (b'{"number_of_entries": {"total": 1, "total": 2}}', 0, "one key twice"),
+        (b'{"number_of_entries": {"total": 1}, "number_of_entries": {"total": 1}}', 0, "one key twice"),
     ],
 )
 def test_what_does_not_add_up_is_no_report(data: bytes, exit_code: int, reason: str) -> None:
@@ -117,7 +117,7 @@ def test_a_name_cannot_speak_for_aide() -> None:
     """Under an AIDE that doesn't quote, a file's name that adds a second count is refused, not believed."""
     name = '/a": "f+"}, "number_of_entries": {"total": 9}, "removed": {"/b'
     data = f'{{"number_of_entries": {{"total": 1, "added": 1}}, "added": {{"{name}": "f+"}}}}'.encode()
-    with pytest.raises(ValueError, match="one thing twice"):
+    with pytest.raises(ValueError, match="one key twice"):
         parse(data, 1)
 
 

@@ -35,7 +35,7 @@ def left(paths: Paths, report: str, candidate: bytes) -> None:
 def test_report_and_candidate_agree(paths: Paths) -> None:
     """A report and the database that was written with it are taken together."""
     left(paths, "clean", (CAPTURES / "aide.db").read_bytes())
-    found, id_ = module._findings(paths, 0)
+    found, id_ = module._read_results(paths, 0)
     assert (found.total, len(id_)) == (5, 64)
 
 
@@ -57,7 +57,7 @@ def test_what_does_not_agree(
     """A report that says otherwise than the database that was written, or the exit status, is refused."""
     left(paths, report, candidate)
     with pytest.raises(ValueError, match=reason):
-        module._findings(paths, exit_code)
+        module._read_results(paths, exit_code)
 
 
 def test_an_endless_report(paths: Paths) -> None:
@@ -65,7 +65,7 @@ def test_an_endless_report(paths: Paths) -> None:
     left(paths, "clean", database("a"))
     os.truncate(paths.work / "report.json", (256 << 20) + 1)
     with pytest.raises(ValueError, match="more has changed than can be reported"):
-        module._findings(paths, 0)
+        module._read_results(paths, 0)
 
 
 @pytest.mark.parametrize("code", [8, 13, 14, 17, 18, 22, 25, 126, 127, -9, -11])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.aide.database import count_entries, in_force, inspect, trust
+from exporter.aide.database import count_entries, inspect, load_active, trust
 from exporter.aide.files import Paths
 from exporter.probe import ProbeError
 from tests.aide.store import CAPTURES, Store, database, make
@@ -52,7 +52,7 @@ def test_a_real_database(tmp_path: Path) -> None:
         (b"\x1f\x8b" + os.urandom(100), "compressed data"),
     ],
 )
-def test_a_worthless_database(tmp_path: Path, data: bytes, reason: str) -> None:
+def test_invalid_database(tmp_path: Path, data: bytes, reason: str) -> None:
     """A damaged, cut-off or empty database is told from a whole one, and how."""
     (tmp_path / "db").write_bytes(data)
     with pytest.raises(ValueError, match=reason):
@@ -79,27 +79,27 @@ def test_any_lines(lines: list[bytes]) -> None:
 
 
 def test_the_known_database(store: Store) -> None:
-    """The database that was checked last is in force."""
-    assert in_force(store.paths, store.database).entries == 2
+    """The database that was checked last is active."""
+    assert load_active(store.paths, store.database).entries == 2
 
 
 def test_a_first_database(tmp_path: Path) -> None:
     """Where none is known yet, a whole one is taken."""
     (tmp_path / "db").write_bytes(database("a"))
-    assert in_force(Paths(tmp_path / "state"), tmp_path / "db").entries == 1
+    assert load_active(Paths(tmp_path / "state"), tmp_path / "db").entries == 1
 
 
 def test_an_accept_that_was_killed(store: Store) -> None:
     """While an accept is under way the old and the new database are both known."""
     trust(store.paths, store.database, "0" * 64, inspect(store.database).sha256)
-    assert in_force(store.paths, store.database).entries == 2
+    assert load_active(store.paths, store.database).entries == 2
 
 
 def test_another_whole_database(store: Store) -> None:
     """A database that is whole but not the known one is refused, with the way to make it known."""
     store.database.write_bytes(database("a", "x"))
     with pytest.raises(ProbeError, match="not the one that was last checked") as caught:
-        in_force(store.paths, store.database)
+        load_active(store.paths, store.database)
     assert f"sudo rm {store.paths.trusted}" in caught.value.hint
 
 
@@ -107,7 +107,7 @@ def test_no_database(store: Store) -> None:
     """A missing database comes with the way to make one."""
     store.database.unlink()
     with pytest.raises(ProbeError, match="there is no database") as caught:
-        in_force(store.paths, store.database)
+        load_active(store.paths, store.database)
     assert "init" in caught.value.hint
 
 
@@ -115,8 +115,8 @@ def test_a_damaged_one_while_another_is_kept(store: Store) -> None:
     """Where the database before it is kept, the command that restores it is named."""
     store.database.write_bytes(b"")
     store.paths.previous.write_bytes(store.old)
-    with pytest.raises(ProbeError, match="worthless") as caught:
-        in_force(store.paths, store.database)
+    with pytest.raises(ProbeError, match="invalid") as caught:
+        load_active(store.paths, store.database)
     assert f"sudo cp {store.paths.previous} {store.database}" in caught.value.hint
 
 
@@ -124,12 +124,12 @@ def test_a_directory_in_its_place(store: Store) -> None:
     """What is no file is no database."""
     store.database.unlink()
     store.database.mkdir()
-    with pytest.raises(ProbeError, match="is not a regular file"):
-        in_force(store.paths, store.database)
+    with pytest.raises(ProbeError, match="it is no regular file"):
+        load_active(store.paths, store.database)
 
 
 def test_a_damaged_note_of_what_is_known(store: Store) -> None:
     """A note that can't be read makes nothing known, and says how to begin anew."""
     store.paths.trusted.write_bytes(b"{")
     with pytest.raises(ProbeError, match="is damaged"):
-        in_force(store.paths, store.database)
+        load_active(store.paths, store.database)

@@ -1,4 +1,4 @@
-"""One command at a time, and what a killed one left unsaid."""
+"""One command at a time, and what is recorded of a killed one."""
 
 import os
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_private(paths: Paths) -> None:
 
 @pytest.mark.parametrize(("part", "mode"), [("state", 0o770), ("state", 0o757), ("private", 0o750)])
 def test_open_directories_are_refused(paths: Paths, part: str, mode: int) -> None:
-    """A directory that others could write to, or look into where they may not, is refused with its mend."""
+    """A directory that others could write to, or look into where they may not, is refused with a hint."""
     with exclusive(paths, "check"):
         pass
     getattr(paths, part).chmod(mode)
@@ -67,7 +67,7 @@ def test_no_right_to(paths: Paths) -> None:
 
 
 def test_a_killed_check(paths: Paths) -> None:
-    """The next command first says of a killed check that it failed."""
+    """The next command first records of a killed check that it failed."""
     killed_in("check", paths)
     running = load_running(paths)
     assert running
@@ -80,7 +80,7 @@ def test_a_killed_check(paths: Paths) -> None:
 
 
 def test_a_killed_accept(paths: Paths) -> None:
-    """The next command first says of a killed accept that it failed."""
+    """The next command first records of a killed accept that it failed."""
     killed_in("accept", paths)
     with exclusive(paths, "check"):
         outcome = load_outcome(paths.outcome)

@@ -42,7 +42,7 @@ def test_findings(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
         "changed  f /b",
         "           size: 1 -> 2",
         "           sha256: x",
-        "AIDE warned: w",
+        "warning: w",
         "To accept exactly this:",
         f"  sudo grid-exporter aide accept {store.id}",
     ]
@@ -70,7 +70,7 @@ def test_failed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     save(store.paths.summary, Summary(success=False, started=1, ended=2, reason="no", hint="do"))
     code, text = shown(store, capsys)
     assert code == 2
-    assert text.splitlines()[1:] == ["FAILED: no", "  what helps: do"]
+    assert text.splitlines()[1:] == ["FAILED: no", "  to fix it: do"]
 
 
 def test_killed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +92,7 @@ def test_none(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_happened_since(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    """A check under way and a refused accept are told."""
+    """A check under way and a refused accept are shown."""
     save(store.paths.outcome, Outcome(success=False, timestamp=1, reason="stale"))
     with exclusive(store.paths, "check"):
         _, text = shown(store, capsys)

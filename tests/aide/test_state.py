@@ -1,4 +1,4 @@
-"""How things stand: the files that were left, and the word that a killed command could not leave."""
+"""The state: the files that were written, and what is put in for a killed command."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.aide.lock import Command, exclusive
-from exporter.aide.state import standing
+from exporter.aide.state import load_state
 from exporter.aide.summary import Outcome, save
 from tests.aide.store import Store, killed_in, make, summary
 
@@ -20,14 +20,14 @@ def store(tmp_path: Path) -> Store:
 def test_nothing(tmp_path: Path, store: Store) -> None:
     """Before the first check nothing is known, and that is no error."""
     store.paths.summary.unlink()
-    now = standing(store.paths)
+    now = load_state(store.paths)
     assert (now.summary, now.outcome, now.under_way) == (None, None, None)
 
 
 def test_at_rest(store: Store) -> None:
-    """Between the commands the last ones' words stand."""
+    """Between the commands the last results stay."""
     save(store.paths.outcome, Outcome(success=True, timestamp=1))
-    now = standing(store.paths)
+    now = load_state(store.paths)
     assert (now.summary, now.outcome, now.under_way) == (
         summary(store),
         Outcome(success=True, timestamp=1),
@@ -36,39 +36,39 @@ def test_at_rest(store: Store) -> None:
 
 
 def test_under_way(store: Store) -> None:
-    """While a check runs the last one's word stands, and the check is named."""
+    """While a check runs the last result stays, and the check is named."""
     with exclusive(store.paths, "check"):
-        now = standing(store.paths)
+        now = load_state(store.paths)
         assert (now.summary, now.under_way) == (summary(store), "check")
 
 
-def test_killed(store: Store) -> None:
-    """What a killed check found last is no longer said."""
+def test_killed_check_is_reported_as_failed(store: Store) -> None:
+    """What a killed check found last is no longer reported."""
     killed_in("check", store.paths)
-    now = standing(store.paths)
+    now = load_state(store.paths)
     assert now.summary
     assert (now.summary.success, now.summary.id, now.under_way) == (False, "", None)
 
 
-def test_killed_accept(store: Store) -> None:
-    """A killed accept is a failed one, and the check's word stands."""
+def test_killed_accept_is_reported_as_failed(store: Store) -> None:
+    """A killed accept is a failed one, and the check's result stays."""
     killed_in("accept", store.paths)
-    now = standing(store.paths)
+    now = load_state(store.paths)
     assert now.summary == summary(store)
     assert now.outcome
     assert not now.outcome.success
 
 
 @pytest.mark.parametrize("command", ["check", "accept"])
-def test_a_mark_that_came_back(store: Store, command: Command) -> None:
-    """Where a power cut brings back the mark of a command that ended well, its word stands."""
+def test_mark_restored_by_a_power_cut_changes_nothing(store: Store, command: Command) -> None:
+    """Where a power cut brings back the mark of a command that ended well, its result stays."""
     killed_in(command, store.paths)
     later = time.time() + 1
     said = summary(store, started=later, ended=later + 1)
     save(store.paths.summary, said)
     save(store.paths.outcome, Outcome(success=True, timestamp=later))
-    now = standing(store.paths)
+    now = load_state(store.paths)
     assert now.summary == said
     assert now.outcome == Outcome(success=True, timestamp=later)
     with exclusive(store.paths, "accept"):
-        assert standing(store.paths).summary == said
+        assert load_state(store.paths).summary == said

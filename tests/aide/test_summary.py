@@ -11,8 +11,8 @@ from exporter.aide.summary import Finding, Outcome, Summary, load_outcome, load_
 from tests.aide.store import make, summary
 
 
-def test_as_written_so_read(tmp_path: Path) -> None:
-    """Everything that a check says comes back."""
+def test_round_trip(tmp_path: Path) -> None:
+    """Everything that a check writes comes back."""
     store = make(tmp_path)
     finding = Finding("changed", "/ü\\x1b", "f", {"size": ("1", None)})
     said = summary(store, findings=(finding,), warnings=("w",), accepted=5.0)
@@ -64,7 +64,7 @@ def test_clean() -> None:
     ],
 )
 def test_damaged(tmp_path: Path, data: bytes) -> None:
-    """A summary that is cut off, of another form or out of range is damaged, and its name is said."""
+    """A summary that is cut off, of another form or out of range is damaged; the message names it."""
     (tmp_path / "summary.json").write_bytes(data)
     with pytest.raises(ValueError, match=r"summary\.json is damaged"):
         load_summary(tmp_path / "summary.json")

@@ -96,7 +96,7 @@ async def test_killed(box: Host, store: Store) -> None:
 
 
 async def test_under_way(box: Host, store: Store) -> None:
-    """While a check runs the last one's figures stand."""
+    """While a check runs the last one's metrics stay."""
     with exclusive(store.paths, "check"):
         assert values(await run(box))["check_success"] == 1
 
@@ -107,7 +107,7 @@ async def test_a_clock_that_was_set_back(box: Host, store: Store) -> None:
     assert "check_duration_seconds" not in values(await run(box))
 
 
-async def test_what_was_accepted_alarms_nobody(box: Host, store: Store) -> None:
+async def test_accepted_findings_count_as_clean(box: Host, store: Store) -> None:
     """Whoever has reviewed and accepted what a check found is not told of it until the next check."""
     save(store.paths.summary, summary(store, accepted=8.0))
     result = await run(box)
@@ -131,7 +131,7 @@ async def test_accepting(box: Host, store: Store, *, success: bool) -> None:
 
 
 async def test_no_check_yet(box: Host) -> None:
-    """That no check has run yet is a fact, told with the way to start one; there are no figures."""
+    """That no check has run yet is a fact, told with the way to start one; there are no metrics."""
     result = await run(box)
     assert values(result) == {}
     assert result.notes == (Note("no AIDE check has run yet", "sudo systemctl start grid-aide-check"),)
@@ -195,15 +195,15 @@ def debian(root: Path, *, timer: bool = True, cron: bool = True, shipped: bool =
     (root / "etc/default/aide").write_text(off or "#CRON_DAILY_RUN=no\n")
 
 
-def test_debians_timer(tmp_path: Path) -> None:
-    """Debian's own check is told of, with the command that switches it off."""
+def test_debians_enabled_timer_is_noted(tmp_path: Path) -> None:
+    """Debian's own check is noted, with the command that switches it off."""
     debian(tmp_path)
     note = debian_runs_too(tmp_path)
     assert note
     assert note.hint == "sudo systemctl disable --now dailyaidecheck.timer"
 
 
-def test_debians_cron_job(tmp_path: Path) -> None:
+def test_debians_cron_job_is_noted(tmp_path: Path) -> None:
     """Where no timer is shipped the cron job runs, and its own switch is named."""
     debian(tmp_path, timer=False, shipped=False)
     note = debian_runs_too(tmp_path)
@@ -211,8 +211,8 @@ def test_debians_cron_job(tmp_path: Path) -> None:
     assert "CRON_DAILY_RUN=no" in note.hint
 
 
-def test_debians_check_is_off(tmp_path: Path) -> None:
-    """A timer that is disabled, or a switch that says no, is nothing to tell of; neither is no Debian."""
+def test_disabled_debian_check_is_not_noted(tmp_path: Path) -> None:
+    """A timer that is disabled, or a switch that says no, is not noted; neither is no Debian."""
     assert debian_runs_too(tmp_path) is None
     debian(tmp_path, timer=False)
     assert debian_runs_too(tmp_path) is None
@@ -222,16 +222,16 @@ def test_debians_check_is_off(tmp_path: Path) -> None:
         assert debian_runs_too(tmp_path) is None
 
 
-def test_a_closed_folder_of_debians_is_no_trouble(tree: Path) -> None:
-    """Benchmarks of hardening close /etc/cron.daily: what can't be seen there is not told of, and no bug."""
+def test_unreadable_cron_directory_is_no_error(tree: Path) -> None:
+    """Benchmarks of hardening close /etc/cron.daily: what can't be seen is not noted."""
     debian(tree, timer=False, shipped=False)
     (tree / "etc/cron.daily").chmod(0o700)
     with unprivileged():
         assert debian_runs_too(tree) is None
 
 
-async def test_beside_debians(box: Host, store: Store) -> None:
-    """The note comes with the figures."""
+async def test_note_of_debians_check_comes_with_the_metrics(box: Host, store: Store) -> None:
+    """The note comes with the metrics."""
     debian(box.root)
     result = await run(box)
     assert result.notes[-1].text == "Debian's own daily AIDE check runs beside this one"
@@ -254,7 +254,7 @@ async def test_discover(box: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert KIND.name == "aide"
 
 
-async def test_discover_by_a_stranger(box: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_discover_without_permission(box: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may not look at what the checks left is told who may."""
     (box.root / "var/lib/grid-exporter-aide").mkdir(parents=True)
     monkeypatch.setattr("os.access", lambda path, mode: False)

@@ -24,7 +24,7 @@ from exporter.aide.check import check
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
 from exporter.aide.show import show
-from exporter.aide.state import standing
+from exporter.aide.state import load_state
 from exporter.aide.summary import Summary
 from exporter.web.aide_api import ACCEPT, REPORT, Action, mount
 from tests.aide.store import killed_before
@@ -59,7 +59,7 @@ class World:
 
     @property
     def database(self) -> Path:
-        """The database in force."""
+        """The active database."""
         return self.root / "lib" / "aide.db"
 
     @property
@@ -99,7 +99,7 @@ class World:
 
     def summary(self) -> Summary:
         """What the last check left."""
-        summary = standing(self.paths).summary
+        summary = load_state(self.paths).summary
         assert summary
         return summary
 
@@ -236,14 +236,14 @@ def test_a_broken_database(world: World, how: str) -> None:
     """However the database breaks, the check fails: no finding, not clean, nothing on offer."""
     offered = world.check().id
     BROKEN[how](world.database)
-    world.failed(r"there is no|worthless|cannot be read|not the one that was last checked", offered)
+    world.failed(r"there is no|invalid|cannot be read|not the one that was last checked", offered)
 
 
 @pytest.mark.parametrize("how", [how for how in BROKEN if how not in {"a bit", "a line"}])
 def test_a_database_that_was_broken_from_the_start(world: World, how: str) -> None:
     """Where no digest is known yet, the database itself must be whole."""
     BROKEN[how](world.database)
-    world.failed(r"there is no|worthless|cannot be read")
+    world.failed(r"there is no|invalid|cannot be read")
 
 
 def test_a_database_that_was_made_anew(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -267,7 +267,7 @@ def test_the_database_before_is_restored(world: World) -> None:
     assert world.found() == {("added", "new")}
 
 
-def test_a_part_that_cannot_be_read(world: World) -> None:
+def test_unreadable_directory_fails_the_check(world: World) -> None:
     """An unreadable directory makes a failed check, not one with its files removed."""
     os.chown(world.tree / "sub", 65534, 65534)
     (world.tree / "sub").chmod(0o700)
@@ -278,10 +278,10 @@ def test_a_part_that_cannot_be_read(world: World) -> None:
     summary = world.summary()
     assert not summary.success
     assert f"opendir() failed for '{world.tree}/sub'" in summary.reason
-    assert "what helps: have it readable, or leave it out" in said
+    assert "to fix it: have it readable, or leave it out" in said
 
 
-def test_a_file_that_cannot_be_read(world: World) -> None:
+def test_unreadable_file_fails_the_check(world: World) -> None:
     """An unreadable file makes a failed check, though AIDE calls it okay with exit status 0."""
     os.chown(world.tree / "a", 65534, 65534)
     (world.tree / "a").chmod(0o600)
@@ -296,11 +296,11 @@ def test_a_file_that_cannot_be_read(world: World) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("nonsense here\n", "does not take its configuration: .*nonsense"),
-        ("@@include /nonexistent\n", "does not take its configuration"),
+        ("nonsense here\n", "refuses its configuration: .*nonsense"),
+        ("@@include /nonexistent\n", "refuses its configuration"),
         ("/tmp p\n", "names no database"),
         ("database_in=stdin\n/tmp p\n", "database_in is stdin"),
-        ("", "names no database|does not take"),
+        ("", "names no database|refuses"),
     ],
 )
 def test_a_configuration_that_does_not_work(world: World, text: str, reason: str) -> None:
@@ -312,13 +312,13 @@ def test_a_configuration_that_does_not_work(world: World, text: str, reason: str
 def test_no_configuration(world: World) -> None:
     """A missing configuration is a failed check."""
     world.config.unlink()
-    world.failed("does not take its configuration")
+    world.failed("refuses its configuration")
 
 
 def test_a_report_of_the_owners_that_cannot_be_written(world: World) -> None:
     """Where AIDE cannot write what its configuration asks for, that is a failed check."""
-    world.configure("report_url=file:/nonexistent/report")
-    world.failed("AIDE failed: .*/nonexistent/report")
+    world.configure(f"report_url=file:{world.root}/nowhere/report")
+    world.failed("AIDE failed: .*/nowhere/report")
 
 
 def test_rules_that_match_nothing(world: World) -> None:
@@ -414,7 +414,7 @@ def test_more_than_a_person_reads(world: World, capsys: pytest.CaptureFixture[st
     assert sum(line.startswith("added ") for line in capsys.readouterr().out.splitlines()) == 700
 
 
-def test_a_box_that_works_meanwhile(world: World) -> None:
+def test_files_that_change_meanwhile_do_not_fail_the_check(world: World) -> None:
     """Files that come, go and grow while they are checked do not fail the check."""
     world.configure(attributes="p+u+g+ftype+s+acl+xattrs+sha256")
     for number in range(300):
@@ -497,13 +497,13 @@ def test_the_check_is_stopped(
 def test_everything_is_killed(slow: World, running: tuple[subprocess.Popen[str], int]) -> None:
     """A check that is killed with its AIDE, as at a power cut, is a failed one, and the next one works."""
     process, aide = running
-    assert standing(slow.paths).under_way == "check"
+    assert load_state(slow.paths).under_way == "check"
     assert check(slow.paths, slow.config) == 1  # one at a time
     assert accept("0" * 64, slow.paths) == 1
     process.kill()
     os.kill(aide, signal.SIGKILL)
     process.communicate(timeout=60)
-    now = standing(slow.paths)
+    now = load_state(slow.paths)
     assert now.under_way is None
     assert now.summary
     assert now.summary.reason == "the check was killed before it ended"

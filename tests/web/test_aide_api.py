@@ -126,7 +126,7 @@ async def test_accept(box: Host) -> None:
         ({"Authorization": "Bearer \u00fc"}, 403),
     ],
 )
-async def test_no_token(
+async def test_without_the_token_nothing_is_served(
     box: Host, logged: pytest.LogCaptureFixture, headers: dict[str, str], status: int
 ) -> None:
     """Without the token nothing opens, nothing is told, nothing is asked, and the address is logged."""
@@ -272,7 +272,7 @@ async def test_while_something_is_under_way(box: Host) -> None:
     assert "grid-aide-accept.path" in (await response.json())["error"]
 
 
-async def test_at_once(box: Host) -> None:
+async def test_of_concurrent_requests_one_is_written(box: Host) -> None:
     """Of many that ask in one moment one is heard, and what root finds is whole."""
     responses = await asyncio.gather(*(box.accept(id=box.store.id) for _ in range(12)))
     assert sorted(response.status for response in responses) == [202] + [409] * 11
@@ -284,7 +284,7 @@ async def test_no_runtime_directory(box: Host, logged: pytest.LogCaptureFixture)
     """Where the request cannot be left, the client learns that, and the log learns why."""
     box.runtime.rmdir()
     assert (await box.accept(id=box.store.id)).status == 503
-    assert re.search(r"cannot leave its request: .*No such file", logged.text)
+    assert re.search(r"cannot write its request: .*No such file", logged.text)
 
 
 async def test_a_damaged_summary(box: Host, logged: pytest.LogCaptureFixture) -> None:
@@ -295,7 +295,7 @@ async def test_a_damaged_summary(box: Host, logged: pytest.LogCaptureFixture) ->
     assert "summary.json is damaged" in logged.text
 
 
-async def test_hammered(box: Host, logged: pytest.LogCaptureFixture) -> None:
+async def test_guesses_are_limited_and_logged_once(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """Who tries too often is told to wait, fills no log, and does not shut out the owner next to him."""
     assert box.action
     clock = still(box.action)
@@ -312,7 +312,7 @@ async def test_hammered(box: Host, logged: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage().rpartition(": ")[2][:3] for record in logged.records[12:]] == ["403", "429"]
 
 
-async def test_hammered_while_shut(box: Host, logged: pytest.LogCaptureFixture) -> None:
+async def test_unusable_token_file_does_not_fill_the_log(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """A token file that can't be used is no way to fill the log either."""
     assert box.action
     still(box.action)
@@ -345,7 +345,7 @@ def still(action: Action) -> Clock:
     return clock
 
 
-async def test_the_owner_hammers(box: Host) -> None:
+async def test_right_token_is_limited_too(box: Host) -> None:
     """The right token has its limit too."""
     statuses = [response.status for response in await asyncio.gather(*(box.report() for _ in range(60)))]
     assert statuses.count(200) >= 20

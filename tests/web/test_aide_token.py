@@ -29,7 +29,7 @@ def test_read(token_file: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o660, 0o602, 0o641, 0o777])
 def test_too_open(token_file: Path, mode: int) -> None:
-    """A token that others can read, or the group can change, is refused with its mend."""
+    """A token that others can read, or the group can change, is refused with the hint that fixes it."""
     token_file.chmod(mode)
     with pytest.raises(ProbeError, match="open to others") as caught:
         read_token(token_file)
