@@ -19,6 +19,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from exporter.probe import ProbeError
 
@@ -28,6 +29,11 @@ STDERR_LIMIT = 64 * 1024
 if sys.version_info < (3, 12):  # where asyncio would start a thread for each process, to wait for it
     asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
+# Where tools lie that a service's PATH leaves out: of WSL, CUDA, snaps, NixOS, and what came by itself.
+OUTSIDE_PATH = (
+    "usr/lib/wsl/lib", "usr/local/cuda/bin", "usr/local/nvidia/bin", "snap/bin", "run/current-system/sw/bin",
+    "opt/bin", "opt/*/bin",
+)  # fmt: skip
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # the exit status of a program that was to become another
 
 # Where set, every finished process of this context is recorded: `grid-exporter probe NAME` shows what ran.
@@ -127,17 +133,24 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.defpath, **inherited, "LC_ALL": "C", **extra}
 
 
-def find(program: str) -> str:
-    """The program's path, as a shell would find it.
+def find(program: str, root: Path = Path("/")) -> str:
+    """The program's path, as a shell would find it, else in one of OUTSIDE_PATH under ``root``.
 
     Raises:
         ProbeError: it is not there or may not be executed.
     """
-    if path := shutil.which(program):
+    if path := shutil.which(program) or _outside_path(program, root):
         return path
     if path := shutil.which(program, os.F_OK):
         raise _not_executable(path)
     raise _not_installed(program)
+
+
+def _outside_path(program: str, root: Path) -> str | None:
+    if os.sep in program:
+        return None
+    places = (str(place) for pattern in OUTSIDE_PATH for place in sorted(root.glob(pattern)))
+    return shutil.which(program, path=os.pathsep.join(places))
 
 
 def _not_executable(program: str) -> ProbeError:

@@ -37,6 +37,13 @@ ECC_LIFETIME = counter(
     *CARD, "kind",
 )  # fmt: skip
 
+RECOVERY = gauge(
+    "grid_gpu_recovery_action",
+    "What the driver asks for to bring the card back, 1 for the one that holds "
+    "(nvidia-smi gpu_recovery_action).",
+    *CARD, "action",
+)  # fmt: skip
+
 CLOCKS = ("graphics", "sm", "memory", "video")
 KINDS = ("corrected", "uncorrected")
 REASONS = (
@@ -92,12 +99,15 @@ METRICS = (
 
 # Messages in place of values, of a card that is there.
 CONDITIONS = ("GPU requires reset", "Insufficient Permissions")
+UNKNOWN_ERROR = "[Unknown Error]"
+RECOVERY_FIELD = "gpu_recovery_action"
+RECOVERY_ACTIONS = ("none", "reset", "reboot", "drain_p2p", "drain_and_reset")
 
 # Every field to ask for. The index comes first: a row is known by it.
 NAME = "name"
 FIELDS = (
     "index", "uuid", "pci.bus_id", NAME, "driver_version", "kmd_version", "vbios_version",
-    "mig.mode.current", "pstate",
+    "mig.mode.current", "pstate", RECOVERY_FIELD,
     *(field for metric in METRICS for field in metric.fields),
     *(f"clocks_{word}_reasons.{reason}" for reason in REASONS for word in ("event", "throttle")),
 )  # fmt: skip
@@ -121,18 +131,31 @@ class Card:
         """Whether it is off the bus though still listed: reported as lost, or with nothing but errors."""
         if "[GPU is lost]" in self.cells.values():
             return True
-        errors = any(
-            self.cells.get(field) == "[Unknown Error]" for metric in METRICS for field in metric.fields
-        )
+        errors = any(self.cells.get(field) == UNKNOWN_ERROR for metric in METRICS for field in metric.fields)
         return errors and all(value is None for _, value, _ in _values(self))
 
     @property
-    def condition(self) -> str:
-        """The driver's message that it needs attention; empty where all is well."""
+    def conditions(self) -> list[str]:
+        """What a person should know of it, in the driver's words; none where all is well."""
         if self.lost:
-            return "GPU is lost"
+            return ["GPU is lost"]
         cells = self.cells.values()
-        return next((message for message in CONDITIONS if f"[{message}]" in cells), "")
+        conditions = [message for message in CONDITIONS if f"[{message}]" in cells][:1]
+        if broken := [field for field, cell in self.cells.items() if cell == UNKNOWN_ERROR]:
+            conditions.append(f"{', '.join(broken)}: Unknown Error")
+        if self.recovery_action not in {"", "None"}:
+            conditions.append(f"recovery action {self.recovery_action}")
+        return conditions
+
+    @property
+    def recovery_action(self) -> str:
+        """What the driver says brings it back, ``None`` where nothing need be; empty where it isn't known."""
+        return _first(self, RECOVERY_FIELD)
+
+    @property
+    def blind(self) -> bool:
+        """Whether it reports neither load nor memory, as Jetson's: then its processes aren't listed."""
+        return all(not value_of(self.cells.get(field, "?")) for field in ("utilization.gpu", "memory.used"))
 
 
 def parse_card(cells: Mapping[str, str]) -> Card:
@@ -149,6 +172,7 @@ def add_cards(samples: Samples, cards: Iterable[Card]) -> None:
         samples.add(INFO, 1, *labels, name, driver, vbios, _first(card, "pci.bus_id"))
         for family, value, more in _values(card):
             samples.add(family, value, *labels, *more)
+        samples.states(RECOVERY, _snake_case(card.recovery_action), RECOVERY_ACTIONS, *labels)
 
 
 def _values(card: Card) -> Iterator[tuple[Family, float | None, tuple[str, ...]]]:
@@ -170,6 +194,11 @@ def _value(card: Card, metric: Metric) -> float | None:
 
 def _first(card: Card, *fields: str) -> str:
     return next(filter(None, (value_of(card.cells.get(field, "")) for field in fields)), "")
+
+
+def _snake_case(text: str) -> str | None:
+    """``Drain and Reset`` as ``drain_and_reset``; None for an empty text."""
+    return "_".join(re.findall(r"[a-z0-9]+", text[:40].lower())) or None
 
 
 def _state(cell: str) -> float | None:

@@ -24,11 +24,13 @@ HINTS = {
     "insufficiently powered": "attach the card's power cables, and see that they sit well",
     "insufficient permissions": "let the user that the exporter runs as open /dev/nvidia*",
     "requires reset": "reset the card when nothing uses it (`nvidia-smi --gpu-reset`), or reboot",
+    "recovery action": "do as it says when nothing uses the card: `nvidia-smi --gpu-reset`, or reboot",
     "inforom is corrupted": "the card works on; a power cycle may fix it, else its warranty",
     **dict.fromkeys(LOST, "see `journalctl -k | grep Xid`; a power cycle brings most cards back to the bus"),
     NONE_FOUND: "see `lspci | grep -i nvidia` and `journalctl -k | grep NVRM` for what became of the card",
     "version mismatch": "reboot: the driver was upgraded while the one before it was in use",
-    "communicate with the nvidia driver": "load the driver (`modprobe nvidia`); `dmesg` says why it is not",
+    "communicate with the nvidia driver": "load the driver (`modprobe nvidia`); `dmesg` has the reason",
+    "unknown error": "see `journalctl -k | grep -E 'NVRM|Xid'`; a broken sensor is for the warranty",
 }
 MAX_NOTES = 20  # a broken driver may print messages without end
 
@@ -104,7 +106,7 @@ def list_cards(response: Response) -> CardList:
     """
     listed = [parse_card(row) for row in response.table.rows]
     present = [card for card in listed if not card.lost]
-    warnings = [f"GPU {card.index or '?'}: {card.condition}" for card in listed if card.condition]
+    warnings = [f"GPU {card.index or '?'}: {condition}" for card in listed for condition in card.conditions]
     warnings += response.messages
     if not listed and _about(warnings, NONE_FOUND):
         return CardList([], 0, 0, warnings, "")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,11 +16,11 @@ from exporter.probes.gpu.nvidia.csv_table import missing_end, parse_fields
 from exporter.probes.gpu.nvidia.diagnosis import CardList, Response, hint, list_cards, notes
 from exporter.probes.gpu.summary import summarize
 from exporter.system.cgroup import container_of
-from exporter.system.subprocesses import Output, run
+from exporter.system.subprocesses import Output, find, run
 from exporter.system.threads import run_in_thread
 
 FORMAT = "--format=csv,nounits"
-REFUSAL = re.compile(r'Field "([^"]*)" is not a valid field to query')
+REFUSAL = re.compile(r'Field "([^"]{1,100})" is not a valid field to query')
 LIMIT = 256 * 1024  # bytes of output; the longest, the help, has a fifth of it
 RUN_IT = "run nvidia-smi by hand, as the user that the exporter runs as"
 VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
@@ -33,14 +32,46 @@ class Settings(Schedule, frozen=True):
 
 @dataclass(slots=True)
 class FieldCache:
-    """The fields that the last good query asked for: the driver's name of each, and ours.
+    """The fields that the driver lists, learnt from its help: its name of each, and ours.
 
-    listed: the list that they were learnt from. whole: whether it had an end, or came twice the same.
+    refused: those that it lists and refuses all the same; remembered until the list is another one.
+    proven: whether a query of them has succeeded. text: the list that they were learnt from.
+    whole: whether that had an end, or came twice the same.
     """
 
-    fields: dict[str, str] = field(default_factory=dict)
-    listed: str = ""
+    listed: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    proven: bool = False
+    text: str = ""
     whole: bool = True
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Those to ask for."""
+        return {name: ours for name, ours in self.listed.items() if name not in self.refused}
+
+    def learn(self, listing: Output) -> None:
+        """Takes the fields of the help; none where the driver failed and printed something else.
+
+        Raises:
+            ProbeError: the list is cut off.
+        """
+        self.listed, self.proven = parse_fields(listing.text, cards.FIELDS), False
+        if not self.listed:
+            return
+        ends = listing.text.endswith("\n")
+        if listing.code and not ends:
+            self.listed = {}
+            raise _error("the list of its fields is cut off")
+        self.whole = ends or listing.text == self.text
+        if listing.text != self.text:
+            self.text, self.refused = listing.text, set()
+
+    def succeeded(self) -> None:
+        """Keeps the fields after a good response; a list without an end is asked for again."""
+        self.proven = True
+        if not self.whole:
+            self.listed = {}
 
 
 def build(settings: Settings, host: Host) -> list[Probe]:
@@ -50,8 +81,14 @@ def build(settings: Settings, host: Host) -> list[Probe]:
 
 async def discover(host: Host) -> Settings | Note:
     """NVIDIA cards are monitored where there is an nvidia-smi."""
-    if shutil.which("nvidia-smi"):
+    with contextlib.suppress(ProbeError):
+        find("nvidia-smi", host.root)
         return Settings()
+    if (host.root / "dev/dxg").exists():
+        return Note(
+            "no nvidia-smi here, which on WSL lies in /usr/lib/wsl/lib where Windows has an NVIDIA driver",
+            "install or update the driver in Windows, then: wsl --shutdown",
+        )
     vendors = _vendors(host)
     others = " and ".join(sorted(vendors - {"NVIDIA"}))
     if others and "NVIDIA" not in vendors:
@@ -87,9 +124,12 @@ async def _collect(host: Host, cache: FieldCache) -> Result:
     if isinstance(running, BaseException) and not isinstance(running, ProbeError):
         raise running
     output, fields = listed
-    result = await run_in_thread(_result, host, output, fields, running)
-    if cache.whole:
-        cache.fields = fields
+    try:
+        result = await run_in_thread(_result, host, output, fields, running)
+    except ProbeError:
+        cache.listed = {}  # by now it may be another driver
+        raise
+    cache.succeeded()
     return result
 
 
@@ -100,35 +140,28 @@ async def _smi(*options: str) -> Output:
 async def _query_cards(cache: FieldCache) -> tuple[Output, dict[str, str]]:
     """Asks for all cards: the output, and the fields that it was asked for, ours by the driver's name.
 
-    They are learnt once, and again after a response with an error: one field that the driver doesn't know
-    fails the whole query, and by now it may be another driver. A field that it lists and refuses is left out.
-    Where it lists none, what it printed instead is the output: a driver that fails reports that to any query.
-    A list without an end may lack some, and is asked for again the next time: one that is the same then lost
-    no more than its end, to a script around the tool.
+    One field that the driver refuses fails the whole query. Where the list was good before, the driver may be
+    another by now, and is asked what it lists; else the field is left out. Where it lists none, what it
+    printed instead is the output: a driver that fails reports that to any query.
 
     Raises:
         ProbeError: nvidia-smi could not be run, or its list of fields is cut off.
     """
-    fields, cache.fields = cache.fields, {}
-    refused: set[str] = set()
     while True:
-        if not fields:
-            listed = await _smi("--help-query-gpu")
-            known = parse_fields(listed.text, cards.FIELDS)
-            fields = {name: ours for name, ours in known.items() if name not in refused}
-            if not fields:
-                return listed, {}
-            ends = listed.text.endswith("\n")
-            if listed.code and not ends:
-                raise _error("the list of its fields is cut off")
-            cache.whole = ends or listed.text == cache.listed
-            cache.listed = listed.text
+        if not cache.listed:
+            listing = await _smi("--help-query-gpu")
+            cache.learn(listing)
+            if not cache.fields:
+                return listing, {}
+        fields = cache.fields
         output = await _smi(f"--query-gpu={','.join(fields)}", FORMAT)
         refusal = REFUSAL.search(output.text)
         if refusal is None or refusal[1] not in fields:
             return output, fields
-        refused.add(refusal[1])
-        fields = {}
+        if cache.proven:
+            cache.listed = {}
+        else:
+            cache.refused.add(refusal[1])
 
 
 def _result(host: Host, output: Output, fields: Mapping[str, str], running: Output | ProbeError) -> Result:
@@ -147,7 +180,21 @@ def _result(host: Host, output: Output, fields: Mapping[str, str], running: Outp
         error, messages = _add_processes(samples, host, listed, running, "" if listed.error else end)
     if listed.error or error:
         raise _error(listed.error or error, samples)
-    return Result(samples.families(), notes([*listed.warnings, *messages]))
+    return Result(
+        samples.families(),
+        (*notes([*listed.warnings, *messages]), *_blind_spots(host, listed)),
+    )
+
+
+def _blind_spots(host: Host, listed: CardList) -> Iterator[Note]:
+    """Why the number of processes is missing though nothing failed."""
+    if listed.cards and processes.in_own_pid_namespace(host.proc):
+        yield Note(
+            "nvidia-smi can't list the cards' processes from within a PID namespace of its own",
+            "run the exporter on the host, or its container with --pid=host",
+        )
+    elif blind := [card.index for card in listed.cards if card.blind and not card.conditions]:
+        yield Note(f"nvidia-smi lists no processes of GPU {', '.join(blind)}, nor its load or memory")
 
 
 def _add_processes(
@@ -164,7 +211,8 @@ def _add_processes(
         rows = processes.parse_processes(response.table)
         missed = bool(response.error) or response.lost > listed.lost  # one was lost since
         container = partial(container_of, host=host)
-        processes.add_processes(samples, rows, listed.cards, container, missed=missed)
+        hidden = processes.in_own_pid_namespace(host.proc)
+        processes.add_processes(samples, rows, listed.cards, container, missed=missed, hidden=hidden)
     return response.error and f"processes: {response.error}", response.messages
 
 

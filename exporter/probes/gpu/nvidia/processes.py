@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from exporter.metrics.families import Samples, gauge, number
 from exporter.probes.gpu.nvidia.cards import CARD, Card
@@ -14,6 +15,7 @@ from exporter.probes.gpu.nvidia.csv_table import Table, value_of
 NAME = "process_name"
 FIELDS = ("gpu_uuid", "pid", NAME, "used_gpu_memory")
 MIB = 1024 * 1024
+HOST_NAMESPACE = "pid:[4026531836]"  # of the kernel's first PID namespace, always (proc_ns.h)
 WINDOWS = re.compile(r"[A-Za-z]:\\")  # so begin the names of programs there, and of those that Wine runs
 
 PROCESSES = gauge(
@@ -84,6 +86,17 @@ def owners(uuid: str, cards: Sequence[Card]) -> list[Card]:
     return [Card("", uuid, {}), *(card for card in cards if not card.uuid)]
 
 
+def in_own_pid_namespace(proc: Path) -> bool:
+    """Whether the tool, which runs in the exporter's PID namespace, sees that one's processes alone.
+
+    So it is in most containers; the list of processes is then empty, or holds another namespace's numbers.
+    """
+    try:
+        return (proc / "self/ns/pid").readlink().name not in {HOST_NAMESPACE, ""}
+    except OSError:
+        return False
+
+
 def add_processes(
     samples: Samples,
     processes: Iterable[Process],
@@ -91,6 +104,7 @@ def add_processes(
     container: Callable[[int], str],
     *,
     missed: bool,
+    hidden: bool = False,
 ) -> None:
     """Adds how many processes each card has and what they use, summed by card, program and container.
 
@@ -98,6 +112,7 @@ def add_processes(
     UUID that was reported. A count or a sum that lacks a part is left out, not smaller
     (None and NaN).
     missed: whether a card may have gone unasked, so that one without a process needn't have none.
+    hidden: whether the tool can't see all processes, so that no number is all of them.
     """
     pids: dict[tuple[str, str], set[int | None]] = {(card.index, card.uuid): set() for card in cards}
     memory: dict[tuple[str, ...], float] = {}
@@ -110,7 +125,9 @@ def add_processes(
         if process.pid is not None:
             key: tuple[str, ...] = (*on, process.name, container(process.pid))
             memory[key] = memory.get(key, 0.0) + process.memory
+    unlisted = {(card.index, card.uuid) for card in cards if missed or card.blind}
     for on, those in pids.items():
-        samples.add(PROCESSES, None if None in those or (missed and not those) else len(those), *on)
+        unknown = hidden or None in those or (not those and on in unlisted)
+        samples.add(PROCESSES, None if unknown else len(those), *on)
     for key, used in memory.items():
         samples.add(MEMORY, used, *key)

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.metrics.families import Samples
-from exporter.probes.gpu.nvidia.cards import FIELDS, METRICS, add_cards, parse_card
+from exporter.probes.gpu.nvidia.cards import FIELDS, METRICS, RECOVERY_ACTIONS, add_cards, parse_card
 from tests.series import series
 
 LABELS = 'gpu="0",uuid="GPU-1"'
@@ -125,8 +125,40 @@ def test_lost(cells: dict[str, str], *, lost: bool) -> None:
 @pytest.mark.parametrize("condition", ["GPU requires reset", "Insufficient Permissions"])
 def test_condition(condition: str) -> None:
     """A card that needs a reset, or keeps its values from this user, is there with that condition."""
-    assert parse_card({"temperature.gpu": f"[{condition}]"}).condition == condition
-    assert parse_card({"temperature.gpu": "[N/A]"}).condition == ""
+    assert parse_card({"temperature.gpu": f"[{condition}]"}).conditions == [condition]
+    assert parse_card({"temperature.gpu": "[N/A]"}).conditions == []
+
+
+def test_broken_sensor_is_a_condition() -> None:
+    """Each field that has an error in place of its value is named, and the card is not lost."""
+    cells = {"temperature.gpu": "40", "fan.speed": "[Unknown Error]", "power.draw": "[Unknown Error]"}
+    assert parse_card(cells).conditions == ["fan.speed, power.draw: Unknown Error"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "action", "conditions"),
+    [
+        ("None", "none", []),
+        ("Reset", "reset", ["recovery action Reset"]),
+        ("Drain P2P", "drain_p2p", ["recovery action Drain P2P"]),
+        ("Drain and Reset", "drain_and_reset", ["recovery action Drain and Reset"]),
+        ("Pray!", "pray", ["recovery action Pray!"]),
+    ],
+)
+def test_recovery_action(cell: str, action: str, conditions: list[str]) -> None:
+    """The action that the driver asks for is 1, all others 0; any but none is a condition, too."""
+    states = metrics(gpu_recovery_action=cell)
+    assert [name for name, value in states.items() if value == 1] == [
+        f'grid_gpu_recovery_action{{action="{action}",{LABELS}}}'
+    ]
+    assert len(states) == len({*RECOVERY_ACTIONS, action})
+    assert parse_card({"gpu_recovery_action": cell}).conditions == conditions
+
+
+@pytest.mark.parametrize("cell", ["", "[N/A]", "[Unknown Error]", "!!"])
+def test_no_recovery_action(cell: str) -> None:
+    """Where the driver names none there is no series."""
+    assert metrics(gpu_recovery_action=cell) == {}
 
 
 def test_fields_are_asked_once() -> None:

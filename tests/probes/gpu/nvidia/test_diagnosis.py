@@ -110,6 +110,8 @@ HANDLE = "Unable to determine the device handle for GPU 0000:02:00.0: "
         ("Failed to initialize NVML: Driver/library version mismatch", "reboot"),
         ("Failed to initialize NVML: Insufficient Permissions", "/dev/nvidia"),
         ("No devices were found", "lspci"),
+        ("GPU 0: fan.speed: Unknown Error", "Xid"),
+        ("GPU 0: recovery action Drain and Reset", "--gpu-reset"),
         ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", "modprobe"),
     ],
 )

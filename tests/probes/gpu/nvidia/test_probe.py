@@ -196,8 +196,26 @@ async def test_card_without_values(smi: FakeSmi, host: Host) -> None:
     assert await metrics(host) == {
         "grid_gpus": 1,
         'info{driver_version="540.4.0",gpu="0",name="Orin (nvgpu)",pci_bus_id="",vbios_version=""}': 1,
-        'processes{gpu="0"}': 0,
     }
+
+
+async def test_own_pid_namespace(smi: FakeSmi, host: Host) -> None:
+    """In a container, where the tool sees no process of the host, their number is unknown, with a note."""
+    smi.replay("rtx-4090-idle")
+    namespace = host.proc / "self/ns/pid"
+    namespace.parent.mkdir(parents=True)
+    namespace.symlink_to("pid:[4026531836]")
+    result = await collect(host)
+    assert (short(series(result.families))['processes{gpu="0"}'], result.notes) == (0, ())
+    namespace.unlink()
+    namespace.symlink_to("pid:[4026532571]")
+    result = await collect(host)
+    cards = short(series(result.families))
+    assert cards['temperature_celsius{gpu="0"}'] == 34
+    assert not [name for name in cards if name.startswith("processes")]
+    (note,) = result.notes
+    assert "PID namespace" in note.text
+    assert "--pid=host" in note.hint
 
 
 async def test_card_that_shares_the_memory(smi: FakeSmi, host: Host) -> None:
@@ -345,21 +363,71 @@ async def test_field_refused(smi: FakeSmi, host: Host, tmp_path: Path) -> None:
     assert short(series((await probe.run()).families))['throttle_active{gpu="0",reason="gpu_idle"}'] == 1
 
 
-async def test_listed_field_refused(smi: FakeSmi, host: Host) -> None:
-    """A field that the help lists and the query refuses is left out; everything else comes."""
-    help_, _, apps = responses("rtx-4090-idle")
-    fields = [field for field in parse_fields(help_, FIELDS) if field != "fan.speed"]
-    _, gpu_text = nvidia_smi.query(CAPTURES / "rtx-4090-idle", "query-gpu", fields)
-    smi.set("help", help_).set("apps", apps).set("gpu", gpu_text)
-    smi.set("refusal", 'Field "fan.speed" is not a valid field to query.\n\n', 2)
-    tool = smi.directory / "nvidia-smi"
-    smi.install(tool.read_text().replace("esac\n", 'esac\ncase "$1" in *fan.speed*) it=refusal;; esac\n'))
+class Refusing(FakeSmi):
+    """A session of an idle card whose driver lists some fields and refuses them all the same."""
+
+    def refuse(self, *names: str, then_hang: bool = False) -> None:
+        """Refuses these, one a query, as the tool does; or all queries without the first hang."""
+        super().__init__(self.directory)
+        help_, _, apps = responses("rtx-4090-idle")
+        fields = [field for field in parse_fields(help_, FIELDS) if field not in names]
+        _, gpu_text = nvidia_smi.query(CAPTURES / "rtx-4090-idle", "query-gpu", fields)
+        self.set("help", help_).set("apps", apps).set("gpu", gpu_text)
+        refusal = "echo 'Field \"{0}\" is not a valid field to query.'; exit 2"
+        cases = [f"*[=,]{name},*) {refusal.format(name)};;" for name in names]
+        if then_hang:
+            cases.insert(1, "--query-gpu*) exec sleep 1000;;")
+        tool = (self.directory / "nvidia-smi").read_text()
+        self.install(tool.replace(">>calls\n", f'>>calls\ncase "$1" in {" ".join(cases)} esac\n'))
+
+
+@pytest.fixture
+def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refusing:
+    """A driver that refuses fields, first on PATH."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return Refusing(tmp_path)
+
+
+async def test_listed_fields_refused(refusing: Refusing, host: Host) -> None:
+    """Fields that the help lists and the query refuses are left out for good, and the help is read once."""
+    refusing.refuse("fan.speed", "pstate", "power.draw")
     (probe,) = build(Settings(), host)
-    for asked in (["--help-query-gpu"] * 2 + ["--query-compute-apps"] + ["--query-gpu"] * 2, QUERIES):
+    for asked in (["--help-query-gpu", "--query-compute-apps", *["--query-gpu"] * 4], QUERIES):
         cards = short(series((await probe.run()).families))
         assert cards['temperature_celsius{gpu="0"}'] == 34
         assert 'fan_speed_ratio{gpu="0"}' not in cards
-        assert smi.asked() == asked
+        assert refusing.asked() == asked
+
+
+async def test_refused_fields_outlive_a_failure(refusing: Refusing, host: Host) -> None:
+    """After a run that failed the fields are listed anew, and those refused are not asked for again."""
+    refusing.refuse("fan.speed", "pstate")
+    (probe,) = build(Settings(), host)
+    await probe.run()
+    refusing.set("apps", "Unknown Error\n", 1)
+    with pytest.raises(ProbeError):
+        await probe.run()
+    refusing.refuse("fan.speed", "pstate")
+    refusing.asked()
+    await probe.run()
+    assert refusing.asked() == ["--help-query-gpu", *QUERIES]
+
+
+async def test_refused_fields_outlive_a_timeout(refusing: Refusing, host: Host) -> None:
+    """What was refused before a run was cancelled is neither asked for nor listed again by the next."""
+    refusing.refuse("fan.speed", "pstate", then_hang=True)
+    (probe,) = build(Settings(), host)
+    task = asyncio.ensure_future(probe.run())
+    calls = refusing.directory / "calls"
+    while not calls.exists() or calls.read_text().count("--query-gpu") < 2:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    refusing.refuse("fan.speed", "pstate")
+    refusing.asked()
+    await probe.run()
+    assert refusing.asked() == ["--query-compute-apps", *["--query-gpu"] * 2]
 
 
 async def test_refuses_what_was_not_asked(smi: FakeSmi, host: Host) -> None:
@@ -623,6 +691,31 @@ def test_anything_may_come(data: st.DataObject, junk: bytes, code: int) -> None:
         broken = text[:start] + junk + text[end:]
         pair = (broken, apps) if text is gpu_text else (gpu_text, broken)
         outcome(Host(proc=Path("/nowhere")), *pair, code)
+
+
+@pytest.mark.parametrize("place", ["usr/lib/wsl/lib", "usr/local/cuda/bin", "opt/nvidia/bin", "snap/bin"])
+async def test_tool_outside_path(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    """Where a service's PATH leaves out the directory of nvidia-smi it is found all the same."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert isinstance(await discover(host), Note)
+    (host.root / place).mkdir(parents=True)
+    FakeSmi(host.root / place)
+    assert await discover(host) == Settings()
+
+
+async def test_windows_without_its_driver(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On WSL the driver belongs into Windows, and the hint is that."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    (host.root / "dev").mkdir(parents=True)
+    (host.root / "dev/dxg").touch()
+    note = await discover(host)
+    assert isinstance(note, Note)
+    assert "/usr/lib/wsl/lib" in note.text
+    assert "Windows" in note.hint
 
 
 async def test_discovery(smi: FakeSmi, host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
