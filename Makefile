@@ -51,6 +51,13 @@ soak: $(VENV)/dev parts ## ten minutes of scrapes without end, while every tool 
 bench: $(VENV)/dev parts ## measure it beside what people use instead, in a quarter of an hour
 	$(BIN)/python -m tests.bench
 
+##@ Publish it
+deb: ## the Debian package for this release of Debian, beside the project's folder (needs debhelper)
+	dpkg-buildpackage -us -uc -b
+
+release: $(VENV)/release ## everything that is published, into dist/: wheel, Debian package, bill of materials, checksums
+	@PYTHON=$(BIN)/python sh release/make.sh
+
 ##@ Work on it
 format: $(VENV)/dev ## put the code into its one format
 	$(BIN)/ruff format
@@ -69,6 +76,8 @@ lock: ## pin every dependency again, with hashes for every platform (needs uv)
 		pyproject.toml --group build -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --group dev -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		pyproject.toml --group release -o requirements-release.lock
 
 clean: ## remove what was made here
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -82,6 +91,10 @@ $(VENV)/dev: requirements-dev.lock | python
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $(VENV)/run $@
 
+$(VENV)/release: requirements-release.lock | python
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 # One clear line where Python is too old or Debian's python3-venv is missing.
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -90,4 +103,4 @@ python:
 		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 
-.PHONY: help run stack demo install uninstall test test-real lint fuzz soak bench format generate parts lock clean python
+.PHONY: help run stack demo install uninstall test test-real lint fuzz soak bench deb release format generate parts lock clean python

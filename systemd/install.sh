@@ -45,10 +45,14 @@ build() {
     trap 'rm -rf "$new"' EXIT
     rm -rf "$new"
     "$python" -m venv "$new"
-    set -- "$new/bin/python" -m pip --disable-pip-version-check -q
-    "$@" install --no-compile --require-hashes -r requirements.lock
+    # Wheels alone, so that nothing runs that is downloaded; and no settings from a home (a target, for one).
+    set -- env HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent "$new/bin/python" -m pip --no-cache-dir --disable-pip-version-check -q
+    "$@" install --no-compile --only-binary=:all: --require-hashes -r requirements.lock
     "$@" install --no-compile --no-deps --no-build-isolation .
     "$@" -q uninstall -y flit_core pip setuptools
+    # The folder that this was built in says nothing to anybody, and would make each build another.
+    find "$new/lib" -name direct_url.json -delete
+    find "$new/lib" -path '*grid_exporter-*' -name RECORD -exec sed -i /direct_url.json/d {} +
     find "$new/bin" -type f ! -name $name -delete
     sed -i "s|$new|$library|g" "$new/bin/$name" "$new/pyvenv.cfg"
     "$new/bin/python" -m compileall -q -f -j 0 -s "$new" -p "$library" "$new/lib"

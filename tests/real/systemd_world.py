@@ -168,16 +168,17 @@ class World:
 
 
 @contextlib.contextmanager
-def world(base: Path, *lower: Path) -> Iterator[World]:
+def world(base: Path, *lower: Path, system: Path = Path("/")) -> Iterator[World]:
     """A box that isn't booted yet; at the end it is powered off. What was changed in it stays in base/upper.
 
     Args:
         base: an empty directory, on a file system that is not part of the box's own root.
-        lower: what other boxes left in their base/upper, the uppermost first; this machine's root lies below.
+        lower: what other boxes left in their base/upper, the uppermost first.
+        system: the root that lies below: this machine's own, or that of another release.
     """
     for name in ("upper", "work", "root"):
         (base / name).mkdir()
-    layers = ":".join(map(str, (*lower, "/")))
+    layers = ":".join(map(str, (*lower, system)))
     options = f"lowerdir={layers},upperdir={base}/upper,workdir={base}/work"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(base / "root")], check=True)
     box = World(base / "root", base / "boot.log")
@@ -224,7 +225,7 @@ def _removed(group: Path) -> bool:
 
 def _start_nothing(units: Path) -> None:
     """Keeps what this machine's packages enabled from starting in the box."""
-    for path in units.iterdir():
+    for path in units.iterdir() if units.exists() else ():
         if path.name.endswith((".wants", ".requires")):
             shutil.rmtree(path)
     for unit in UNWANTED:
