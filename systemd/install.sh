@@ -50,9 +50,9 @@ build() {
     "$@" install --no-compile --only-binary=:all: --require-hashes -r requirements.lock
     "$@" install --no-compile --no-deps --no-build-isolation .
     "$@" -q uninstall -y flit_core pip setuptools
-    # The folder that this was built in says nothing to anybody, and would make each build another.
+    # Where this was built says nothing to anybody, and would make each build another; so do scripts that hold it.
     find "$new/lib" -name direct_url.json -delete
-    find "$new/lib" -path '*grid_exporter-*' -name RECORD -exec sed -i /direct_url.json/d {} +
+    find "$new/lib" -name RECORD -exec sed -i '/direct_url.json/d; /^\.\.\//d' {} +
     find "$new/bin" -type f ! -name $name -delete
     sed -i "s|$new|$library|g" "$new/bin/$name" "$new/pyvenv.cfg"
     "$new/bin/python" -m compileall -q -f -j 0 -s "$new" -p "$library" "$new/lib"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 KEPT = Path("/var/tmp/grid-exporter-tests")
 PACKAGES = (
     *("systemd", "dbus", "polkitd", "procps", "iproute2", "kmod", "sudo", "curl", "make", "git"),
-    *("python3", "python3-venv", "aide", "aide-common", "debhelper"),
+    *("python3", "python3-venv", "aide", "aide-common", "debhelper", "build-essential"),
 )
 
 
@@ -22,7 +23,7 @@ def system(release: str) -> Path:
     here = Path("/etc/os-release").read_text(encoding="utf-8")
     if re.search(rf"^VERSION_CODENAME={release}$", here, re.MULTILINE):
         return Path("/")
-    root = KEPT / release
+    root = KEPT / f"{release}-{zlib.crc32(repr(PACKAGES).encode()):08x}"
     if not root.exists():
         _make(release, root)
     return root
