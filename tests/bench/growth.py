@@ -108,7 +108,7 @@ async def _grown(box: FakeBox, kind: str, rounds: int) -> tuple[int, Cost]:
     here = box.directory
     plan = load(here / "config.yml", Host(proc=here / "proc", cgroup=here / "cgroup"))
     cache = Cache()
-    cache.configure([next(probe for probe in plan.probes if probe.kind == kind)])
+    cache.configure([next(probe for probe in plan.probes if probe.goes_by(kind))])
     scraper = Scraper(cache, SelfMetrics([kind], [kind], Reload(successful=True, time=time.time())))
     (runner,) = cache.runners.values()
     await _run(runner)  # the first is left out

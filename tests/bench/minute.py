@@ -57,8 +57,10 @@ def _box(directory: Path, fault: str) -> FakeBox:
 def _ttls(box: FakeBox) -> Mapping[str, float]:
     """Each tool's ttl."""
     probes = load(box.directory / "config.yml", Host()).probes
-    ttls = {probe.kind: probe.schedule.ttl for probe in probes}
-    return {tool: ttls[kind] for tool, kind in PROBES.items()}
+    return {
+        tool: next(probe.schedule.ttl for probe in probes if probe.goes_by(kind))
+        for tool, kind in PROBES.items()
+    }
 
 
 def _runs(box: FakeBox, seconds: int) -> tuple[float, Mapping[str, int]]:

@@ -103,10 +103,10 @@ def test_no_room_for_the_state(there: Boxed, healthy: dict[str, float]) -> None:
         (state / "fill").write_bytes(bytes(4096))
         there.box.tor(exits=["192.0.2.1"])
         there.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' in series)
-        assert "could not be kept" in there.exporter.get("/")[1]
+        assert "could not be written to" in there.exporter.get("/")[1]
         (state / "fill").unlink()
         end = time.monotonic() + PATIENCE
-        while "could not be kept" in there.exporter.get("/")[1]:
+        while "could not be written to" in there.exporter.get("/")[1]:
             assert time.monotonic() < end
             time.sleep(0.2)
         assert b"192.0.2.1" in (state / "tor-exit.json").read_bytes()
