@@ -7,7 +7,7 @@ built with. When it runs, what a failure means and how long its metrics are serv
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class Host:
     """The monitored host's paths, and what one probe leaves for another.
 
     container_names: a container's full id to its name, left by the containers probe for others.
-    command_types: the types of the families that each command printed, the commands in the order written.
+    family_types: the types of the families that others named, by who printed them, in the order configured.
     """
 
     proc: Path = Path("/proc")
@@ -111,7 +111,7 @@ class Host:
     root: Path = Path("/")
     state: Path | None = field(default_factory=_state_directory)
     container_names: dict[str, str] = field(default_factory=dict)
-    command_types: dict[str, dict[str, str]] = field(default_factory=dict)
+    family_types: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ BAD = {
     "a quote": HEAD + 'a{x="""} 1\n',
     "a carriage return": HEAD + "a 1\r\n",
     "an empty line": HEAD + "\na 1\n",
+    "a bucket without le": "# HELP h h\n# TYPE h histogram\nh_bucket 1\n",
+    "a bucket that is no number": '# HELP h h\n# TYPE h histogram\nh_bucket{le="x"} 1\n',
+    "a family named like a sample": "# HELP a_sum b\n# TYPE a_sum gauge\n# HELP a b\n# TYPE a summary\n",
     "a type of its own": "# HELP a b\n# TYPE a info\na 1\n",
 }
 

@@ -15,6 +15,9 @@ from prometheus_client.core import Metric, Sample
 LABEL_LIMIT = 256
 PIECE = 100  # samples
 
+# What may follow a family's name in the names of its samples.
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
@@ -58,12 +61,21 @@ def render(families: Iterable[Metric]) -> dict[str, Rendered]:
     """
     rendered: dict[str, Rendered] = {}
     for family in families:
-        clean_one = Metric(family.name, clean(family.documentation), family.type, family.unit)
-        clean_one.samples = [_clean(sample) for sample in family.samples]
-        help_line, type_line, samples = generate_latest(_registry(clean_one)).split(b"\n", 2)
-        name = type_line.split()[2].decode()
-        rendered[name] = Rendered(help_line + b"\n" + type_line + b"\n", _once([samples]))
+        name = _printed_name(family)
+        untyped = Metric(name, clean(family.documentation), "untyped")
+        untyped.samples = [_clean(sample) for sample in family.samples]
+        help_line, _, samples = generate_latest(_registry(untyped)).split(b"\n", 2)
+        type_ = "untyped" if family.type == "unknown" else family.type
+        header = help_line + f"\n# TYPE {name} {type_}\n".encode()
+        rendered[name] = Rendered(header, _once([samples]))
     return rendered
+
+
+def _printed_name(family: Metric) -> str:
+    """The name in HELP and TYPE: a counter's lacks its ``_total`` here, unless it has none at all."""
+    if family.type != "counter" or any(sample.name == family.name for sample in family.samples[:1]):
+        return family.name
+    return f"{family.name}_total"
 
 
 def _clean(sample: Sample) -> Sample:
@@ -123,21 +135,46 @@ def merge(parts: Iterable[Mapping[str, Rendered]]) -> dict[str, Rendered]:
     """The families of several runs, or of the pieces of one.
 
     A family that several parts have (a directory each) comes out under one header. The same series in two of
-    them (two directories on one file system) comes out once, as the first has it. Where their types differ
-    (two commands that don't know of each other) the first's stands and the other's samples are left out.
+    them (two directories on one file system) comes out once, as the first has it. A family that clashes with
+    one before it (see ``Names``) is left out: a strict reader would refuse the whole body for it.
     """
     together: dict[str, list[Rendered]] = {}
+    names = Names()
     for part in parts:
         for name, family in part.items():
-            together.setdefault(name, []).append(family)
+            if not names.add(name, _type(family)):
+                together.setdefault(name, []).append(family)
     return {
         name: families[0] if len(families) == 1 else _one(families) for name, families in together.items()
     }
 
 
+class Names:
+    """The families of a body by name and type.
+
+    Two clash where they have one name and two types, or where one's name is that of the other's samples
+    (``x_count`` beside a histogram ``x``).
+    """
+
+    def __init__(self) -> None:
+        self._types: dict[str, str] = {}
+        self._owners: dict[str, str] = {}  # of the names that the samples of histograms and summaries have
+
+    def add(self, name: str, type_: str) -> str:
+        """Adds a family; where it clashes it is not added, and the other's name and type are returned."""
+        samples = [name + suffix for suffix in SUFFIXES.get(type_, ())]
+        if self._types.get(name, type_) != type_:
+            return f"{name} of type {self._types[name]}"
+        for other in (self._owners.get(name), *(each for each in samples if each in self._types)):
+            if other:
+                return f"{other} of type {self._types[other]}"
+        self._types[name] = type_
+        self._owners.update(dict.fromkeys(samples, name))
+        return ""
+
+
 def _one(families: Sequence[Rendered]) -> Rendered:
-    first = families[0]
-    return Rendered(first.header, _once(it.samples for it in families if _type(it) == _type(first)))
+    return Rendered(families[0].header, _once(each.samples for each in families))
 
 
 def _once(blocks: Iterable[bytes]) -> bytes:
@@ -149,5 +186,5 @@ def _once(blocks: Iterable[bytes]) -> bytes:
     return b"".join(lines.values())
 
 
-def _type(family: Rendered) -> bytes:
-    return family.header.split(b"\n")[1]
+def _type(family: Rendered) -> str:
+    return family.header.rstrip().rpartition(b" ")[2].decode()

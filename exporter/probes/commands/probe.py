@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 
 from prometheus_client.core import Metric
 
+from exporter.metrics.exposition import Names
 from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.commands.summary import summarize
 from exporter.probes.commands.textformat import Family, parse
@@ -15,8 +18,18 @@ from exporter.system.subprocesses import run
 from exporter.system.threads import run_in_thread
 
 OUTPUT_LIMIT = 1024 * 1024
+NAMED = 5  # refused families that a note names
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
 HELP = "Printed by a configured command, cached."
+# The exporter's own families whose names a command may print, too.
+OWN = {
+    "process_virtual_memory_bytes": "gauge",
+    "process_resident_memory_bytes": "gauge",
+    "process_start_time_seconds": "gauge",
+    "process_cpu_seconds_total": "counter",
+    "process_open_fds": "gauge",
+    "process_max_fds": "gauge",
+}
 
 
 class Command(Schedule, frozen=True, kw_only=True):
@@ -46,62 +59,69 @@ def metrics(families: Sequence[Family], command: str) -> list[Metric]:
     """The families as the exporter renders them, each sample labelled with the command's name."""
     converted = []
     for family in families:
+        type_ = _type(family)
         # Rendering gives a counter its _total back.
-        name = family.name.removesuffix("_total") if family.type == "counter" else family.name
-        metric = Metric(name, family.help or HELP, family.type or "untyped")
+        name = family.name.removesuffix("_total") if type_ == "counter" else family.name
+        metric = Metric(name, family.help or HELP, type_)
         for (sample, labels), value in family.samples.items():
             metric.add_sample(sample, {**dict(labels), "command": command}, value)
         converted.append(metric)
     return converted
 
 
-def claim(command: str, families: Sequence[Family], claims: dict[str, dict[str, str]]) -> None:
-    """Takes the families' names for the command. A name has one type: where two disagree, the first has it.
+def _type(family: Family) -> str:
+    return "gauge" if family.type == "info" else family.type or "untyped"
+
+
+def claim(command: str, families: Iterable[Family], claims: dict[str, Mapping[str, str]]) -> dict[str, str]:
+    """Takes the families' names for the command; returns those that clash with others', and why.
 
     Args:
         command: its name.
         families: what it printed.
-        claims: what each command printed last, names to types, the commands in the order written.
-
-    Raises:
-        ProbeError: a command written before this one has a family of another type.
+        claims: what each command printed last, names to types, the commands in the order written. The
+            exporter's own names come first; then an earlier command's.
     """
-    types = {family.name: family.type or "untyped" for family in families}
-    for other, theirs in claims.items():
-        if other == command:
-            break
-        for name, its_type in types.items():
-            if theirs.get(name, its_type) != its_type:
-                claims[command] = {}
-                reason = f"{name} is of type {its_type} here and {theirs[name]} in the command {other}"
-                raise ProbeError(reason, "give it one type in both, or two names")
+    names, clashes, types = Names(), {}, {}
+    for earlier in (OWN, *(claims[other] for other in takewhile(lambda other: other != command, claims))):
+        for name, type_ in earlier.items():
+            names.add(name, type_)
+    for family in families:
+        if clash := names.add(family.name, _type(family)):
+            clashes[family.name] = f"it clashes with {clash}, which is another command's or the exporter's"
+        else:
+            types[family.name] = _type(family)
     claims[command] = types
+    return clashes
 
 
 async def collect(command: Command, host: Host) -> Result:
     """Runs the command once and reads what it printed.
 
     Raises:
-        ProbeError: it could not be run, failed, or printed something else than metrics.
+        ProbeError: it could not be run, failed, or printed nothing that can be served.
     """
     output = await run(*command.argv, limit=OUTPUT_LIMIT, via_launcher=True)
     # Its arguments and its error messages may hold secrets: those stay off the status page and the log.
     hint = f"see its output: `grid-exporter --config.file FILE probe command:{command.name}`"
     if output.code != 0:
         raise ProbeError(f"{command.argv[0]} failed: {output.ending}", hint)
-    try:
-        families, converted = await run_in_thread(_read, output.stdout, command.name)
-    except ValueError as error:
-        raise ProbeError(str(error), hint) from error
-    if not families:
-        raise ProbeError(f"{command.argv[0]} printed no metrics", hint)
-    claim(command.name, families, host.command_types)
-    return Result(converted)
+    printed = await run_in_thread(parse, output.stdout, time.time())
+    clashes = claim(command.name, printed.families, host.family_types)
+    served = [family for family in printed.families if family.name not in clashes]
+    refused = {**clashes, **printed.refused}
+    if not served:
+        problem = f": {_listed(refused)}" if refused else ""
+        raise ProbeError(f"{command.argv[0]} printed no metrics that can be served{problem}", hint)
+    notes = (Note(f"left out: {_listed(refused)}", "docs/commands.md has the rules"),) if refused else ()
+    return Result(await run_in_thread(metrics, served, command.name), notes)
 
 
-def _read(stdout: bytes, command: str) -> tuple[list[Family], list[Metric]]:
-    families = parse(stdout)
-    return families, metrics(families, command)
+def _listed(refused: Mapping[str, str]) -> str:
+    """The first few names with their reasons, and how many there are besides."""
+    named = [f"{name} ({reason})" for name, reason in list(refused.items())[:NAMED]]
+    more = len(refused) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def build(commands: Sequence[Command], host: Host) -> list[Probe]:
@@ -114,9 +134,10 @@ def build(commands: Sequence[Command], host: Host) -> list[Probe]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two commands are named {name}")
-    host.command_types = {name: host.command_types.get(name, {}) for name in names}
+    host.family_types = {name: host.family_types.get(name, {}) for name in names}
     return [
-        Probe(f"command:{c.name}", c, c, partial(collect, c, host), summarize, "commands") for c in commands
+        Probe(f"command:{each.name}", each, each, partial(collect, each, host), summarize, "commands")
+        for each in commands
     ]
 
 

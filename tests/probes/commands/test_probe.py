@@ -2,13 +2,17 @@ import threading
 from pathlib import Path
 
 import pytest
+from prometheus_client.process_collector import ProcessCollector
 
 from exporter.config.load import parse as parse_config
 from exporter.metrics.exposition import join, render
 from exporter.probe import Duration, Host, Note, Probe, ProbeError
 from exporter.probes.commands import probe as commands
 from exporter.probes.commands.probe import Command, build, discover
-from exporter.probes.commands.textformat import Family, parse
+from exporter.probes.commands.textformat import Printed, parse
+from tests.strict import parsed
+
+HISTOGRAM = '# TYPE sx histogram\nsx_bucket{le="+Inf"} 1\nsx_sum 1\nsx_count 1\n'
 
 
 @pytest.fixture
@@ -72,11 +76,14 @@ async def test_arguments_reach_the_program_as_they_are(script: Path) -> None:
     [
         ("echo x 1; exit 3", "metrics failed: exit status 3"),
         ("kill -9 $$", "metrics failed: ended by SIGKILL"),
-        ("true", "metrics printed no metrics"),
-        ("echo '# TYPE x gauge'", "metrics printed no metrics"),
-        ("echo x 1; echo y one", "line 2 of the output: 'one' is no value"),
-        ("echo x 1; printf 'x'", "line 2 of the output: cut off"),
-        ("echo 'grid_gpus 8'", "line 1 of the output: grid_gpus: "),
+        ("true", "metrics printed no metrics that can be served"),
+        ("echo '# TYPE x gauge'", "metrics printed no metrics that can be served"),
+        (
+            "echo x one",
+            "metrics printed no metrics that can be served: x (line 1 has no number for its value)",
+        ),
+        ("printf 'x 1'", "line 1 (is cut off: it lacks a newline)"),
+        ("echo 'grid_gpus 8'", "grid_gpus (the name is the exporter's or Prometheus's own)"),
         ("head -c 2000000 /dev/zero", "metrics printed more than 1024 KiB"),
     ],
 )
@@ -116,19 +123,53 @@ async def test_one_family_of_two_commands(tmp_path: Path) -> None:
     assert (await scrape(*both))[1:] == ["# TYPE x gauge", 'x{command="a"} 1.0', 'x{command="b"} 1.0']
 
 
-async def test_types_that_disagree(tmp_path: Path) -> None:
-    """The command that is written first keeps the name; the other fails, and works again when they agree."""
-    box = Host()
-    first, second = probes(
-        prints(tmp_path / "a", "# TYPE x gauge\nx 1\n"), prints(tmp_path / "b", "x 2\n"), box=box
-    )
-    await second.run()
-    await first.run()
-    assert await reason(second) == "x is of type untyped here and gauge in the command a"
-    await first.run()
-    prints(tmp_path / "a", "x 1\n")
-    await first.run()
-    await second.run()
+CLASH = "which is another command's or the exporter's"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name", "clash"),
+    [
+        ("# TYPE x gauge\nx 1\n", "x 2\n", "x", "x of type gauge"),
+        (HISTOGRAM, "sx_count 7\n", "sx_count", "sx of type histogram"),
+        ("sx_count 7\n", HISTOGRAM, "sx", "sx_count of type untyped"),
+        ("a 1\n", "process_open_fds 1\n", "process_open_fds", "process_open_fds of type gauge"),
+    ],
+)
+async def test_families_that_clash(tmp_path: Path, first: str, second: str, name: str, clash: str) -> None:
+    """The command that is written first keeps the name; the other's family is left out until they agree."""
+    one, two = probes(prints(tmp_path / "a", first), prints(tmp_path / "b", f"{second}other 1\n"))
+    await one.run()
+    assert (await two.run()).notes[0].text == f"left out: {name} (it clashes with {clash}, {CLASH})"
+    parsed("".join(f"{line}\n" for line in await scrape(one, two)))
+    prints(tmp_path / "a", "a 1\n")
+    prints(tmp_path / "b", "other 1\n")
+    await one.run()
+    assert (await two.run()).notes == ()
+
+
+async def test_families_that_clash_before_the_first_ran(tmp_path: Path) -> None:
+    """Whichever runs first: a scrape in between is valid, too."""
+    one, two = probes(prints(tmp_path / "a", HISTOGRAM), prints(tmp_path / "b", "sx_count 7\n"))
+    later = render((await two.run()).families)
+    body = join([render((await one.run()).families), later]).decode()
+    assert len(parsed(body)) == 3
+    assert 'command="b"' not in body
+
+
+async def test_what_is_left_out_is_named(script: Path) -> None:
+    """The first few with their reasons; the rest of the output is served."""
+    names = "".join(f"grid_{n} 1\n" for n in range(7))
+    (probe,) = probes(prints(script, f"{names}x 1\n"))
+    (note,) = (await probe.run()).notes
+    assert note.text.startswith("left out: grid_0 (the name is the exporter's or Prometheus's own), grid_1 (")
+    assert note.text.endswith("grid_4 (the name is the exporter's or Prometheus's own) and 2 more")
+    assert (await scrape(probe))[-1] == 'x{command="metrics"} 1.0'
+
+
+def test_the_exporters_own_families_are_known() -> None:
+    """What a command may print, too, has the type that it has in the exporter's own metrics."""
+    own = render(ProcessCollector(registry=None).collect())
+    assert {name: family.header.split()[-1].decode() for name, family in own.items()} == commands.OWN
 
 
 async def test_a_command_that_is_gone_holds_no_name(tmp_path: Path) -> None:
@@ -145,9 +186,9 @@ async def test_output_is_read_beside_the_loop(script: Path, monkeypatch: pytest.
     """A megabyte of samples takes a while to read: that must not be the loop's thread."""
     readers = []
 
-    def reader(data: bytes) -> list[Family]:
+    def reader(data: bytes, now: float) -> Printed:
         readers.append(threading.current_thread())
-        return parse(data)
+        return parse(data, now)
 
     monkeypatch.setattr(commands, "parse", reader)
     (probe,) = probes(write(script, "seq 10000 | sed 's/.*/x{n=\"&\"} &/'"))
