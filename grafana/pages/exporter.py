@@ -43,7 +43,7 @@ def stats() -> list[Panel]:
     """The exporter in seven values."""
     failing = "count(grid_probe_success{BOX}) - sum(grid_probe_success{BOX})"
     took = "max(scrape_duration_seconds{BOX})"
-    used = "sum(rate(process_cpu_seconds_total{BOX}[$__rate_interval]))"
+    used = 'sum(rate(process_cpu_seconds_total{BOX, command=""}[$__rate_interval]))'
     version = "count by (version) (grid_exporter_build_info{BOX})"
     slow = steps(threshold_steps.SCRAPE)
     return [
@@ -59,7 +59,7 @@ def stats() -> list[Panel]:
         value_stat(
             "Memory",
             "What the exporter holds.",
-            "max(process_resident_memory_bytes{BOX})",
+            'max(process_resident_memory_bytes{BOX, command=""})',
             "bytes",
             decimals=0,
         ),

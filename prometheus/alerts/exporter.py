@@ -9,6 +9,8 @@ from prometheus.expressions import latest, over, series
 AGE = f"time() - {latest('grid_probe_last_success_timestamp_seconds')}"
 LIFETIME = f"({latest('grid_probe_ttl_seconds')} + {latest('grid_probe_duration_seconds')})"
 
+OWN = 'command=""'  # not a process that a command reports on
+
 
 def alerts() -> list[Alert]:
     """A silent box first, then probes that fail, lag or hang, then the exporter's configuration."""
@@ -39,7 +41,7 @@ def _silence() -> list[Alert]:
         Alert(
             name="GridExporterRestarting",
             severity="warning",
-            expr=f"changes({over(3600, 'process_start_time_seconds')}) > {t.EXPORTER_RESTARTS}",
+            expr=f"changes({over(3600, 'process_start_time_seconds', OWN)}) > {t.EXPORTER_RESTARTS}",
             summary="{{ $labels.instance }}: grid-exporter keeps restarting",
             description="grid-exporter on {{ $labels.instance }} started {{ $value }} times within the "
             "last hour.",
