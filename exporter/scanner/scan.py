@@ -1,4 +1,4 @@
-"""Finds out all about one directory of models: ``python -I -S scan.py DIRECTORY`` prints one JSON document.
+"""Scans one directory of models: ``python -I -S scan.py DIRECTORY`` prints one JSON document.
 
 It is a process of its own because on a dead mount any call may hang for ever, so the exporter itself makes
 none. It needs memory for the models, the folders that still wait and the hard links it meets, but never for
@@ -29,7 +29,7 @@ LOST_AND_FOUND = "lost+found"  # the file system's own, readable by root alone
 
 
 class Scan:
-    """What was found so far in a directory.
+    """The sizes of a directory and of each model in it.
 
     size: apparent bytes of all that lies in it, as ``du -sb`` (which from coreutils 9.2 on leaves out the
     folders' own few). whole: nothing is missing from that.
@@ -38,7 +38,7 @@ class Scan:
     denied: a permission was among the reasons.
 
     Raises:
-        OSError: the directory itself can't be looked at.
+        OSError: the directory itself can't be read.
     """
 
     def __init__(self, directory: str) -> None:
@@ -50,10 +50,10 @@ class Scan:
         self.denied = False
         self._links: set[tuple[int, int]] = set()
         self._count(os.stat(directory), set())
-        self._take_in(directory)
+        self._add_models(directory)
 
     def document(self) -> dict[str, object]:
-        """The findings, as they are printed."""
+        """The result, as it is printed."""
         return {
             "size": self.size if self.whole else None,
             "models": models.largest(self.models, complete=not self.errors),
@@ -62,7 +62,7 @@ class Scan:
             "user": user() if self.denied else "",
         }
 
-    def _take_in(self, directory: str, *, nested: bool = False) -> None:
+    def _add_models(self, directory: str, *, nested: bool = False) -> None:
         """Every model of a directory; a store of models that lies in it counts as if it were its own."""
         no_models = models.OLLAMA_PARTS if models.is_ollama_store(directory) else ()
         for name, status in self._entries(directory):
@@ -70,25 +70,25 @@ class Scan:
             model = None if name in no_models else models.model_name(name)
             if model and not nested and stat.S_ISDIR(status.st_mode) and models.is_store(path):
                 self._count(status, set())
-                self._take_in(path, nested=True)
+                self._add_models(path, nested=True)
                 continue
             size = self._tree(path, status)
             if model:
                 self._add(model, size)
         if no_models:
-            self._take_in_manifests(directory)
+            self._add_manifests(directory)
 
-    def _take_in_manifests(self, store: str) -> None:
+    def _add_manifests(self, store: str) -> None:
         for model, path in models.ollama_manifests(store):
             size = None
             try:
                 size = models.manifest_size(models.read_manifest(path))
             except (OSError, ValueError) as error:
-                self._note(path, error)
+                self._add_error(path, error)
             self._add(model, size)
 
     def _add(self, model: str, size: int | None) -> None:
-        """Two models of one name (in two stores) are one series, which says what both take."""
+        """Two models of one name (in two stores) are one series with the size of both."""
         known = self.models.get(model, 0)
         self.models[model] = None if size is None or known is None else known + size
 
@@ -128,21 +128,21 @@ class Scan:
                     if entry.name != LOST_AND_FOUND and (status := self._status(entry)):
                         yield entry.name, status
         except OSError as error:
-            self._miss(folder, error)
+            self._add_missing(folder, error)
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
         try:
             return entry.stat(follow_symlinks=False)
         except OSError as error:
-            self._miss(entry.path, error)
+            self._add_missing(entry.path, error)
             return None
 
-    def _miss(self, path: str, error: OSError) -> None:
+    def _add_missing(self, path: str, error: OSError) -> None:
         """Something's size could not be read; what merely vanished (a download's file) has none any more."""
         self.whole = self.whole and error.errno in VANISHED
-        self._note(path, error)
+        self._add_error(path, error)
 
-    def _note(self, path: str, error: OSError | ValueError) -> None:
+    def _add_error(self, path: str, error: OSError | ValueError) -> None:
         if isinstance(error, OSError) and error.errno in VANISHED:
             return
         self.errors += 1
@@ -151,8 +151,8 @@ class Scan:
             self.unread.append((path, getattr(error, "strerror", None) or str(error)))
 
 
-def room(directory: str) -> dict[str, int]:
-    """The id of the mount that a directory lies on (as in /proc/self/mountinfo), and its room in bytes.
+def file_system(directory: str) -> dict[str, int]:
+    """The id of the mount that a directory lies on (as in /proc/self/mountinfo), and its space in bytes.
 
     Raises:
         OSError: the directory can't be opened.
@@ -174,9 +174,9 @@ def user() -> str:
         return str(os.geteuid())
 
 
-def explain(directory: str, error: OSError) -> dict[str, object]:
-    """Why a directory can't be looked at; for want of permission also whose, and which folders are closed."""
-    facts: dict[str, object] = {"failed": error.strerror, "errno": error.errno}
+def failure(directory: str, error: OSError) -> dict[str, object]:
+    """Why a directory can't be read; where a permission lacks, also whose and for which folders above."""
+    facts: dict[str, object] = {"error": error.strerror, "errno": error.errno}
     if isinstance(error, PermissionError):
         parts = directory.split("/")
         parents = ["/".join(parts[:end]) for end in range(2, len(parts))]
@@ -186,16 +186,16 @@ def explain(directory: str, error: OSError) -> dict[str, object]:
 
 
 def scan(directory: str) -> dict[str, object]:
-    """All that there is to know of a directory, and the room on its file system and on the root's."""
-    root = room("/")
+    """The sizes of a directory, and the space on its file system and on the root's."""
+    root = file_system("/")
     try:
-        return {"rooms": [room(directory), root], **Scan(directory).document()}
+        return {"file_systems": [file_system(directory), root], **Scan(directory).document()}
     except OSError as error:
-        return {"rooms": [root], **explain(directory, error)}
+        return {"file_systems": [root], **failure(directory, error)}
 
 
 def find(place: str) -> list[tuple[str, str]]:
-    """The directories at a place, each with its real path; none where this user may not even look.
+    """The directories at a place, each with its real path (empty: this user may not see it).
 
     ``/*/`` in a place stands for any one name.
     """
@@ -214,7 +214,7 @@ def find(place: str) -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    """Prints what was found."""
+    """Prints the result."""
     with contextlib.suppress(OSError):
         os.nice(19)
     *mode, path = sys.argv[1:]

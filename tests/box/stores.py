@@ -1,4 +1,4 @@
-"""The models of a fake box: files without content, but of the right size, in every store that there is."""
+"""The models of an invented host: files without content, but of the right size, in stores of every kind."""
 
 from __future__ import annotations
 

@@ -51,27 +51,27 @@ def mountpoints(result: Result) -> set[str]:
     return {name for name in series(result.families) if name.startswith("grid_filesystem_size_bytes")}
 
 
-def advice(directory: Path) -> str:
-    """What the probe says should be done where the directory can't be looked at."""
+def hint_for(directory: Path) -> str:
+    """The hint where the directory can't be scanned."""
     found = scan_result.parse(json.dumps(scan.scan(str(directory))).encode())
     return scan_result.failure(str(directory), found)[1]
 
 
-async def look(directory: Path) -> Result:
+async def collect(directory: Path) -> Result:
     """One run of the probe on that directory."""
     (probe,) = build(Settings(directories=(str(directory),)), Host())
     return await probe.run()
 
 
-async def test_tells_the_file_system_that_a_directory_lies_on(tmp_path: Path) -> None:
-    """A directory on a tmpfs is told with that, its device's name and its size, beside the root's."""
+async def test_exports_the_file_system_of_a_directory(tmp_path: Path) -> None:
+    """A directory on a tmpfs is exported with that, its device's name and its size, beside the root's."""
     with mounted(tmp_path / "with space", "-t", "tmpfs", "-o", "size=16m", "models #1") as point:
         sized(point / "models/llama.gguf", 1000)
-        told = series((await look(point / "models")).families)
+        values = series((await collect(point / "models")).families)
     labels = f'{{device="models #1",fstype="tmpfs",mountpoint="{point}"}}'
-    assert told[f"grid_filesystem_size_bytes{labels}"] == 16 * 2**20
-    assert told[f'grid_directory_info{{mountpoint="{point}",path="{point}/models"}}'] == 1
-    assert sum(name.startswith("grid_filesystem_avail_bytes") for name in told) == 2
+    assert values[f"grid_filesystem_size_bytes{labels}"] == 16 * 2**20
+    assert values[f'grid_directory_info{{mountpoint="{point}",path="{point}/models"}}'] == 1
+    assert sum(name.startswith("grid_filesystem_avail_bytes") for name in values) == 2
 
 
 async def test_crosses_mounts_as_du_does(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ async def test_takes_a_folder_bound_onto_itself_for_what_it_is(tmp_path: Path) -
     """A mount such as systemd makes to give a unit its own view of a folder is no file system of its own."""
     models = tmp_path / "models"
     models.mkdir()
-    plain = mountpoints(await look(models))
+    plain = mountpoints(await collect(models))
     with mounted(models, "--bind", str(models)):
-        assert mountpoints(await look(models)) == plain
+        assert mountpoints(await collect(models)) == plain
 
 
 async def test_takes_the_mount_on_top(tmp_path: Path) -> None:
@@ -103,22 +103,22 @@ async def test_takes_the_mount_on_top(tmp_path: Path) -> None:
         mounted(tmp_path / "models", "-t", "tmpfs", "-o", "size=16m", "below"),
         mounted(tmp_path / "models", "-t", "tmpfs", "-o", "size=32m", "above") as point,
     ):
-        told = series((await look(point)).families)
+        values = series((await collect(point)).families)
     (size,) = (
-        value for name, value in told.items() if name.startswith("grid_filesystem_size") and "abo" in name
+        value for name, value in values.items() if name.startswith("grid_filesystem_size") and "abo" in name
     )
     assert size == 32 * 2**20
-    assert not any("below" in name for name in told)
+    assert not any("below" in name for name in values)
 
 
 async def test_hangs_alone_on_a_dead_mount(tmp_path: Path) -> None:
     """A file system that doesn't answer holds its own scan alone; ended, nothing is left of that."""
     (other := tmp_path / "other").mkdir()
     with unanswered(tmp_path / "models"):
-        run = asyncio.create_task(look(tmp_path / "models"))
+        run = asyncio.create_task(collect(tmp_path / "models"))
         while not (scans := scans_of(tmp_path / "models")):
             await asyncio.sleep(0.01)
-        assert (await look(other)).families
+        assert (await collect(other)).families
         assert not run.done()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -133,7 +133,7 @@ async def test_discovers_beside_a_dead_mount(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "ai/models").mkdir(parents=True)
     others = asyncio.all_tasks()
     with unanswered(tmp_path / "srv"):
-        assert (await discovery.look(tmp_path)).directories == (f"{tmp_path}/ai/models",)
+        assert (await discovery.find_directories(tmp_path)).directories == (f"{tmp_path}/ai/models",)
     await asyncio.gather(*(asyncio.all_tasks() - others), return_exceptions=True)
 
 
@@ -149,18 +149,18 @@ def scans_of(directory: Path) -> list[int]:
     return found
 
 
-async def test_says_that_a_file_system_is_gone(tmp_path: Path) -> None:
-    """A file system whose server died is a failure with the reason; the root's is told all the same."""
+async def test_reports_that_a_file_system_is_gone(tmp_path: Path) -> None:
+    """A file system whose server died is a failure with the reason; the root's is exported all the same."""
     with unanswered(tmp_path / "models") as device:
         os.close(device)
         with pytest.raises(ProbeError) as caught:
-            await look(tmp_path / "models")
+            await collect(tmp_path / "models")
     assert caught.value.reason.endswith("can't be read: Transport endpoint is not connected")
     assert any('mountpoint="/"' in name for name in series(caught.value.families))
 
 
 @pytest.mark.real("setfacl")
-def test_mends_closed_directories_by_its_own_advice() -> None:
+def test_its_hint_opens_closed_directories() -> None:
     """The commands of the note, run as they are, let the user scan what was closed, and what comes later."""
     with tempfile.TemporaryDirectory(dir="/tmp") as top:
         Path(top).chmod(0o755)
@@ -170,12 +170,12 @@ def test_mends_closed_directories_by_its_own_advice() -> None:
         (models / "models--org--name/blobs").chmod(0o700)
         home.chmod(0o700)
         with unprivileged():
-            hint = advice(models)
+            hint = hint_for(models)
         subprocess.run(["sh", "-c", hint.replace("sudo ", "")], check=True)
         before = os.umask(0o077)
         (models / "later").mkdir()
         os.umask(before)
         with unprivileged():
             found = scanned(models)
-        assert (found.get("failed"), found.get("errors")) == (None, 0)
+        assert (found.get("error"), found.get("errors")) == (None, 0)
         assert found["size"] == du(models)

@@ -52,14 +52,14 @@ def test_names_models_as_people_know_them(entry: str, name: str | None) -> None:
         ([], False),
     ],
 )
-def test_tells_a_store_of_models_from_a_model(tmp_path: Path, folders: list[str], store: bool) -> None:  # noqa: FBT001
+def test_recognizes_a_store(tmp_path: Path, folders: list[str], store: bool) -> None:  # noqa: FBT001
     """A folder is a store when it is laid out as Hugging Face's cache or Ollama's store, else a model."""
     for folder in folders:
         (tmp_path / folder).mkdir()
     assert models.is_store(str(tmp_path)) is store
 
 
-def test_takes_no_store_for_granted(tmp_path: Path) -> None:
+def test_files_named_like_a_store_make_none(tmp_path: Path) -> None:
     """Files named like a store's folders make none, nor does a folder that isn't there."""
     (tmp_path / "blobs").touch()
     (tmp_path / "manifests").touch()
@@ -149,7 +149,7 @@ def test_folds_all_but_the_largest() -> None:
     assert sum(listed.values()) == sum(sizes.values())
 
 
-def test_tells_no_rest_that_is_too_small() -> None:
+def test_leaves_out_a_rest_that_is_too_small() -> None:
     """Where a model's size is not known, the sum of the others isn't either; what is known stays."""
     sizes: dict[str, int | None] = {f"m{number:03}": number for number in range(1000)}
     listed = models.largest({**sizes, "unread": None}, complete=False)

@@ -37,7 +37,7 @@ def du_counts_folders() -> bool:
 
 
 def du(path: Path) -> int:
-    """What `du -sb` says, with the folders' own sizes."""
+    """What `du -sb` reports, with the folders' own sizes."""
     argv = ["du", "-sb", "--exclude=lost+found", "--", str(path)]
     total = int(subprocess.run(argv, check=True, capture_output=True).stdout.split()[0])
     if not du_counts_folders() and path.is_dir():
@@ -82,7 +82,7 @@ def grow(top: bytes, plan: dict[bytes, Any], files: list[bytes]) -> None:
 @settings(max_examples=40)
 @given(plan=st.dictionaries(NAMES, TREES, max_size=5))
 def test_counts_as_du_does(plan: dict[bytes, Any]) -> None:
-    """Of any tree the total, and each model in it, is what the real `du -sb` says of it."""
+    """Of any tree the total, and each model in it, is what the real `du -sb` reports."""
     with tempfile.TemporaryDirectory() as top:
         grow(os.fsencode(top), plan, [])
         found = scanned(Path(top))
@@ -92,7 +92,7 @@ def test_counts_as_du_does(plan: dict[bytes, Any]) -> None:
         assert {name: du(Path(top, name)) for name in shown} == found["models"]
 
 
-def test_tells_models_of_every_kind_apart(tmp_path: Path) -> None:
+def test_names_models_of_every_kind(tmp_path: Path) -> None:
     """Folders, files and a Hugging Face cache's repositories in one directory each come under their name."""
     sized(tmp_path / "Mistral-7B/model.safetensors", 1000)
     sized(tmp_path / "llama.gguf", 2000)
@@ -123,7 +123,7 @@ def ollama(store: Path, place: str, manifest: bytes = MANIFEST) -> Path:
 
 
 def test_counts_shared_blobs_once_and_every_model_whole(tmp_path: Path) -> None:
-    """Two of Ollama's models that share a blob each say all they need; the directory counts the blob once."""
+    """Two of Ollama's models that share a blob each have their full size; the directory counts it once."""
     for place in ("llama3/8b", "llama3/latest"):
         ollama(tmp_path, f"registry.ollama.ai/library/{place}")
     sized(tmp_path / "blobs/sha256-5a17", 4_661_216_384)
@@ -216,7 +216,7 @@ def test_counts_every_file_whose_folder_may_not_be_entered(tree: Path) -> None:
     assert len(found["unread"]) == scan.NAMED
 
 
-def test_tells_no_part_of_a_model_that_lies_in_two_places(tree: Path) -> None:
+def test_leaves_out_a_model_of_which_a_part_is_unreadable(tree: Path) -> None:
     """One name twice, one of the two unreadable: the model's size is not known, whichever comes first."""
     sized(tree / "gpt2", 111)
     sized(tree / "hub/models--gpt2/blobs/abc", 222)
@@ -240,7 +240,7 @@ def test_keeps_the_total_when_a_manifest_is_no_good(tree: Path) -> None:
 
 
 def losing(monkeypatch: pytest.MonkeyPatch, folder: Path, lose: Callable[[], object]) -> None:
-    """Has something happen right after the folder was listed, before its entries are looked at."""
+    """Has something happen right after the folder was listed, before its entries are read."""
     real = os.scandir
 
     def scandir(path: str) -> Any:
@@ -316,16 +316,16 @@ def test_counts_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ("name", "reason"),
     [("absent", "No such file or directory"), ("file", "Not a directory"), ("a" * 300, "name")],
 )
-def test_says_why_a_directory_can_not_be_looked_at(tmp_path: Path, name: str, reason: str) -> None:
-    """A directory that isn't there or is none has no figures, but the root's file system has."""
+def test_reports_why_a_directory_can_not_be_read(tmp_path: Path, name: str, reason: str) -> None:
+    """A directory that isn't there or is none has no values, but the root's file system has."""
     (tmp_path / "file").touch()
     found = scanned(tmp_path / name)
-    assert reason in found["failed"]
-    assert len(found["rooms"]) == 1
+    assert reason in found["error"]
+    assert len(found["file_systems"]) == 1
     assert "size" not in found
 
 
-def test_says_which_folders_are_closed(tree: Path) -> None:
+def test_reports_which_folders_are_closed(tree: Path) -> None:
     """Where a folder above may not be entered it is named, so that a person can open the whole way."""
     directory = tree / "home/.cache/huggingface"
     directory.mkdir(parents=True)
@@ -334,7 +334,7 @@ def test_says_which_folders_are_closed(tree: Path) -> None:
         found = scanned(directory)
         who = scan.user()
     (tree / "home").chmod(0o755)
-    assert found["failed"] == "Permission denied"
+    assert found["error"] == "Permission denied"
     assert found["closed"] == [f"{tree}/home", f"{tree}/home/.cache"]
     assert found["user"] == who
     directory.chmod(0)
@@ -359,12 +359,12 @@ def test_takes_any_bytes_for_a_name(tmp_path: Path) -> None:
     assert {os.fsencode(name) for name in scanned(tmp_path)["models"]} == set(names)
 
 
-def test_tells_the_room_as_statvfs_does(tmp_path: Path) -> None:
+def test_reports_space_as_statvfs_does(tmp_path: Path) -> None:
     """The directory's file system comes first, then the root's, each with the mount that it is."""
-    mine, root = scanned(tmp_path)["rooms"]
-    assert root["mount"] == scan.room("/")["mount"]
-    room = os.statvfs(tmp_path)
-    assert mine["size"] == room.f_blocks * room.f_frsize
+    mine, root = scanned(tmp_path)["file_systems"]
+    assert root["mount"] == scan.file_system("/")["mount"]
+    space = os.statvfs(tmp_path)
+    assert mine["size"] == space.f_blocks * space.f_frsize
     assert mine["size"] >= mine["free"] >= mine["avail"]
 
 
@@ -380,7 +380,7 @@ def test_lists_the_largest_of_ten_thousand_models(tmp_path: Path) -> None:
 
 
 def test_survives_a_tree_deeper_than_any_path(tmp_path: Path) -> None:
-    """Folders in folders beyond what a path can say are counted as unread, they break nothing."""
+    """Folders in folders beyond the longest path are counted as unread, they break nothing."""
     name = "d" * 250
     top = os.open(tmp_path, os.O_RDONLY)
     try:
@@ -409,8 +409,8 @@ def test_finds_directories_under_any_name(tmp_path: Path) -> None:
     assert scan.find(f"{tmp_path}/absent") == []
 
 
-def test_tells_of_places_that_are_closed(tree: Path) -> None:
-    """In another's home there may be a directory or none: who may not look is told just that."""
+def test_reports_places_that_are_closed(tree: Path) -> None:
+    """In another's home there may be a directory or none: who may not see that gets just that."""
     (tree / "home/a/models").mkdir(parents=True)
     (tree / "home/b").mkdir()
     (tree / "home/a").chmod(0)

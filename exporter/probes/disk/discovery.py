@@ -23,32 +23,32 @@ USUAL = (
     "/ai/models",
     "/srv/models",
 )
-PATIENCE = 3.0  # seconds that a place has to answer; one on a dead mount never does
+TIMEOUT = 3.0  # seconds for each place; one on a dead mount never answers
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DirectoryList:
     """The directories that are there, none of them inside another or there under two names.
 
-    closed: places of which this user may not even know whether there is one.
+    unreadable: places where this user may not see whether there is one.
     """
 
     directories: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
-async def look(root: Path) -> Found:
-    """Looks at all places.
+async def find_directories(root: Path) -> DirectoryList:
+    """The directories at all usual places under ``root``.
 
-    Each is looked at by a process of its own, so that a dead mount hides nothing but what lies on it.
+    Each place has a process of its own, so that a dead mount hides nothing but what lies on it.
     """
-    looks = [asyncio.create_task(_find(str(root).rstrip("/") + place)) for place in absolute(USUAL)]
-    there, waiting = await asyncio.wait(looks, timeout=PATIENCE)
-    for each in waiting:
-        each.cancel()  # it ends with its process, and nobody waits for that
-    real = dict(pair for each in there for pair in each.result())
-    closed = sorted(path for path, place in real.items() if not place)
-    return Found(outermost({path: place for path, place in real.items() if place}), tuple(closed))
+    tasks = [asyncio.create_task(_find(str(root).rstrip("/") + place)) for place in absolute(USUAL)]
+    done, hung = await asyncio.wait(tasks, timeout=TIMEOUT)
+    for task in hung:
+        task.cancel()  # it ends with its process, which is not awaited
+    real = dict(pair for task in done for pair in task.result())
+    unreadable = sorted(path for path, place in real.items() if not place)
+    return DirectoryList(outermost({path: place for path, place in real.items() if place}), tuple(unreadable))
 
 
 def absolute(places: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Directories of models: what they take, each model in them, and the room on the file systems under them.
+"""Directories of models: their size, each model in them, and the space on their file systems.
 
 Every directory is a probe of its own, and a process of its own (scan.py) does all that touches its file
 system: on a dead mount that hangs, and nothing else.
@@ -59,7 +59,7 @@ FILE_SYSTEM_AVAIL = gauge(
 )
 
 
-NAMED = 4  # places that are closed and named
+NAMED = 4  # unreadable places in a note
 
 
 class Settings(Schedule, frozen=True, kw_only=True):
@@ -91,46 +91,46 @@ def tidy(path: str) -> str:
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def result(directory: str, found: ScanResult, mounts: Mapping[int, Mount]) -> Result:
+def result(directory: str, scan: ScanResult, mounts: Mapping[int, Mount]) -> Result:
     """The families and notes of a scan.
 
     Raises:
-        ProbeError: the directory could not be looked at; the root's file system is known all the same.
+        ProbeError: the directory can't be scanned; the root's file system is known all the same.
     """
     samples = Samples()
-    known = {origin(mounts, room.mount): room for room in found.rooms}
-    for mount, room in known.items():
-        if mount and room.size:  # some file systems of FUSE's tell nothing, and say 0
+    known = {origin(mounts, system.mount): system for system in scan.file_systems}
+    for mount, system in known.items():
+        if mount and system.size:  # some of FUSE's file systems report 0 for everything
             labels = (mount.point, mount.device, mount.fstype)
-            samples.add(FILE_SYSTEM_SIZE, room.size, *labels)
-            samples.add(FILE_SYSTEM_FREE, room.free, *labels)
-            samples.add(FILE_SYSTEM_AVAIL, room.avail, *labels)
-    if found.failed:
-        raise ProbeError(*scan_result.failure(directory, found), families=samples.families())
-    if mount := origin(mounts, found.rooms[0].mount):
+            samples.add(FILE_SYSTEM_SIZE, system.size, *labels)
+            samples.add(FILE_SYSTEM_FREE, system.free, *labels)
+            samples.add(FILE_SYSTEM_AVAIL, system.avail, *labels)
+    if scan.error:
+        raise ProbeError(*scan_result.failure(directory, scan), families=samples.families())
+    if mount := origin(mounts, scan.file_systems[0].mount):
         samples.add(INFO, 1, directory, mount.point)
-    samples.add(SIZE, found.size, directory)
-    for model, size in found.models.items():
+    samples.add(SIZE, scan.size, directory)
+    for model, size in scan.models.items():
         samples.add(MODEL, size, directory, model)
-    samples.add(ERRORS, found.errors, directory)
-    return Result(samples.families(), scan_result.notes(directory, found))
+    samples.add(ERRORS, scan.errors, directory)
+    return Result(samples.families(), scan_result.notes(directory, scan))
 
 
-async def scan(directory: str, proc: Path) -> Result:
+async def collect(directory: str, proc: Path) -> Result:
     """Scans a directory in a process of its own, which gets what I/O and processor time are left over.
 
     Raises:
-        ProbeError: the directory could not be looked at.
+        ProbeError: the directory can't be scanned.
     """
     ionice = shutil.which("ionice")
     idle = (ionice, "-c", "3", "-t") if ionice else ()
     output = await run(*idle, sys.executable, "-I", "-S", str(SCANNER), directory)
     if output.code != 0:
-        raise ProbeError(f"the scan of {directory} broke off: {output.error_message}")
-    return await run_in_thread(_conclude, directory, output.stdout, proc)
+        raise ProbeError(f"the scan of {directory} ended early: {output.error_message}")
+    return await run_in_thread(_read, directory, output.stdout, proc)
 
 
-def _conclude(directory: str, stdout: bytes, proc: Path) -> Result:
+def _read(directory: str, stdout: bytes, proc: Path) -> Result:
     try:
         mountinfo = (proc / "self/mountinfo").read_bytes()
     except OSError as error:
@@ -140,23 +140,23 @@ def _conclude(directory: str, stdout: bytes, proc: Path) -> Result:
 
 
 def build(settings: Settings, host: Host) -> list[Probe]:
-    """One probe a directory; each keeps its figures when another is added or taken out."""
+    """One probe a directory; each keeps its metrics when another is added or taken out."""
     schedule = Schedule(ttl=settings.ttl, wait=settings.wait, timeout=settings.timeout)
     return [
-        Probe(f"disk:{path}", schedule, path, partial(scan, path, host.proc), summarize)
+        Probe(f"disk:{path}", schedule, path, partial(collect, path, host.proc), summarize)
         for path in map(tidy, settings.directories)
     ]
 
 
 async def discover(host: Host) -> Settings | Note:
     """The usual directories that are there."""
-    found = await discovery.look(host.root)
+    found = await discovery.find_directories(host.root)
     if found.directories:
         return Settings(directories=found.directories)
-    text = f"no directory of models that this user can see: looked at {', '.join(discovery.USUAL)}"
-    if found.closed:
-        text += f"; {len(found.closed)} of these are closed to it: {', '.join(found.closed[:NAMED])}"
-    name = (*found.closed, "/ai/models")[0]
+    text = f"no directory of models that this user can see: searched {', '.join(discovery.USUAL)}"
+    if found.unreadable:
+        text += f"; {len(found.unreadable)} of these it can't read: {', '.join(found.unreadable[:NAMED])}"
+    name = (*found.unreadable, "/ai/models")[0]
     return Note(text, f"probes:\n  disk:\n    directories: [{json.dumps(name)}]")
 
 

@@ -1,4 +1,4 @@
-"""A directory of models in a line of words, for the status page."""
+"""A directory of models in one line, for the status page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from exporter.metrics import query
 
 
 def summarize(families: query.Families, _: float) -> str:
-    """What the families say in short, for the status page."""
+    """The families in one line, for the status page."""
     whole = query.value(families, "grid_directory_size_bytes")
     models = len(query.lines(families, "grid_directory_entry_size_bytes"))
     unread = query.value(families, "grid_directory_scan_errors")
@@ -16,12 +16,12 @@ def summarize(families: query.Families, _: float) -> str:
             size(whole) if whole is not None else None, pluralize(models, "model") if models else None
         ),
         f"{pluralize(unread, 'part')} unreadable" if unread else None,
-        _room(families),
+        _space(families),
     )
 
 
-def _room(families: query.Families) -> str | None:
-    """What is left on the directory's own file system."""
+def _space(families: query.Families) -> str | None:
+    """The space left on the directory's own file system."""
     here = [sample.labels["mountpoint"] for sample in query.samples(families, "grid_directory_info")]
     for sample in query.samples(families, "grid_filesystem_avail_bytes"):
         if sample.labels["mountpoint"] in here:

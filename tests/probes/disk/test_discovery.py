@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from exporter.probes.disk import discovery as disk_places
-from exporter.probes.disk.discovery import Found, absolute, look, outermost
+from exporter.probes.disk import discovery
+from exporter.probes.disk.discovery import DirectoryList, absolute, find_directories, outermost
 
 
 @pytest.fixture(autouse=True)
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs the tests has directories of their own, which are none of theirs."""
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps out the directories of the user who runs the tests."""
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.delenv("HF_HOME", raising=False)
 
@@ -31,7 +31,7 @@ async def test_finds_the_usual_directories(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "srv/models").touch()
     monkeypatch.setenv("HOME", "/root")
     monkeypatch.setenv("HF_HOME", "/data/hf/")
-    found = await look(tmp_path)
+    found = await find_directories(tmp_path)
     assert [path.removeprefix(str(tmp_path)) for path in found.directories] == [
         "/ai/models",
         "/data/hf",
@@ -42,13 +42,13 @@ async def test_finds_the_usual_directories(tmp_path: Path, monkeypatch: pytest.M
     ]
 
 
-async def test_finds_nothing_on_an_empty_box(tmp_path: Path) -> None:
+async def test_finds_nothing_on_an_empty_host(tmp_path: Path) -> None:
     """Where none of the places is there, not even /home, nothing is found."""
-    assert await look(tmp_path) == Found()
+    assert await find_directories(tmp_path) == DirectoryList()
 
 
 async def test_does_not_wait_for_a_place_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look that never returns, as on a dead mount, costs the others nothing, and its process ends."""
+    """A process that never returns, as on a dead mount, costs the others nothing, and its process ends."""
     (tmp_path / "ai/models").mkdir(parents=True)
     pid = tmp_path / "pid"
     scanner = tmp_path / "scanner.py"
@@ -59,31 +59,29 @@ async def test_does_not_wait_for_a_place_that_hangs(tmp_path: Path, monkeypatch:
         "    signal.pause()\n"
         "print(json.dumps([[sys.argv[2]] * 2] if os.path.isdir(sys.argv[2]) else []))\n"
     )
-    monkeypatch.setattr(disk_places, "SCANNER", scanner)
+    monkeypatch.setattr(discovery, "SCANNER", scanner)
     others = asyncio.all_tasks()
     wait = asyncio.wait
 
-    async def out_of_patience(tasks: list[asyncio.Task[Any]], timeout: float | None = None) -> Any:  # noqa: ASYNC109
-        """The time is up when every look but the one that hangs has ended."""
+    async def time_out(tasks: list[asyncio.Task[Any]], timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        """The time is up when every process but the one that hangs has finished."""
         if timeout is None:
             return await wait(tasks)
         while sum(not task.done() for task in tasks) > 1 or not pid.exists() or not pid.read_text():
             await asyncio.sleep(0.01)
         return await wait(tasks, timeout=0)
 
-    monkeypatch.setattr(asyncio, "wait", out_of_patience)
-    assert await look(tmp_path) == Found((f"{tmp_path}/ai/models",))
+    monkeypatch.setattr(asyncio, "wait", time_out)
+    assert await find_directories(tmp_path) == DirectoryList((f"{tmp_path}/ai/models",))
     await asyncio.gather(*(asyncio.all_tasks() - others), return_exceptions=True)
     assert not Path(f"/proc/{pid.read_text()}").exists()
 
 
-async def test_takes_a_broken_python_for_nothing_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_finds_nothing_with_a_broken_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Discovery never fails: where the process can't even be started nothing is found."""
     (tmp_path / "ai/models").mkdir(parents=True)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert await look(tmp_path) == Found()
+    assert await find_directories(tmp_path) == DirectoryList()
 
 
 def test_scans_nothing_twice() -> None:
@@ -98,7 +96,7 @@ def test_scans_nothing_twice() -> None:
     assert outermost(real) == ("/ai/models", "/home/x/.cache/huggingface", "/home/x/.cache/huggingface2")
 
 
-def test_leaves_out_what_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaves_out_unset_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unset variable, or a path that is not absolute, names no place; two names of one count once."""
     monkeypatch.delenv("HOME")
     assert absolute(("$HF_HOME", "$HOME/.ollama/models", "/ai/models", "/ai//models/")) == ["/ai/models"]

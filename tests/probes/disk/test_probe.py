@@ -9,33 +9,33 @@ from exporter.config.load import parse as parse_config
 from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Duration, Host, Note, ProbeError, Result, Schedule
 from exporter.probes.disk import probe as disk
-from exporter.probes.disk.discovery import Found
+from exporter.probes.disk.discovery import DirectoryList
 from exporter.probes.disk.mounts import parse_mounts
 from exporter.probes.disk.probe import KIND, Settings, build, discover, result, tidy
-from exporter.probes.disk.scan_result import Room, ScanResult
+from exporter.probes.disk.scan_result import FileSystem, ScanResult
 from tests.scanner.test_scan import du, sized
 from tests.series import series
 
 MOUNTS = parse_mounts((Path(__file__).parents[2] / "captures/mountinfo/mountinfo").read_text())
-ROOT = Room(mount=43, size=1000, free=500, avail=400)
+ROOT = FileSystem(mount=43, size=1000, free=500, avail=400)
 
 
-async def look(directory: Path) -> Result:
+async def collect(directory: Path) -> Result:
     """One run of the probe on that directory."""
     (probe,) = build(Settings(directories=(str(directory),)), Host())
     return await probe.run()
 
 
-def test_tells_all_that_a_scan_found() -> None:
+def test_every_family_of_a_scan() -> None:
     """Every family comes out: the directory's size, each model, its file system and the root's."""
-    found = ScanResult(
-        rooms=(Room(mount=63, size=9, free=8, avail=7), ROOT),
+    scan = ScanResult(
+        file_systems=(FileSystem(mount=63, size=9, free=8, avail=7), ROOT),
         size=300,
         models={"org/name": 200, "(other)": 100},
     )
     tmpfs = 'device="models #1",fstype="tmpfs",mountpoint="/srv/models/with space"'
     root = 'device="/dev/vda",fstype="ext4",mountpoint="/"'
-    assert series(result("/ai/models", found, MOUNTS).families) == {
+    assert series(result("/ai/models", scan, MOUNTS).families) == {
         f"grid_filesystem_size_bytes{{{tmpfs}}}": 9,
         f"grid_filesystem_free_bytes{{{tmpfs}}}": 8,
         f"grid_filesystem_avail_bytes{{{tmpfs}}}": 7,
@@ -50,47 +50,51 @@ def test_tells_all_that_a_scan_found() -> None:
     }
 
 
-def test_tells_one_file_system_once() -> None:
+def test_exports_one_file_system_once() -> None:
     """A directory on the root's file system, even by a mount of its own there, adds no second one."""
-    found = ScanResult(rooms=(Room(mount=66, size=1000, free=500, avail=400), ROOT), size=1)
-    told = series(result("/srv/models/self/inner", found, MOUNTS).families)
-    assert len([name for name in told if name.startswith("grid_filesystem_size")]) == 1
-    assert told['grid_directory_info{mountpoint="/",path="/srv/models/self/inner"}'] == 1
+    scan = ScanResult(file_systems=(FileSystem(mount=66, size=1000, free=500, avail=400), ROOT), size=1)
+    values = series(result("/srv/models/self/inner", scan, MOUNTS).families)
+    assert len([name for name in values if name.startswith("grid_filesystem_size")]) == 1
+    assert values['grid_directory_info{mountpoint="/",path="/srv/models/self/inner"}'] == 1
 
 
-def test_leaves_out_what_a_file_system_does_not_tell() -> None:
-    """A file system that says its size is 0 has none; a mount that went meanwhile has no name to go by."""
-    found = ScanResult(rooms=(Room(mount=63, size=0, free=0, avail=0), Room(99, 1, 1, 1)), size=1)
-    told = series(result("/ai/models", found, MOUNTS).families)
-    assert not [name for name in told if name.startswith("grid_filesystem")]
-    gone = ScanResult(rooms=(Room(99, 1, 1, 1), ROOT), size=1)
+def test_leaves_out_a_file_system_without_a_size() -> None:
+    """A file system that reports a size of 0 has none; a mount that went meanwhile has no name to go by."""
+    scan = ScanResult(
+        file_systems=(FileSystem(mount=63, size=0, free=0, avail=0), FileSystem(99, 1, 1, 1)), size=1
+    )
+    values = series(result("/ai/models", scan, MOUNTS).families)
+    assert not [name for name in values if name.startswith("grid_filesystem")]
+    gone = ScanResult(file_systems=(FileSystem(99, 1, 1, 1), ROOT), size=1)
     assert not [n for n in series(result("/a", gone, MOUNTS).families) if n.startswith("grid_directory_info")]
 
 
-def test_tells_no_total_that_is_too_small() -> None:
+def test_a_total_that_is_too_small_is_absent() -> None:
     """Where a part could not be read the total is absent, the error is counted and the note names it."""
-    found = ScanResult(rooms=(ROOT, ROOT), models={"a": 1}, errors=1, unread=(("/ai/models/b", "Why"),))
-    told = result("/ai/models", found, MOUNTS)
-    figures = series(told.families)
-    assert 'grid_directory_size_bytes{path="/ai/models"}' not in figures
-    assert figures['grid_directory_scan_errors{path="/ai/models"}'] == 1
-    assert figures['grid_directory_entry_size_bytes{entry="a",path="/ai/models"}'] == 1
-    assert told.notes[0].text.startswith("1 part(s) of /ai/models can't be read: /ai/models/b (Why)")
+    scan = ScanResult(file_systems=(ROOT, ROOT), models={"a": 1}, errors=1, unread=(("/ai/models/b", "Why"),))
+    values = result("/ai/models", scan, MOUNTS)
+    exported = series(values.families)
+    assert 'grid_directory_size_bytes{path="/ai/models"}' not in exported
+    assert exported['grid_directory_scan_errors{path="/ai/models"}'] == 1
+    assert exported['grid_directory_entry_size_bytes{entry="a",path="/ai/models"}'] == 1
+    assert values.notes[0].text.startswith("1 part(s) of /ai/models can't be read: /ai/models/b (Why)")
 
 
 async def test_scans_a_real_directory(tmp_path: Path) -> None:
-    """A real tree, scanned in a process of its own, comes out as du and statvfs tell it."""
+    """A real tree, scanned in a process of its own, comes out as du and statvfs report it."""
     sized(tmp_path / "models--org--name/blobs/abc", 10**9)
     sized(tmp_path / "llama.gguf", 5000)
-    told = series((await look(tmp_path)).families)
-    assert told[f'grid_directory_size_bytes{{path="{tmp_path}"}}'] == du(tmp_path)
-    assert told[f'grid_directory_entry_size_bytes{{entry="org/name",path="{tmp_path}"}}'] == du(
+    values = series((await collect(tmp_path)).families)
+    assert values[f'grid_directory_size_bytes{{path="{tmp_path}"}}'] == du(tmp_path)
+    assert values[f'grid_directory_entry_size_bytes{{entry="org/name",path="{tmp_path}"}}'] == du(
         tmp_path / "models--org--name"
     )
-    assert told[f'grid_directory_scan_errors{{path="{tmp_path}"}}'] == 0
-    (mount,) = (name for name in told if name.startswith("grid_directory_info"))
+    assert values[f'grid_directory_scan_errors{{path="{tmp_path}"}}'] == 0
+    (mount,) = (name for name in values if name.startswith("grid_directory_info"))
     point = mount.split('"')[1]
-    (size,) = (told[n] for n in told if n.startswith("grid_filesystem_size") and f'mountpoint="{point}"' in n)
+    (size,) = (
+        values[n] for n in values if n.startswith("grid_filesystem_size") and f'mountpoint="{point}"' in n
+    )
     assert size == os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
 
 
@@ -100,45 +104,45 @@ async def test_takes_names_of_any_bytes(tmp_path: Path) -> None:
         sized(tmp_path / os.fsdecode(b"\xff" * 252 + b"%03d" % number), 10**6 + number)
     for name in ("new\nline", 'quo"te\\', "\x7f"):
         sized(tmp_path / name, 5)
-    told = series((await look(tmp_path)).families)
-    entries = [value for name, value in told.items() if name.startswith("grid_directory_entry_size_bytes")]
+    values = series((await collect(tmp_path)).families)
+    entries = [value for name, value in values.items() if name.startswith("grid_directory_entry_size_bytes")]
     assert len(entries) == 201
     assert sum(entries) == sum(10**6 + number for number in range(200)) + 15
 
 
 async def test_fails_where_there_is_no_directory(tmp_path: Path) -> None:
-    """A directory that isn't there is a reason in words; the root's file system is told all the same."""
+    """A directory that isn't there is a reason in words; the root's file system is exported all the same."""
     with pytest.raises(ProbeError) as caught:
-        await look(tmp_path / "absent")
+        await collect(tmp_path / "absent")
     assert caught.value.reason == f"{tmp_path}/absent does not exist"
     assert caught.value.hint
-    told = series(caught.value.families)
-    assert {name.partition("{")[0] for name in told} == {
+    values = series(caught.value.families)
+    assert {name.partition("{")[0] for name in values} == {
         "grid_filesystem_size_bytes",
         "grid_filesystem_free_bytes",
         "grid_filesystem_avail_bytes",
     }
-    assert all('mountpoint="/"' in name for name in told)
+    assert all('mountpoint="/"' in name for name in values)
 
 
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("raise MemoryError", "broke off: MemoryError"),
-        ("import os; os.kill(os.getpid(), 9)", "broke off: ended by SIGKILL"),
-        ("print('x' * 100)", "never prints"),
+        ("raise MemoryError", "ended early: MemoryError"),
+        ("import os; os.kill(os.getpid(), 9)", "ended early: ended by SIGKILL"),
+        ("print('x' * 100)", "output is invalid"),
         ("while True: print('x' * 10000)", "printed more than"),
     ],
 )
-async def test_fails_where_the_scan_breaks_off(
+async def test_fails_where_the_scan_ends_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
 ) -> None:
-    """A scan that dies, is killed, or prints anything else is a failure with its reason, never a figure."""
+    """A scan that dies, is killed, or prints anything else is a failure with its reason, never a value."""
     scanner = tmp_path / "scanner.py"
     scanner.write_text(script)
     monkeypatch.setattr(disk, "SCANNER", scanner)
     with pytest.raises(ProbeError, match=reason):
-        await look(tmp_path)
+        await collect(tmp_path)
 
 
 async def test_fails_without_a_table_of_mounts(tmp_path: Path) -> None:
@@ -157,14 +161,14 @@ async def test_scans_with_idle_priority(tmp_path: Path, monkeypatch: pytest.Monk
         "sys.exit(subprocess.run(['ionice', '-p', str(os.getpid())], capture_output=True, text=True).stdout)"
     )
     monkeypatch.setattr(disk, "SCANNER", scanner)
-    with pytest.raises(ProbeError, match="broke off: idle"):
-        await look(tmp_path)
+    with pytest.raises(ProbeError, match="ended early: idle"):
+        await collect(tmp_path)
 
 
 async def test_scans_where_there_is_no_ionice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A box without that tool is scanned all the same."""
+    """A host without that tool is scanned all the same."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (await look(tmp_path)).families
+    assert (await collect(tmp_path)).families
 
 
 def test_gives_each_directory_a_probe_of_its_own() -> None:
@@ -238,16 +242,16 @@ async def test_says_how_to_name_a_directory(tmp_path: Path, monkeypatch: pytest.
     parse_config(note.hint)
 
 
-async def test_names_the_homes_that_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where models may lie in a home that is closed to this user, the note says where and how to go on."""
-    closed = tuple(f"/home/{user}/.ollama/models" for user in "abcdef")
+async def test_names_the_homes_that_it_can_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where models may lie in a home that this user can't read, the note says where and how to go on."""
+    unreadable = tuple(f"/home/{user}/.ollama/models" for user in "abcdef")
 
-    async def look(_: Path) -> Found:
-        return Found(closed=closed)
+    async def find_directories(_: Path) -> DirectoryList:
+        return DirectoryList(unreadable=unreadable)
 
-    monkeypatch.setattr("exporter.probes.disk.discovery.look", look)
+    monkeypatch.setattr("exporter.probes.disk.discovery.find_directories", find_directories)
     note = await discover(Host(root=tmp_path))
     assert isinstance(note, Note)
-    assert "6 of these are closed to it: /home/a/.ollama/models, /home/b" in note.text
+    assert "6 of these it can't read: /home/a/.ollama/models, /home/b" in note.text
     parse_config(note.hint)
-    assert closed[0] in note.hint
+    assert unreadable[0] in note.hint

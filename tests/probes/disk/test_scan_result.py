@@ -7,17 +7,19 @@ from hypothesis import strategies as st
 from exporter.probe import Note, ProbeError
 from exporter.probes.disk.scan_result import ScanResult, failure, notes, parse
 
-ROOM = b'"rooms":[{"mount":1,"size":3,"free":2,"avail":1}]'
+FILE_SYSTEM = b'"file_systems":[{"mount":1,"size":3,"free":2,"avail":1}]'
 
 
 def test_reads_what_a_scan_prints() -> None:
     """Sizes, names of any bytes and what could not be read come through typed."""
-    findings = parse(
-        b"{" + ROOM + b',"size":7,"models":{"\\udcff":7},"errors":1,"unread":[["/a","Why"]],"user":"me"}'
+    scan = parse(
+        b"{"
+        + FILE_SYSTEM
+        + b',"size":7,"models":{"\\udcff":7},"errors":1,"unread":[["/a","Why"]],"user":"me"}'
     )
-    assert (findings.size, findings.models) == (7, {"\udcff": 7})
-    assert findings.unread == (("/a", "Why"),)
-    assert findings.rooms[0].avail == 1
+    assert (scan.size, scan.models) == (7, {"\udcff": 7})
+    assert scan.unread == (("/a", "Why"),)
+    assert scan.file_systems[0].avail == 1
 
 
 @pytest.mark.parametrize(
@@ -27,28 +29,28 @@ def test_reads_what_a_scan_prints() -> None:
         b"\x00\xff",
         b"{}",
         b"[]",
-        b"{" + ROOM,
-        b"{" + ROOM + b',"size":"7"}',
-        b"{" + ROOM + b',"models":{"a":1e400}}',
+        b"{" + FILE_SYSTEM,
+        b"{" + FILE_SYSTEM + b',"size":"7"}',
+        b"{" + FILE_SYSTEM + b',"models":{"a":1e400}}',
         b"[" * 100_000,
     ],
 )
 def test_refuses_anything_else(stdout: bytes) -> None:
-    """What a scan never prints is a reason, not a figure."""
-    with pytest.raises(ProbeError, match="printed what it never prints"):
+    """What a scan never prints is an error, not a value."""
+    with pytest.raises(ProbeError, match="output is invalid"):
         parse(stdout)
 
 
 @settings(max_examples=100)
 @given(stdout=st.binary())
-def test_raises_nothing_but_a_reason(stdout: bytes) -> None:
-    """Any bytes are either findings or a ProbeError."""
+def test_raises_probe_error_for_any_bytes(stdout: bytes) -> None:
+    """Any bytes are either a scan's output or a ProbeError."""
     with pytest.raises(ProbeError):
         parse(stdout)
 
 
 @pytest.mark.parametrize(
-    ("code", "failed", "reason"),
+    ("code", "error", "reason"),
     [
         (errno.ENOENT, "No such file or directory", "/ai/models does not exist"),
         (errno.ENOTDIR, "Not a directory", "/ai/models is not a directory"),
@@ -57,24 +59,24 @@ def test_raises_nothing_but_a_reason(stdout: bytes) -> None:
         (errno.ENOTCONN, "Not connected", "/ai/models can't be read: Not connected"),
     ],
 )
-def test_gives_every_failure_a_reason_and_a_way_out(code: int, failed: str, reason: str) -> None:
-    """A directory that can't be looked at is told in a line, with what a person can do."""
-    findings = ScanResult(rooms=(), failed=failed, errno=code, user="grid-exporter")
-    said, hint = failure("/ai/models", findings)
-    assert said == reason
+def test_every_failure_has_a_reason_and_a_hint(code: int, error: str, reason: str) -> None:
+    """A directory that can't be scanned is one line, with how to fix it."""
+    scan = ScanResult(file_systems=(), error=error, errno=code, user="grid-exporter")
+    message, hint = failure("/ai/models", scan)
+    assert message == reason
     assert hint
 
 
 def test_opens_the_whole_way_to_a_closed_directory() -> None:
-    """The mending commands let the user through each closed folder and read what is and will be there."""
-    findings = ScanResult(
-        rooms=(),
-        failed="Permission denied",
+    """The commands of the hint let the user through each closed folder and read what is and will be there."""
+    scan = ScanResult(
+        file_systems=(),
+        error="Permission denied",
         errno=errno.EACCES,
         user="grid-exporter",
         closed=("/home/x", "/home/x/.cache"),
     )
-    _, hint = failure("/home/x/.cache/huggingface", findings)
+    _, hint = failure("/home/x/.cache/huggingface", scan)
     assert hint == (
         "sudo setfacl -m u:grid-exporter:x /home/x /home/x/.cache && "
         "sudo setfacl -R -m u:grid-exporter:rX,d:u:grid-exporter:rX /home/x/.cache/huggingface"
@@ -82,22 +84,22 @@ def test_opens_the_whole_way_to_a_closed_directory() -> None:
 
 
 def test_quotes_paths_for_the_shell() -> None:
-    """A path with blanks or worse in it is one word of the mending command."""
-    findings = ScanResult(rooms=(), errno=errno.EPERM, user="me", failed="x", closed=("/a b",))
-    _, hint = failure("/a b/$(c)", findings)
+    """A path with blanks or worse in it is one word of the command."""
+    scan = ScanResult(file_systems=(), errno=errno.EPERM, user="me", error="x", closed=("/a b",))
+    _, hint = failure("/a b/$(c)", scan)
     assert "x '/a b' &&" in hint
     assert hint.endswith("'/a b/$(c)'")
 
 
-def test_has_nothing_to_say_of_a_whole_scan() -> None:
+def test_a_complete_scan_has_no_warning() -> None:
     """A scan that read everything leaves no note."""
-    assert notes("/ai/models", ScanResult(rooms=(), size=1)) == ()
+    assert notes("/ai/models", ScanResult(file_systems=(), size=1)) == ()
 
 
 def test_names_the_first_parts_that_could_not_be_read() -> None:
     """The note says how many parts are missing, names three, and says what that means and what helps."""
     unread = tuple((f"/ai/models/{name}", "Permission denied") for name in "abcd")
-    (note,) = notes("/ai/models", ScanResult(rooms=(), errors=25, unread=unread, user="me"))
+    (note,) = notes("/ai/models", ScanResult(file_systems=(), errors=25, unread=unread, user="me"))
     assert note == Note(
         "25 part(s) of /ai/models can't be read: /ai/models/a (Permission denied), "
         "/ai/models/b (Permission denied), /ai/models/c (Permission denied), ...; so its size is not known",
@@ -106,8 +108,8 @@ def test_names_the_first_parts_that_could_not_be_read() -> None:
 
 
 def test_offers_no_permission_where_none_is_missing() -> None:
-    """A damaged manifest is told without the command that would not help, and the size stays known."""
+    """A damaged manifest is a warning without the command that would not help, and the size stays known."""
     unread = (("/ai/models/manifests/x", "Not a manifest: it is damaged"),)
-    (note,) = notes("/ai/models", ScanResult(rooms=(), size=5, errors=1, unread=unread))
+    (note,) = notes("/ai/models", ScanResult(file_systems=(), size=5, errors=1, unread=unread))
     assert note.text.endswith("/ai/models/manifests/x (Not a manifest: it is damaged)")
     assert note.hint == ""
