@@ -17,7 +17,7 @@ from exporter.config.load import Plan, discover, load, load_in_time
 from exporter.config.strict_yaml import ConfigError
 from exporter.humanize import pluralize
 from exporter.probe import Host
-from exporter.system import logs
+from exporter.system import logs, orphans
 from exporter.web.auth import Auth
 from exporter.web.server import ListenError, listen
 
@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     _make_output_writable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as it may be inherited, it hides how tools end
+    orphans.adopt()
     options = _parser().parse_args(argv)
     options.host = Host(proc=options.procfs, cgroup=options.cgroup)
     logs.setup(options.log_level, options.log_format)

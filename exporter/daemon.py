@@ -15,6 +15,7 @@ from exporter.config.load import Plan
 from exporter.config.strict_yaml import ConfigError
 from exporter.engine.exporter import Exporter
 from exporter.status.status import welcome
+from exporter.system import orphans
 from exporter.system.sd_notify import feed_watchdog, notify, notify_reloading
 from exporter.web.app import make_app
 from exporter.web.auth import Auth
@@ -52,6 +53,7 @@ async def serve(listeners: list[socket.socket], auth: Auth, make_plan: MakePlan)
     for task in tasks:
         task.cancel()
     await exporter.cache.stop()
+    await orphans.end_all()
     await site.stop()
 
 

@@ -42,6 +42,7 @@ FAMILIES = {
     "grid_probe_runs_total": "probe outcome",
     "grid_exporter_build_info": "version",
     "grid_exporter_config_last_reload_{successful,success_timestamp_seconds}": "",
+    "grid_exporter_orphaned_processes": "",
     "grid_memory_{total,available,free,buffers,cached}_bytes": "",
     "grid_swap_{total,free}_bytes": "",
     "grid_cpu_seconds_total": "mode",

@@ -12,6 +12,7 @@ from exporter import __version__
 from exporter.engine.runner import Runner
 from exporter.metrics.exposition import Rendered, render
 from exporter.metrics.families import Samples, counter, gauge
+from exporter.system import orphans
 
 ENABLED = gauge("grid_probe_enabled", "Whether probes of this kind are configured (0 or 1).", "probe")
 SUCCESS = gauge("grid_probe_success", "Whether the probe's last run succeeded (0 or 1).", "probe")
@@ -42,6 +43,10 @@ RELOADED = gauge(
 RELOAD_TIME = gauge(
     "grid_exporter_config_last_reload_success_timestamp_seconds",
     "When the active configuration was read, Unix time.",
+)
+ORPHANED = gauge(
+    "grid_exporter_orphaned_processes",
+    "Processes that tools left behind and that the exporter may not end, being another user's.",
 )
 
 
@@ -74,6 +79,7 @@ class SelfMetrics:
         samples.add(BUILD, 1, __version__)
         samples.add(RELOADED, float(self.reload.successful))
         samples.add(RELOAD_TIME, self.reload.time)
+        samples.add(ORPHANED, orphans.unkillable())
         for kind in self.kinds:
             samples.add(ENABLED, float(kind in self.enabled), kind)
         return samples.families()

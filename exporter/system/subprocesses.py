@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from exporter.probe import ProbeError
+from exporter.system import orphans
 
 CHUNK = 64 * 1024
 STDOUT_LIMIT = 4 * 1024 * 1024
@@ -184,19 +185,22 @@ async def run(
     started = time.monotonic()
     out, err = _Pipe(limit), _Pipe(STDERR_LIMIT)
     try:
-        with out.open() as out_end, err.open() as err_end:
-            starting = asyncio.create_task(
-                asyncio.create_subprocess_exec(
-                    *command, executable=program,
-                    stdin=asyncio.subprocess.DEVNULL, stdout=out_end, stderr=err_end,
-                    env=environment(env or {}), cwd="/", start_new_session=True,
-                )
-            )  # fmt: skip
-            out.on_overflow = partial(_kill_started, starting)
-            code = await _wait_for_end(starting)
-            seconds = time.monotonic() - started
-            out.drain()
-            err.drain()
+        async with orphans.ended_with_run() as its_run:
+            with out.open() as out_end, err.open() as err_end:
+                starting = asyncio.create_task(
+                    asyncio.create_subprocess_exec(
+                        *command, executable=program,
+                        stdin=asyncio.subprocess.DEVNULL, stdout=out_end, stderr=err_end,
+                        env=environment({**(env or {}), orphans.MARK: its_run.mark}),
+                        cwd="/", start_new_session=True,
+                    )
+                )  # fmt: skip
+                starting.add_done_callback(its_run.started)
+                out.on_overflow = partial(_kill_started, starting)
+                code = await _wait_for_end(starting)
+                seconds = time.monotonic() - started
+                out.drain()
+                err.drain()
     except OSError as error:
         raise ProbeError(f"{argv[0]} could not be started: {error.strerror}") from error
     if out.truncated:

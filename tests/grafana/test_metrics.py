@@ -44,6 +44,7 @@ UNSHOWN = {
     "grid_aide_database_timestamp_seconds": "When findings were accepted is shown, the rest has an alert.",
     "grid_aide_accept_success": "A failed acceptance leaves the findings where they are, which is shown.",
     "grid_exporter_config_last_reload_success_timestamp_seconds": "Whether it failed is what matters.",
+    "grid_exporter_orphaned_processes": "Rare, and the log names them.",
 }
 
 

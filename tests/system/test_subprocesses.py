@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.probe import ProbeError
-from exporter.system import subprocesses
+from exporter.system import orphans, subprocesses
 from tests.unprivileged import unprivileged
 
 
@@ -178,7 +178,7 @@ async def test_tools_get_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     output = await subprocesses.run("env", env={"EXTRA": "1"})
     names = {line.partition("=")[0] for line in output.text.splitlines()}
-    assert names <= {"PATH", "HOME", "XDG_RUNTIME_DIR", "LC_ALL", "EXTRA", "PWD", "SHLVL", "_"}
+    assert names <= {"PATH", "HOME", "XDG_RUNTIME_DIR", "LC_ALL", "EXTRA", "PWD", "SHLVL", "_", orphans.MARK}
     assert "LC_ALL=C" in output.text.splitlines()
 
 
