@@ -11,7 +11,7 @@ TURNS = 200_000
 SLOWER = 1.25  # times the shortest spin: then others on the host take part of the processors
 BUSY = 0.25  # of the processors' time: then others on this machine do
 LOOK = 0.1  # seconds
-PATIENCE = 120.0  # seconds that are waited for calm in all, and spent on measuring again
+TIMEOUT = 120.0  # seconds that are waited for calm in all, and spent on measuring again
 
 _T = TypeVar("_T")
 
@@ -19,12 +19,13 @@ _T = TypeVar("_T")
 class Calm:
     """Looks before a measurement and after it whether all was calm, and has it made again where it was not.
 
-    noisy, all: how many measurements were kept although it was not, since patience ends, and of how many.
+    timeout: seconds to wait for calm in all; 0 takes every measurement as it comes.
+    noisy, all: how many measurements were kept although it was not, since the time was up, and of how many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = TIMEOUT) -> None:
         self.shortest = min(spin() for _ in range(20))
-        self.patience = PATIENCE
+        self.left = timeout
         self.noisy = self.all = 0
 
     def measured(self, measure: Callable[[], _T]) -> _T:
@@ -32,13 +33,13 @@ class Calm:
         self.all += 1
         while True:
             start = time.monotonic()
-            while not (before := self._is_calm()) and time.monotonic() - start < self.patience:
+            while not (before := self._is_calm()) and time.monotonic() - start < self.left:
                 pass
             found = measure()
             if before and self._is_calm():
                 return found
-            self.patience -= time.monotonic() - start
-            if self.patience <= 0:
+            self.left -= time.monotonic() - start
+            if self.left <= 0:
                 self.noisy += 1
                 return found
 
