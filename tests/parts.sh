@@ -2,7 +2,7 @@
 # Installs the real programs that `make test-real` runs, on Debian as root; elsewhere says that their tests are skipped.
 # Nothing that is installed here starts to run: a policy-rc.d keeps the packages from starting their services.
 set -eu
-parts="acl aide busybox-static chromium curl dbus debhelper docker.io fuse3 iptables lintian mmdebstrap podman polkitd prometheus \
+parts="acl aide busybox-static chromium curl dbus debhelper docker-compose docker.io fuse3 iptables lintian mmdebstrap podman polkitd prometheus \
 prometheus-alertmanager prometheus-node-exporter systemd-container tor torsocks victoria-metrics wrk"
 
 missing=
