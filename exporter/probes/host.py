@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from pathlib import Path
 from exporter.humanize import duration, percent, pluralize, size
 from exporter.metrics import query
 from exporter.metrics.families import Samples, counter, gauge, number
-from exporter.probe import Host, Kind, Probe, ProbeError, Result, Schedule
+from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.system import files
 from exporter.system.threads import run_in_thread
 
 MEMORY = {
@@ -53,10 +54,26 @@ STALLED = counter(
 
 # In /proc/stat's order. Its last two columns, guest and guest_nice, are counted in user and nice already.
 MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+FEWEST_MODES = 4  # Linux 2.4's
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-LOADAVG = re.compile(r"(\S+) (\S+) (\S+) \d+/\d+ \d+\n")
 PRESSURE = re.compile(r"^(some|full) .* total=(\d{1,20})$", re.MULTILINE | re.ASCII)
 STEP_BACK = 3.0  # seconds; the kernel's idle and iowait times may go back by less
+
+# What no host exceeds: a larger value is an error of who made it (lxcfs writes these files in a container).
+MOST_BYTES = 2.0**56
+MOST_CPUS = 8192
+MOST_TASKS = 2.0**22
+MOST_SECONDS = 100 * 365.25 * 86400  # of one processor, or of pressure
+LATEST_BOOT = 4102444800.0  # the year 2100
+# Parts of a total, which are no larger.
+PARTS = {
+    **dict.fromkeys(("MemAvailable", "MemFree", "Buffers", "Cached"), "MemTotal"),
+    "SwapFree": "SwapTotal",
+}
+RESOURCES = ("cpu", "memory", "io")
+INVALID_HINT = "see the file; in a container lxcfs may write it: update lxcfs on the host"
+
+Fields = Mapping[str, float | None]  # what a file has, by the kernel's names; None: missing or implausible
 
 
 class Settings(Schedule, frozen=True):
@@ -65,64 +82,63 @@ class Settings(Schedule, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """The contents of /proc/stat. modes: seconds that all processors spent in each; booted_at: Unix time."""
+    """The contents of /proc/stat; what is missing or implausible is absent.
 
-    modes: Mapping[str, float]
-    cpus: int
-    booted_at: float
-
-
-def parse_meminfo(text: str) -> dict[str, float]:
-    """The amounts of /proc/meminfo in bytes, by the kernel's names; those without a unit are left out.
-
-    Raises:
-        ProbeError: not even the total is there.
+    modes: seconds that all processors spent in each. booted_at: Unix time.
     """
-    amounts = {}
-    for name, amount in re.findall(r"^([\w()]+): +(\d{1,20}) kB$", text, re.MULTILINE | re.ASCII):
-        amounts[name] = int(amount) * 1024.0
-    if "MemTotal" not in amounts:
-        raise ProbeError("/proc/meminfo has no MemTotal")
+
+    modes: Mapping[str, float | None]
+    cpus: float | None
+    booted_at: float | None
+
+
+def plausible(value: float | None, most: float) -> float | None:
+    """The value, or None for one that no host has."""
+    return value if value is not None and 0 <= value <= most else None
+
+
+def parse_meminfo(text: str) -> dict[str, float | None]:
+    """The amounts of /proc/meminfo in bytes, by the kernel's names; None for one that is invalid."""
+    amounts: dict[str, float | None] = {}
+    for line in text.split("\n"):
+        name, _, rest = line.partition(":")
+        if name in MEMORY:
+            amount, _, unit = rest.strip().partition(" ")
+            kilobytes = number(amount) if unit == "kB" else None
+            amounts[name] = None if kilobytes is None else plausible(kilobytes * 1024, MOST_BYTES)
+    for name, whole in PARTS.items():
+        total = amounts.get(whole)
+        if total is not None and (amounts.get(name) or 0) > total:
+            amounts[name] = None
     return amounts
 
 
 def parse_stat(text: str) -> Stat:
-    """The processors' times and number, and the boot time, from /proc/stat.
-
-    Raises:
-        ProbeError: one of them is missing.
-    """
-    rows = {words[0]: words[1:] for words in (line.split() for line in text.splitlines()) if words}
-    ticks = [number(word) for word in rows.get("cpu", [])]
-    booted_at = number(next(iter(rows.get("btime", [])), ""))
-    if not ticks or None in ticks or booted_at is None:
-        raise ProbeError("/proc/stat has no processor time or no boot time")
-    modes = {mode: (tick or 0) / TICKS_PER_SECOND for mode, tick in zip(MODES, ticks, strict=False)}
-    return Stat(modes, sum(re.fullmatch(r"cpu\d+", name) is not None for name in rows), booted_at)
+    """The processors' times and number, and the boot time, from /proc/stat."""
+    rows: dict[str, list[str]] = {}
+    for line in text.split("\n"):
+        if line.startswith(("cpu", "btime ")):  # not the line of interrupts, which may be very long
+            name, *rows[name] = line.split(maxsplit=len(MODES) + 1)
+    cpus = sum(name[3:].isascii() and name[3:].isdigit() for name in rows if name != "btime")
+    columns = rows.get("cpu", [])
+    if len(columns) < FEWEST_MODES:
+        columns = []
+    most = TICKS_PER_SECOND * MOST_SECONDS * max(cpus, 1)
+    ticks = [plausible(number(column), most) for column in columns]
+    modes = {mode: None if n is None else n / TICKS_PER_SECOND for mode, n in zip(MODES, ticks, strict=False)}
+    booted_at = plausible(number("".join(rows.get("btime", [])[:1])), LATEST_BOOT)
+    return Stat(modes, plausible(cpus, MOST_CPUS) or None, booted_at or None)
 
 
 def parse_loadavg(text: str) -> list[float | None]:
-    """The load of the last 1, 5 and 15 minutes from /proc/loadavg.
-
-    Raises:
-        ProbeError: it is in another format.
-    """
-    loads = LOADAVG.fullmatch(text)
-    if loads is None:
-        raise ProbeError("/proc/loadavg has no load averages")
-    return [number(load) for load in loads.groups()]
+    """The load of the last 1, 5 and 15 minutes from /proc/loadavg; None for one that is invalid."""
+    loads = [plausible(number(word), MOST_TASKS) for word in text.split(maxsplit=3)[:3]]
+    return [*loads, None, None, None][:3]
 
 
-def parse_pressure(text: str) -> dict[str, float]:
-    """The ``some`` and ``full`` totals of a file of /proc/pressure, in seconds; it counts microseconds.
-
-    Raises:
-        ProbeError: it has neither.
-    """
-    totals = {line: int(total) / 1e6 for line, total in PRESSURE.findall(text)}
-    if not totals:
-        raise ProbeError("/proc/pressure has no total")
-    return totals
+def parse_pressure(text: str) -> dict[str, float | None]:
+    """The ``some`` and ``full`` totals of a file of /proc/pressure, in seconds; it counts microseconds."""
+    return {line: plausible(int(total) / 1e6, MOST_SECONDS) for line, total in PRESSURE.findall(text)}
 
 
 @dataclass(slots=True)
@@ -142,13 +158,13 @@ class NonDecreasing:
 
 
 def read(path: Path) -> str:
-    """A file of /proc.
+    """A file of /proc, of at most 1 MiB.
 
     Raises:
-        ProbeError: it is not there, can't be read or is cut off.
+        ProbeError: it is not there, can't be read, is cut off or larger.
     """
     try:
-        text = path.read_text("utf-8", "surrogateescape")
+        text = files.read(path).decode("utf-8", "surrogateescape")
     except FileNotFoundError as error:
         hint = "see that /proc is mounted; in a unit of systemd remove ProcSubset=pid, which hides it"
         raise ProbeError(f"{path} is not there", hint) from error
@@ -159,66 +175,81 @@ def read(path: Path) -> str:
     return text
 
 
-def pressures(proc: Path) -> dict[str, dict[str, float]]:
-    """Each resource's pressure in seconds; empty where the kernel measures none (``psi=0``).
+def collect(proc: Path, cpu_seconds: NonDecreasing) -> Result:
+    """Reads everything and fills the families. Fields that are missing or implausible are noted.
 
     Raises:
-        ProbeError: one that is measured can't be read.
+        ProbeError: a file is missing or has no usable field; the reason names it, its families hold the rest.
     """
-    by_resource = {}
-    for resource in ("cpu", "memory", "io"):
+    samples, failures, notes = Samples(), [], []
+    readers: dict[str, Callable[[Samples, str], Fields]] = {
+        "meminfo": _add_memory,
+        "stat": partial(_add_stat, cpu_seconds),
+        "loadavg": _add_load,
+        **{f"pressure/{resource}": partial(_add_pressure, resource) for resource in RESOURCES},
+    }
+    for name, add in readers.items():
         try:
-            by_resource[resource] = parse_pressure(read(proc / "pressure" / resource))
+            lacking = _lacking(proc / name, add(samples, read(proc / name)))
         except ProbeError as error:
-            cause = error.__cause__
-            if not isinstance(cause, OSError) or cause.errno not in (errno.ENOENT, errno.EOPNOTSUPP):
-                raise
-    # The processor's "full" is undefined for a whole host; the kernel prints a 0 for the sake of old readers.
-    by_resource.get("cpu", {}).pop("full", None)
-    return by_resource
-
-
-def collect(proc: Path, cpu_seconds: NonDecreasing) -> Samples:
-    """Reads everything and fills the families.
-
-    Raises:
-        ProbeError: a file is missing or invalid; the reason names it, its families hold the rest.
-    """
-    samples, failures = Samples(), []
-    for add in (_add_memory, partial(_add_processors, cpu_seconds), _add_load, _add_pressures):
-        try:
-            add(samples, proc)
-        except ProbeError as error:
-            failures.append(error)
+            if not (name.startswith("pressure/") and _not_measured(error)):
+                failures.append(error)
+        else:
+            notes += lacking
     if failures:
         first = failures[0]
         raise ProbeError(first.reason, first.hint, samples.families()) from first
-    return samples
+    return Result(samples.families(), tuple(notes))
 
 
-def _add_memory(samples: Samples, proc: Path) -> None:
-    amounts = parse_meminfo(read(proc / "meminfo"))
+def _lacking(path: Path, fields: Fields) -> list[Note]:
+    """A note that names the fields without a value.
+
+    Raises:
+        ProbeError: none has one.
+    """
+    names = [name for name, value in fields.items() if value is None]
+    if len(names) == len(fields):
+        raise ProbeError(f"{path} has no valid {' or '.join(names) or 'field'}", INVALID_HINT)
+    return [Note(f"{path} has no valid {', '.join(names)}", INVALID_HINT)] if names else []
+
+
+def _not_measured(error: ProbeError) -> bool:
+    """Whether it is that the kernel measures no pressure (``psi=0``, or older than 4.20)."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOENT, errno.EOPNOTSUPP)
+
+
+def _add_memory(samples: Samples, text: str) -> Fields:
+    amounts = parse_meminfo(text)
     for name, family in MEMORY.items():
         samples.add(family, amounts.get(name))
+    return {"MemTotal": None} | amounts
 
 
-def _add_processors(cpu_seconds: NonDecreasing, samples: Samples, proc: Path) -> None:
-    stat = parse_stat(read(proc / "stat"))
+def _add_stat(cpu_seconds: NonDecreasing, samples: Samples, text: str) -> Fields:
+    stat = parse_stat(text)
     for mode, seconds in stat.modes.items():
-        samples.add(CPU_SECONDS, cpu_seconds(mode, seconds), mode)
+        samples.add(CPU_SECONDS, None if seconds is None else cpu_seconds(mode, seconds), mode)
     samples.add(CPUS, stat.cpus)
     samples.add(BOOT, stat.booted_at)
+    modes = {f"cpu {mode}": seconds for mode, seconds in stat.modes.items()} or {"cpu": None}
+    return {**modes, "cpu0": stat.cpus, "btime": stat.booted_at}
 
 
-def _add_load(samples: Samples, proc: Path) -> None:
-    for family, load in zip(LOADS, parse_loadavg(read(proc / "loadavg")), strict=True):
+def _add_load(samples: Samples, text: str) -> Fields:
+    loads = parse_loadavg(text)
+    for family, load in zip(LOADS, loads, strict=True):
         samples.add(family, load)
+    return dict(zip(("load1", "load5", "load15"), loads, strict=True))
 
 
-def _add_pressures(samples: Samples, proc: Path) -> None:
-    for resource, pressure in pressures(proc).items():
-        samples.add(WAITING, pressure.get("some"), resource)
-        samples.add(STALLED, pressure.get("full"), resource)
+def _add_pressure(resource: str, samples: Samples, text: str) -> Fields:
+    totals = parse_pressure(text)
+    samples.add(WAITING, totals.get("some"), resource)
+    # The processor's "full" is undefined for a whole host; the kernel prints a 0 for the sake of old readers.
+    samples.add(STALLED, totals.get("full") if resource != "cpu" else None, resource)
+    return {"some": None} | totals
 
 
 def summarize(families: query.Families, now: float) -> str:
@@ -241,8 +272,7 @@ def build(settings: Settings, host: Host) -> list[Probe]:
 
     async def run() -> Result:
         # In a thread: in a container /proc/meminfo may be another program's (lxcfs) and slow to answer.
-        samples = await run_in_thread(collect, host.proc, cpu_seconds)
-        return Result(samples.families())
+        return await run_in_thread(collect, host.proc, cpu_seconds)
 
     return [Probe("host", settings, settings, run, summarize)]
 
