@@ -40,7 +40,7 @@ def state_stats() -> list[Panel]:
     memory_used = f"max({MEMORY_USED})"
     fullest = f"max({DISK_USED})"
     running = 'sum(grid_container_state{BOX, state="running"})'
-    active = 'sum(grid_service_state{BOX, state="active"})'
+    active = 'sum(grid_service_state{BOX, state=~"active|reloading|refreshing"})'
     checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
     return [
         overview_stat(GPU, "use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),

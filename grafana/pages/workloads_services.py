@@ -25,6 +25,7 @@ LATE = f"{NEXT} < time() - {TIMER_OVERDUE_SECONDS} unless {LAST} >= {NEXT}"
 STATES = {
     "active": 1,
     "reloading": 2,
+    "refreshing": 2,
     "activating": 2,
     "deactivating": 3,
     "maintenance": 4,
@@ -56,7 +57,7 @@ def services(page: Page) -> None:
 
 def stats() -> list[Panel]:
     """All services and timers in seven values."""
-    active = f'sum(grid_service_state{{{CHOSEN}, state="active"}})'
+    active = f'sum(grid_service_state{{{CHOSEN}, state=~"active|reloading|refreshing"}})'
     failed = f'sum(grid_service_state{{{CHOSEN}, state="failed"}})'
     failed_units = "sum(grid_systemd_failed_units{BOX})"
     its_word = "max by (state) (grid_systemd_state{BOX}) == 1"

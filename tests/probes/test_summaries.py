@@ -20,6 +20,7 @@ WHOLE = {
     "services": scene.SERVICES,
     "aide": scene.AIDE,
 }
+ACTIVE = ("active", "reloading", "refreshing")
 HOTTEST = "2 cards, hottest 42 °C"
 
 
@@ -66,6 +67,11 @@ def line(kind: str, text: str, now: float = NOW) -> str:
             "1 of 1 container running, no Watchtower runs",
         ),
         ("services", ["systemd_failed_units 0"], "no unit failed"),
+        (
+            "services",
+            [f'service_state{{name="{n}",state="{s}"}} {int(s == n)}' for n in ACTIVE for s in ACTIVE],
+            "3 of 3 services active",
+        ),
         ("aide", ["aide_check_success 0"], "the last check failed"),
         ("aide", ["aide_clean 1", "aide_accept_success 1", *ACCEPTED], "clean, accepted 5 min ago"),
         ("aide", ["aide_clean 1", "aide_accept_success 0", *ACCEPTED], "clean, an accept failed 5 min ago"),

@@ -13,7 +13,7 @@ import msgspec
 from exporter.metrics.families import Samples, counter, gauge
 from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.services import systemctl
-from exporter.probes.services.summary import summarize
+from exporter.probes.services.summary import ACTIVE_STATES, summarize
 from exporter.probes.services.systemctl import Properties
 from exporter.system.subprocesses import find
 from exporter.system.threads import run_in_thread_if_large
@@ -66,8 +66,8 @@ NEXT_TRIGGER = gauge(
 )
 
 STATES = (
-    *("active", "reloading", "inactive", "failed", "activating", "deactivating", "maintenance"),
-    "not-found",
+    *("active", "reloading", "refreshing", "inactive", "failed", "activating", "deactivating"),
+    *("maintenance", "not-found"),
 )
 SYSTEM_STATES = (
     *("initializing", "starting", "running", "degraded", "maintenance", "stopping", "offline"),
@@ -87,6 +87,9 @@ UNIT_PROPERTIES = (
 )
 TYPE = re.compile(r"\.(service|socket|timer|path|mount|automount|swap|target|slice|scope|device)$")
 NAME = re.compile(r"(?!\.\w+$)[A-Za-z0-9:_.\\@*?\[\]!-]{1,255}")
+# Made by Podman for each health check and container, and by systemd-run, logins and desktops.
+RANDOM = re.compile(r"[0-9a-f]{32}", re.ASCII)
+NUMBERED = re.compile(r"^run-|[-.]\d+\.\w+$|[0-9a-f]{12}", re.ASCII)
 PATTERN = re.compile(r"[*?\[]")
 
 # What such a box is likely to run. Without a configuration, those of them that it has are shown.
@@ -147,6 +150,8 @@ def parse(manager: str, units: str, categories: Categories, booted_at: float) ->
     by_id = {unit["Id"]: unit for unit in systemctl.parse_show(units, ("Id", "LoadState", "ActiveState"))}
     for unit in by_id.values():
         names = systemctl.names(unit)
+        if names.isdisjoint(wanted) and _is_random(unit):
+            continue
         # A pattern also finds units that others merely refer to: only a name that was asked for is not-found.
         if _state(unit) != "not-found" or not names.isdisjoint(wanted):
             _add_service(samples, unit, _category(names, categories))
@@ -156,6 +161,12 @@ def parse(manager: str, units: str, categories: Categories, booted_at: float) ->
             f"systemctl show reported nothing of {min(missing)}", f"systemctl show -- {min(missing)}"
         )
     return samples
+
+
+def _is_random(unit: Properties) -> bool:
+    """Whether the unit was given a name that no other will ever have: each would be a series of its own."""
+    transient = unit.get("UnitFileState") == "transient"
+    return bool(RANDOM.search(unit["Id"]) or (transient and NUMBERED.search(unit["Id"])))
 
 
 def _category(names: set[str], categories: Categories) -> str | None:
@@ -183,7 +194,7 @@ def _add_service(samples: Samples, unit: Properties, category: str | None) -> No
         return
     samples.add(ENABLED, UNIT_FILE_STATES.get(unit.get("UnitFileState", "")), *labels)
     samples.add(RESTARTS, systemctl.count(unit.get("NRestarts")), *labels)
-    if state in ("active", "reloading"):
+    if state in ACTIVE_STATES:
         samples.add(STARTED, systemctl.timestamp(unit.get("ActiveEnterTimestamp")), *labels)
     samples.add(MEMORY, systemctl.count(unit.get("MemoryCurrent")), *labels)
     nanoseconds = systemctl.count(unit.get("CPUUsageNSec"))

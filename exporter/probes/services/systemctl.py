@@ -14,6 +14,7 @@ Properties = Mapping[str, str]
 DURATION = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)(y|month|w|d|h|min|s|ms|us)")
 # systemd's year has 365.25 days, its month is a twelfth of that.
 SECONDS = dict(y=31557600, month=2629800, w=604800, d=86400, h=3600, min=60, s=1, ms=1e-3, us=1e-6)  # noqa: C408
+LONGEST = len(SECONDS)  # a duration has each unit once
 COUNT = re.compile(r"[0-9]{1,20}")
 UNSET = 2**64 - 1  # what systemd keeps for a count it doesn't know; newer ones print [not set]
 
@@ -48,9 +49,14 @@ def parse_show(text: str, needed: Sequence[str]) -> Sequence[Properties]:
     """
     if text and not text.endswith("\n"):
         raise ProbeError("the output of systemctl show is cut off")
-    blocks = [
-        dict(map(_property, block.split("\n"))) for block in re.split("\n\n+", text.strip("\n")) if block
-    ]
+    blocks: list[dict[str, str]] = [{}]
+    for line in text.split("\n"):
+        if line:
+            name, value = _property(line)
+            blocks[-1][name] = value
+        elif blocks[-1]:
+            blocks.append({})
+    blocks = [block for block in blocks if block]
     for block in blocks:
         if lacking := [name for name in needed if not block.get(name)]:
             raise ProbeError(f"systemctl show reported no {lacking[0]} of {block.get('Id', 'a unit')}")
@@ -80,7 +86,7 @@ def timestamp(text: str | None) -> float | None:
 
 def duration(text: str | None) -> float | None:
     """A duration (``1h 24min 55.073746s``) in seconds; None if unset (``0``, ``infinity``)."""
-    parts = [DURATION.fullmatch(word) for word in (text or "").split()]
+    parts = [DURATION.fullmatch(word) for word in (text or "").split(maxsplit=LONGEST)]
     seconds = [float(part[1]) * SECONDS[part[2]] for part in parts if part]
     return sum(seconds) if seconds and None not in parts else None
 

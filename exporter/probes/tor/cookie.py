@@ -20,6 +20,9 @@ from exporter.system.threads import run_in_thread
 
 SIZE = 32
 HINT = "put CookieAuthentication 1 into torrc and reload Tor"
+EITHER_HINT = (
+    "put CookieAuthentication 1 into torrc beside HashedControlPassword, and reload Tor: it then takes either"
+)
 GROUP_HINT = (
     "add the service's user to Tor's group (sudo make install GROUPS=debian-tor), and put "
     "CookieAuthFileGroupReadable 1 into torrc"
@@ -54,7 +57,8 @@ async def authenticate(send: Callable[[str], Awaitable[str]]) -> None:
         return
     if "SAFECOOKIE" not in methods or not path.startswith("/"):
         offered = ", ".join(methods)[:100] or "nothing"
-        raise ProbeError(f"Tor's control port offers no cookie to authenticate with, but {offered}", HINT)
+        hint = EITHER_HINT if "HASHEDPASSWORD" in methods else HINT
+        raise ProbeError(f"Tor's control port offers no cookie to authenticate with, but {offered}", hint)
     cookie = await run_in_thread(_read, Path(path))
     nonce = secrets.token_bytes(32)
     challenge = CHALLENGE.match(await send(f"AUTHCHALLENGE SAFECOOKIE {nonce.hex()}"))

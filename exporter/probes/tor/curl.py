@@ -30,8 +30,8 @@ CARRIED = {
     56: True,  # the connection broke as we read
     60: True,  # a certificate that is not trusted
 }
-# SOCKS replies 4 and 5 are an exit's own: it can't resolve the page's name, or the page refused it.
-EXIT_REPLIED = re.compile(r"SOCKS5 connection to .* \([45]\)$")
+REPLY = re.compile(r"SOCKS5 connection to .* \(([0-9]{1,3})\)$")
+EXIT_REPLIES = (4, 5)  # the exit's own: it can't resolve the page's name, or the page refused it
 WRITE_OUT = r"\n%{http_code} %{time_total}"  # the last line of curl's output, whatever the body was
 WRITTEN_OUT = re.compile(r"([0-9]{3}) ([0-9.]+)")
 
@@ -41,7 +41,8 @@ class Answer:
     """The outcome of a request.
 
     up: whether Tor carried it, None where that is unknown. seconds: how long it took.
-    is_tor, address: what the page reported. error: what went wrong, for a person.
+    is_tor, address: what the page reported. error: what went wrong, for a person. reply: the SOCKS reply
+    with which Tor refused the request.
     """
 
     up: bool | None
@@ -49,6 +50,7 @@ class Answer:
     is_tor: bool | None = None
     address: str | None = None
     error: str = ""
+    reply: int | None = None
 
 
 def curl(socks: str, url: str, seconds: float) -> list[str]:
@@ -68,13 +70,21 @@ def parse(output: Output) -> Answer:
     written = WRITTEN_OUT.fullmatch(last) if output.code >= 0 else None
     status, seconds = (int(written[1]), number(written[2])) if written else (0, None)
     if not status:
-        carried = True if EXIT_REPLIED.search(output.error_message) else CARRIED.get(output.code)
-        return Answer(carried, error=output.error_message if output.code else "it printed no HTTP status")
+        return _read_failure(output)
     if output.code:
         return Answer(up=True, seconds=seconds, error=output.error_message)
     if status != HTTP_OK:
         return Answer(up=True, seconds=seconds, error=f"HTTP status {status}")
     return _read_page(body, seconds)
+
+
+def _read_failure(output: Output) -> Answer:
+    if not output.code:
+        return Answer(None, error="it printed no HTTP status")
+    match = REPLY.search(output.error_message)
+    reply = int(match[1]) if match else None
+    carried = True if reply in EXIT_REPLIES else CARRIED.get(output.code)
+    return Answer(carried, error=output.error_message, reply=reply)
 
 
 def _read_page(body: str, seconds: float | None) -> Answer:

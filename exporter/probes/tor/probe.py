@@ -55,6 +55,15 @@ SHOW_RUN = "see what ran: `grid-exporter --config.file FILE probe tor`"
 CONTROL_SHARE = 0.1
 REQUEST_SHARE = 0.8
 
+# SOCKS replies (RFC 1928) that Tor gives; what it can do about each.
+REPLIES = {
+    1: ("general failure", "see Tor's log (journalctl -u tor@default): it may be starting, or reach no exit"),
+    2: ("not allowed by its rules", "see SocksPolicy and the flags of SocksPort in torrc"),
+    3: ("network unreachable", "see that this host reaches the Internet, and Tor's log"),
+    6: ("TTL expired", "see Tor's log (journalctl -u tor@default): its circuits fail or are too slow"),
+    7: ("command not supported", "see Tor's log (journalctl -u tor@default)"),
+    8: ("address type not supported", "see Tor's log (journalctl -u tor@default)"),
+}
 HINT = "see that Tor runs (systemctl status tor@default) and that socks is the SocksPort of its torrc"
 SWITCH_ON = 'probes:\n  tor:\n    socks: "127.0.0.1:9050"'
 
@@ -156,6 +165,10 @@ def _add_answer(samples: Samples, answer: Answer, exit_changed: float | None) ->
 
 def _warnings(answer: Answer) -> tuple[Note, ...]:
     """What a person should know although the probe did not fail."""
+    if not answer.up and answer.reply is not None:
+        meaning, hint = REPLIES.get(answer.reply, (f"SOCKS reply {answer.reply}", REPLIES[7][1]))
+        reason = f"Tor runs but could not connect to the check page: {meaning} ({answer.error})"
+        return (Note(reason, hint),)
     if not answer.up:
         return (Note(f"Tor is down: {answer.error}", HINT),)
     if not answer.is_tor:

@@ -130,9 +130,9 @@ def test_every_state_has_a_series() -> None:
 
 def test_unforeseen_state_shows() -> None:
     """A state that a later systemd brings is a series of its own, not a lie about the known ones."""
-    samples = parse(MANAGER, block(ActiveState="refreshing"), {"c": ["a.service"]}, BOOTED)
+    samples = parse(MANAGER, block(ActiveState="hibernating"), {"c": ["a.service"]}, BOOTED)
     assert [line for line in lines(samples) if "_service_state" in line] == [
-        'grid_service_state{category="c",name="a.service",state="refreshing"} 1.0'
+        'grid_service_state{category="c",name="a.service",state="hibernating"} 1.0'
     ]
 
 
@@ -150,6 +150,37 @@ def test_only_what_is_named_is_missed() -> None:
         "gone.service": "1.0"
     }
     assert of_family(parse(MANAGER, gone, {"c": ["g*"]}, 0), "grid_service") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "shown"),
+    [
+        (f"{'5f' * 32}.timer", "transient", False),  # Podman's health check
+        (f"{'5f' * 32}-1b2c3d4e5f607182.timer", "", False),
+        ("run-r1b2c3d4e5f60718293a4b5c6d7e8f901.timer", "transient", False),
+        ("run-p4242-i9.timer", "transient", False),
+        ("run-u42.timer", "transient", False),
+        ("backup.timer", "transient", True),  # systemd-run --unit=backup
+        ("run-backups.timer", "enabled", True),
+        ("mirror-2.timer", "enabled", True),
+    ],
+)
+def test_names_made_at_random_are_left_out(name: str, state: str, *, shown: bool) -> None:
+    """A unit whose name no other will ever have makes no series, unless it is configured by that name."""
+    unit = block(Id=name, UnitFileState=state, LastTriggerUSec="Mon 2026-11-23 01:27:28 UTC")
+    by_pattern = lines(parse(MANAGER, unit, {"c": ["*.timer"]}, BOOTED))
+    assert any(name in line for line in by_pattern) is shown
+    by_name = lines(parse(MANAGER, unit, {"c": [name]}, BOOTED))
+    assert sum(name in line and "last_trigger" in line for line in by_name) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [f"libpod-{'5f' * 32}.scope", "session-3.scope", "app-gnome-code-4711.scope"]
+)
+def test_scopes_made_at_random_are_left_out(name: str) -> None:
+    """What logins, desktops and containers start is left out of a pattern's units."""
+    unit = block(Id=name, UnitFileState="transient")
+    assert not [it for it in lines(parse(MANAGER, unit, {"c": ["*.scope"]}, BOOTED)) if name in it]
 
 
 def test_deleted_while_it_runs() -> None:
@@ -200,6 +231,8 @@ def test_start_is_only_reported_of_what_runs() -> None:
     assert service(ActiveEnterTimestamp=when) == [
         'grid_service_started_timestamp_seconds{category="c",name="a.service"} 1.795397248e+09'
     ]
+    assert len(service(ActiveEnterTimestamp=when, ActiveState="reloading")) == 1
+    assert len(service(ActiveEnterTimestamp=when, ActiveState="refreshing")) == 1
     assert service(ActiveEnterTimestamp=when, ActiveState="failed") == []
     assert service(ActiveEnterTimestamp="n/a") == []
 

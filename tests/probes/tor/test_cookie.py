@@ -92,6 +92,12 @@ async def test_no_cookie_to_be_had(auth: str) -> None:
     assert "CookieAuthentication 1" in (await failure(Port(auth))).hint
 
 
+async def test_password_beside_which_a_cookie_may_be() -> None:
+    """Where Tor takes a password alone, the hint names the setting that makes it so."""
+    assert "HashedControlPassword" in (await failure(Port("METHODS=HASHEDPASSWORD"))).hint
+    assert "HashedControlPassword" not in (await failure(Port("METHODS=COOKIE"))).hint
+
+
 async def test_what_can_be_no_cookie_is_not_opened(tmp_path: Path) -> None:
     """A FIFO, a device, a directory, a larger file and an endless link are refused at once."""
     os.mkfifo(tmp_path / "fifo")

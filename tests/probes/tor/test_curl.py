@@ -35,7 +35,17 @@ def test_an_answer_past_tor() -> None:
 def test_tor_is_down(name: str) -> None:
     """Where Tor carries nothing it is down, and curl's message is the reason."""
     answer = recorded(name)
-    assert answer == Answer(up=False, error=RECORDED[name]["stderr"].strip())
+    reply = 1 if name == "exits gone" else None
+    assert answer == Answer(up=False, error=RECORDED[name]["stderr"].strip(), reply=reply)
+
+
+@pytest.mark.parametrize("reply", [1, 2, 3, 6, 7, 8])
+@pytest.mark.parametrize("words", ["Can't complete", "cannot complete"])
+def test_tor_refuses_the_request(reply: int, words: str) -> None:
+    """A SOCKS reply other than the exit's is kept: Tor runs and did not carry the request."""
+    stderr = f"curl: (97) {words} SOCKS5 connection to check.torproject.org. ({reply})"
+    answer = parse(output(97, b"\n000 0.9", stderr.encode()))
+    assert (answer.up, answer.reply) == (False, reply)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,31 @@ async def test_curl_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert not caught.value.families
 
 
+@pytest.mark.parametrize(
+    ("stderr", "text", "hint"),
+    [
+        ("(97) cannot complete SOCKS5 connection to x. (6)", "Tor runs but could not connect", "Tor's log"),
+        ("(97) cannot complete SOCKS5 connection to x. (2)", "not allowed by its rules", "SocksPolicy"),
+        ("(97) cannot complete SOCKS5 connection to x. (99)", "SOCKS reply 99", "Tor's log"),
+        ("(97) Unable to receive initial SOCKS5 response.", "Tor is down", "systemctl status tor"),
+        ("(7) Failed to connect to 127.0.0.1 port 9050", "Tor is down", "systemctl status tor"),
+    ],
+)
+async def test_hint_follows_the_socks_reply(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stderr: str, text: str, hint: str
+) -> None:
+    """What a reply has proved (Tor runs, and this is its port) is not doubted."""
+    code = stderr.partition(")")[0][1:]
+    curl = tmp_path / "curl"
+    curl.write_text(f'#!/bin/sh\nprintf "\\n000 0.9"; echo "curl: {stderr}" >&2; exit {code}\n')
+    curl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    [probe] = build(Settings(), Host(state=None))
+    [note] = (await probe.run()).notes
+    assert text in note.text
+    assert hint in note.hint
+
+
 @pytest.mark.parametrize("trace", ["run/tor/", "usr/bin/tor"])
 async def test_tor_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trace: str) -> None:
     """Where Tor runs or is installed it is not asked but named, with the lines that switch it on."""
