@@ -50,6 +50,7 @@ EXITS = {
     143: ("143 stopped", PLAIN),
     1137: ("137 out of memory", CRITICAL),
 }
+WATCHTOWER = {1: ("updates", PLAIN), 2: ("monitor only", OFF), 0: ("left alone", OFF)}
 
 
 def containers(page: Page) -> None:
@@ -104,7 +105,8 @@ def over_the_range() -> Panel:
 def containers_now() -> Panel:
     """A row a container."""
     restarts = f"round(max {EACH} (increase(grid_container_restarts_total{{BOX}}[$__range])))"
-    updated = f"max {EACH} (grid_container_watchtower_enabled{{BOX}})"
+    monitored = "2 * (grid_container_watchtower_monitor_only{BOX} == 1)"
+    updated = f"max {EACH} ({monitored} or grid_container_watchtower_enabled{{BOX}})"
     of_limit = f"max {EACH} (grid_container_memory_bytes{{BOX}} / grid_container_memory_limit_bytes{{BOX}})"
     return table(
         "Containers now",
@@ -119,7 +121,7 @@ def containers_now() -> Panel:
         number("Cores", CORES, "none", 70, decimals=2, empty=NO_VALUE),
         number("Memory", MEMORY, "bytes", 90, decimals=1, empty=NO_VALUE),
         of_its_limit(f"{of_limit} {OR_UNKNOWN}"),
-        text_of("Watchtower", updated, {1: ("updates", PLAIN), 0: ("left alone", OFF)}, 95),
+        text_of("Watchtower", updated, WATCHTOWER, 95),
         text("Policy", "restart_policy", 105),
         text("Image", "image"),
         labels_from=f"max by (instance, container, {INFO}) (grid_container_info{{BOX}})",

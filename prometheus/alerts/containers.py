@@ -102,6 +102,6 @@ def _watchtower() -> list[Alert]:
             wait=6 * 3600,
             summary="{{ $labels.instance }}: container {{ $labels.container }} is not kept fresh",
             description="Watchtower runs on {{ $labels.instance }} but does not update container "
-            "{{ $labels.container }}: its label says so, or it has none where one is needed.",
+            "{{ $labels.container }}: a label, a name, a scope or monitor-only keeps it from that.",
         ),
     ]

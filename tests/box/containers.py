@@ -84,6 +84,7 @@ def _described(said: dict[str, Any], container: Container, started: float) -> di
     said |= {"Id": full_id(container.name), "Name": f"/{container.name}", "Created": _text(started - 86400)}
     said["State"] |= {"Pid": pid(said["Id"]), "StartedAt": _text(started), "FinishedAt": NEVER}
     said["Config"] |= {"Image": container.image, "Hostname": said["Id"][:12], "Labels": _labels(container)}
+    said |= {"Path": f"/{container.name}", "Args": []}
     said["HostConfig"] |= {
         "Memory": container.limit,
         "RestartPolicy": {"Name": container.restart, "MaximumRetryCount": 0},

@@ -183,6 +183,7 @@ def _containers(end: int) -> dict[str, float]:
         told |= {
             f"grid_container_info{{{one},{about}}}": 1,
             f"grid_container_watchtower_enabled{{{one}}}": 1,
+            f"grid_container_watchtower_monitor_only{{{one}}}": 0,
             f"grid_container_started_timestamp_seconds{{{one}}}": end - 900,
             f"grid_container_oom_killed{{{one}}}": 0,
         }

@@ -203,7 +203,7 @@ def _stop(docker: Docker) -> None:
 
 
 def busybox() -> bytes:
-    """A root file system as a tar archive: busybox and a few names for it."""
+    """A root file system as a tar archive: busybox, a few names for it, and what stands for Watchtower."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add(shutil.which("busybox") or "/bin/busybox", "bin/busybox")
@@ -211,4 +211,8 @@ def busybox() -> bytes:
             link = tarfile.TarInfo(f"bin/{tool}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
+        script = b"#!/bin/sh\nexec sleep 1000000\n"
+        watchtower = tarfile.TarInfo("watchtower")
+        watchtower.size, watchtower.mode = len(script), 0o755
+        tar.addfile(watchtower, io.BytesIO(script))
     return archive.getvalue()

@@ -114,32 +114,39 @@ async def test_odd_names(docker: Docker) -> None:
 
 @pytest.mark.parametrize("image", ["containrrr/watchtower:latest", "mine/updater:1"])
 async def test_watchtowers_rule(docker: Docker, image: str) -> None:
-    """Without a label a container is watched while a Watchtower runs that has no label-enable mode."""
-    watch = "com.centurylinklabs.watchtower.enable"
-    docker.build("containrrr/watchtower:latest", 'CMD ["/bin/sleep", "1000000"]')
-    docker.build(
-        "mine/updater:1", "LABEL com.centurylinklabs.watchtower=true", 'CMD ["/bin/sleep", "1000000"]'
-    )
+    """What a Watchtower updates follows from its arguments, its environment and the containers' labels."""
+    watch = "com.centurylinklabs.watchtower"
+    entrypoint = 'ENTRYPOINT ["/watchtower"]'
+    docker.build("containrrr/watchtower:latest", entrypoint)
+    docker.build("mine/updater:1", f"LABEL {watch}=true", entrypoint)
     docker.create("unset")
-    docker.create("wanted", f"--label={watch}=true")
-    docker.create("unwanted", f"--label={watch}=false")
+    docker.create("wanted", f"--label={watch}.enable=true")
+    docker.create("unwanted", f"--label={watch}.enable=false")
+    docker.create("monitored", f"--label={watch}.monitor-only=true")
 
-    async def watched() -> tuple[float | None, list[float]]:
-        now = await collected(docker.argv)
-        names = ("unset", "wanted", "unwanted")
-        return now.get("grid_watchtower_up"), [now[on("watchtower_enabled", name)] for name in names]
+    async def updated(*arguments: str, options: Sequence[str] = ()) -> tuple[float | None, str]:
+        docker.start("tower", *arguments, image=image, options=options)
+        try:
+            return await now()
+        finally:
+            docker.remove("tower")
 
-    assert await watched() == (None, [0, 1, 0])
+    async def now() -> tuple[float | None, str]:
+        found = await collected(docker.argv)
+        names = ("unset", "wanted", "unwanted", "monitored")
+        updates = [name for name in names if found[on("watchtower_enabled", name)]]
+        return found.get("grid_watchtower_up"), " ".join(updates)
+
+    assert await now() == (None, "")
+    assert await updated() == (1, "unset wanted")
+    assert await updated("-ce", "--interval", "300") == (1, "wanted")
+    assert await updated("unset", "monitored") == (1, "unset")
+    assert await updated(options=["--env=WATCHTOWER_LABEL_ENABLE=true"]) == (1, "wanted")
+    assert await updated(options=["--env=WATCHTOWER_DISABLE_CONTAINERS=unset other"]) == (1, "wanted")
+    assert await updated(options=["--env=WATCHTOWER_MONITOR_ONLY=true"]) == (1, "")
     docker.start("tower", image=image)
-    assert await watched() == (1, [1, 1, 0])
     docker("kill", "tower")
-    assert await watched() == (0, [0, 1, 0])
-    docker.remove("tower")
-    docker.start("tower", "sh", "-c", "sleep 1000000", "--", "--label-enable", image=image)
-    assert await watched() == (1, [0, 1, 0])
-    docker.remove("tower")
-    docker.start("tower", image=image, options=["--env=WATCHTOWER_LABEL_ENABLE=true"])
-    assert await watched() == (1, [0, 1, 0])
+    assert await now() == (0, "")
 
 
 async def test_container_vanishes_between_list_and_inspect(docker: Docker, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from exporter.metrics.families import number
 from exporter.probe import Host
 
-MEMBERSHIP = re.compile(r"^\d+:([^:]*):/(.*)$", re.ASCII | re.MULTILINE)
+MEMBERSHIP = re.compile(r"^\d{1,9}:([^:\n]*):/(.*)$", re.ASCII | re.MULTILINE)
+LIMIT = 64 * 1024  # bytes of a file; the kernel gives each whole in one read
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,6 @@ def _read(path: str) -> str:
     try:
         # Four times for each container: neither a Path nor a text file, which together double what it takes.
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read().decode("utf-8", "surrogateescape")
+            return (file.read(LIMIT) or b"").decode("utf-8", "surrogateescape")
     except (OSError, ValueError):
         return ""

@@ -9,14 +9,13 @@ from exporter.probe import ProbeError
 from exporter.probes.containers.inspect_json import Container, parse
 from exporter.system import subprocesses
 from exporter.system.subprocesses import Output
-from exporter.system.threads import run_in_thread
+from exporter.system.threads import run_in_thread_if_large
 
 ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 GONE = re.compile(r"no such (object|container)", re.IGNORECASE)
-FORBIDDEN = re.compile(r"permission denied.*connect|connect.*permission denied", re.IGNORECASE)
 DOWN = re.compile(r"(cannot|failed to|unable to) connect to|connection refused", re.IGNORECASE)
 PS_LIMIT = 1024 * 1024  # some 16,000 ids
-INSPECT_LIMIT = 64 * 1024 * 1024  # some 10 KB a container, 30 KB where a health check is talkative
+INSPECT_LIMIT = 16 * 1024 * 1024  # some 1600 containers
 # None of the configuration of whoever runs the exporter: it may be unreadable or choose another engine.
 ENVIRONMENT = {"DOCKER_CONFIG": "/nonexistent"}
 
@@ -49,7 +48,7 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
     inspected = await _ask(engine, "inspect", "--type", "container", *ids, limit=INSPECT_LIMIT)
     if inspected.code and not inspected.stdout.strip():
         raise ProbeError(f"{engine[0]} inspect: {inspected.error_message}")
-    containers, errors = await run_in_thread(parse, inspected.stdout)
+    containers, errors = await run_in_thread_if_large(len(inspected.stdout), parse, inspected.stdout)
     missing = set(ids) - {container.id for container in containers} - _gone(inspected)
     if not missing:
         return containers, ""
@@ -60,7 +59,7 @@ async def inspect_all(engine: Sequence[str]) -> tuple[list[Container], str]:
 async def _ask(engine: Sequence[str], *arguments: str, limit: int) -> Output:
     output = await subprocesses.run(*engine, *arguments, env=ENVIRONMENT, limit=limit)
     stderr = output.stderr.decode("utf-8", "replace")
-    if output.code and FORBIDDEN.search(stderr):
+    if output.code and any(map(_is_forbidden, stderr.casefold().splitlines())):
         raise ProbeError(
             f"this user may not open the engine's socket: {output.error_message}",
             "put a proxy before it that lets only GET through and set probes.containers.command: "
@@ -69,6 +68,10 @@ async def _ask(engine: Sequence[str], *arguments: str, limit: int) -> Output:
     if output.code and DOWN.search(stderr):
         raise EngineDown(output.error_message)
     return output
+
+
+def _is_forbidden(line: str) -> bool:
+    return "permission denied" in line and "connect" in line
 
 
 def _gone(output: Output) -> set[str]:

@@ -1,15 +1,29 @@
-"""The output of `docker inspect` and `podman inspect`, in one spelling."""
+"""The output of `docker inspect` and `podman inspect`, in one spelling.
+
+The fields that are used are decoded one by one: an invalid one costs no other, and what has no bound (the
+environment, labels that nobody asked for) is not kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import Meta, Raw
 
 from exporter.probe import ProbeError
+from exporter.probes.containers import watchtower
+from exporter.probes.containers.watchtower import Rule
+
+CONTAINER_LIMIT = (
+    1024 * 1024
+)  # bytes of one container; some 10 KB are usual, 30 KB with a talkative health check
+ARGUMENTS_LIMIT = 64 * 1024  # bytes of a Watchtower's arguments, and of its environment
+COMPOSE_PROJECT, COMPOSE_SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+LABELS = (*watchtower.LABELS, COMPOSE_PROJECT, COMPOSE_SERVICE)  # all others are ignored
 
 # Podman's words for what Docker has a word for. "stopped" has ended and is not cleaned up yet.
 STATES_OF_PODMAN = {
@@ -19,116 +33,189 @@ STATES_OF_PODMAN = {
     "stopped": "exited",
 }
 
+Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Text = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+ExitCode = Annotated[int, Meta(ge=-(2**32), le=2**32)]
+NULL = Raw(b"null")
+
+_T = TypeVar("_T")
 
 
-class Health(msgspec.Struct, frozen=True, rename="pascal"):
-    """The outcome of the container's own health check. status: empty or ``none`` where it has none."""
+class _State(msgspec.Struct, rename="pascal"):
+    status: Raw = NULL
+    pid: Raw = NULL
+    exit_code: Raw = NULL
+    oom_killed: Raw = msgspec.field(name="OOMKilled", default=NULL)
+    started_at: Raw = NULL
+    health: Raw = NULL
+    healthcheck: Raw = NULL  # what Podman before 4 called health
 
-    status: str = ""
+
+class _Health(msgspec.Struct, rename="pascal"):
+    status: Raw = NULL
 
 
-class State(msgspec.Struct, frozen=True, rename="pascal"):
-    """How the container is. healthcheck: what Podman before 4 called health."""
+class _Config(msgspec.Struct, rename="pascal"):
+    image: Raw = NULL
+    labels: Raw = NULL
+    env: Raw = NULL
 
+
+class _RestartPolicy(msgspec.Struct, rename="pascal"):
+    name: Raw = NULL
+
+
+class _HostConfig(msgspec.Struct, rename="pascal"):
+    restart_policy: Raw = NULL
+    memory: Raw = NULL
+
+
+class _Inspected(msgspec.Struct, rename="pascal"):
+    id: Id
+    name: Raw = NULL
+    state: Raw = NULL
+    created: Raw = NULL
+    restart_count: Raw = NULL
+    path: Raw = NULL
+    args: Raw = NULL
+    config: Raw = NULL
+    host_config: Raw = NULL
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container; None for what is unknown or does not apply.
+
+    status: its state in Docker's words. health: of its own health check, while it runs. exit_code: of its
+    last run, while it does not run. pid: of its main process, 0 without one. created_at, started_at: Unix
+    time. memory_limit: bytes. labels: those of LABELS that it has. watchtower: the rule of a Watchtower.
+    """
+
+    id: str
+    name: str
     status: str
-    pid: Count = 0
-    exit_code: Annotated[int, Meta(ge=-(2**32), le=2**32)] = 0
-    oom_killed: bool = field(name="OOMKilled", default=False)
-    started_at: str = ""
-    health: Health | None = None
-    healthcheck: Health | None = None
-
-
-class Config(msgspec.Struct, frozen=True, rename="pascal"):
-    """What the container was made from."""
-
     image: str = ""
-    labels: dict[str, str] | None = None
-    env: list[str] | None = None
-
-
-class RestartPolicy(msgspec.Struct, frozen=True, rename="pascal"):
-    """When the engine starts the container again."""
-
-    name: str = ""
-
-
-class HostConfig(msgspec.Struct, frozen=True, rename="pascal"):
-    """What the engine grants the container. memory: its limit in bytes, 0 for none."""
-
-    restart_policy: RestartPolicy = RestartPolicy()
-    memory: Count = 0
-
-
-class Container(msgspec.Struct, frozen=True, rename="pascal"):
-    """A container, as far as we need it; the other fields are ignored."""
-
-    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-    raw_name: str = field(name="Name")
-    state: State
-    created: str = ""
-    restart_count: Count = 0
-    args: list[str] | None = None
-    config: Config = Config()
-    host_config: HostConfig = HostConfig()
-
-    @property
-    def name(self) -> str:
-        """Its name; Docker writes a slash before it."""
-        return self.raw_name.removeprefix("/")
-
-    @property
-    def status(self) -> str:
-        """Its state in Docker's words."""
-        return STATES_OF_PODMAN.get(self.state.status, self.state.status)
-
-    @property
-    def health(self) -> str | None:
-        """Its health check's status, or None: it has no check, or does not run.
-
-        Docker calls every container with a health check unhealthy once it has ended, however well.
-        """
-        health = self.state.health or self.state.healthcheck
-        if self.status != "running" or health is None or health.status in ("", "none"):
-            return None
-        return health.status
-
-    @property
-    def exit_code(self) -> int | None:
-        """How its last run ended, or None: it runs, or never did (a first start that fails leaves a code)."""
-        code = self.state.exit_code
-        unknown = self.status in ("running", "paused") or (self.status == "created" and code == 0)
-        return None if unknown else code
-
-    @property
-    def image(self) -> str:
-        """The image it was made from, as it was named then."""
-        return self.config.image
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Its labels and its image's."""
-        return self.config.labels or {}
+    health: str | None = None
+    exit_code: int | None = None
+    oom_killed: bool | None = None
+    pid: int = 0
+    restarts: int | None = None
+    created_at: float | None = None
+    started_at: float | None = None
+    restart_policy: str = "no"
+    memory_limit: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    watchtower: Rule | None = None
 
 
 def parse(stdout: bytes) -> tuple[list[Container], list[str]]:
     """The containers of an `inspect`, and the errors of those that are invalid.
 
     Raises:
-        ProbeError: it is not a JSON array.
+        ProbeError: it is not a JSON array of objects.
     """
-    containers, errors = [], []
     try:
-        raws = msgspec.json.decode(stdout, type=list[msgspec.Raw])
+        raws = _split(stdout)
     except (ValueError, RecursionError) as error:
         raise ProbeError(f"the output of inspect is invalid: {error}") from error
+    containers, errors = [], []
     for raw in raws:
         try:
-            containers.append(msgspec.json.decode(raw, type=Container))
+            containers.append(parse_container(raw))
         except (ValueError, RecursionError) as error:
             errors.append(str(error))
     return containers, errors
+
+
+def _split(stdout: bytes) -> Iterable[Raw | _Inspected]:
+    """The array's elements.
+
+    Elements as small as ``1,`` would take a hundred times their length: those are split only from an array
+    that is small itself.
+    """
+    if len(stdout) <= CONTAINER_LIMIT:
+        return msgspec.json.decode(stdout, type=list[Raw])
+    return msgspec.json.decode(stdout, type=list[_Inspected])
+
+
+def parse_container(raw: bytes | Raw | _Inspected) -> Container:
+    """One container, as `inspect` or the engine's API reports it.
+
+    Raises:
+        ValueError: it is too large, no object, or without an id or a state.
+    """
+    it = raw if isinstance(raw, _Inspected) else _decode_bounded(raw)
+    state, config, host = (
+        _read(it.state, _State),
+        _read(it.config, _Config),
+        _read(it.host_config, _HostConfig),
+    )
+    raw_status = _read(state.status, Text) if state else None
+    if state is None or raw_status is None:
+        raise ValueError(f"container {it.id[:12]} has no state")
+    status = STATES_OF_PODMAN.get(raw_status, raw_status)
+    image, labels = (_read(config.image, str) or "", _labels(config.labels)) if config else ("", {})
+    policy = _read(host.restart_policy, _RestartPolicy) if host else None
+    is_watchtower = config is not None and watchtower.is_watchtower(image, labels)
+    return Container(
+        id=it.id,
+        name=(_read(it.name, str) or "").removeprefix("/"),
+        status=status,
+        image=image,
+        health=_health(state, status),
+        exit_code=_exit_code(state, status),
+        oom_killed=_read(state.oom_killed, bool) if state.oom_killed is not NULL else False,
+        pid=_read(state.pid, Count) or 0,
+        restarts=_read(it.restart_count, Count) if it.restart_count is not NULL else 0,
+        created_at=timestamp(_read(it.created, str) or ""),
+        started_at=timestamp(_read(state.started_at, str) or ""),
+        restart_policy=(_read(policy.name, str) if policy else None) or "no",
+        memory_limit=(_read(host.memory, Count) if host else None) or None,
+        labels=labels,
+        watchtower=_rule(it, config) if config and is_watchtower else None,
+    )
+
+
+def _decode_bounded(raw: bytes | Raw) -> _Inspected:
+    if len(memoryview(raw)) > CONTAINER_LIMIT:
+        raise ValueError(f"a container's description is larger than {CONTAINER_LIMIT // 1024} KiB")
+    return msgspec.json.decode(raw, type=_Inspected)
+
+
+def _read(raw: Raw, type_: type[_T], limit: int = CONTAINER_LIMIT) -> _T | None:
+    """The field, or None: it is missing, invalid or larger than ``limit`` bytes."""
+    if len(memoryview(raw)) > limit:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=type_)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _labels(raw: Raw) -> dict[str, str]:
+    every = _read(raw, dict[str, Raw]) or {}
+    known = {name: _read(every[name], str) for name in LABELS if name in every}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _health(state: _State, status: str) -> str | None:
+    """Its health check's status. Docker calls every container with a check unhealthy once it has ended."""
+    health = _read(state.health, _Health) or _read(state.healthcheck, _Health)
+    reported = _read(health.status, Text) if health else None
+    return reported if status == "running" and reported != "none" else None
+
+
+def _exit_code(state: _State, status: str) -> int | None:
+    """How its last run ended. One that never ran has 0, unless its first start failed."""
+    code = _read(state.exit_code, ExitCode) if state.exit_code is not NULL else 0
+    unknown = status in ("running", "paused") or (status == "created" and code == 0)
+    return None if unknown else code
+
+
+def _rule(it: _Inspected, config: _Config) -> Rule:
+    argv = [_read(it.path, str) or "", *(_read(it.args, list[str], ARGUMENTS_LIMIT) or ())]
+    return watchtower.parse(argv, _read(config.env, list[str], ARGUMENTS_LIMIT) or ())
 
 
 def timestamp(text: str) -> float | None:

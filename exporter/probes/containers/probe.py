@@ -15,10 +15,9 @@ from prometheus_client.core import Metric
 
 from exporter.metrics.families import Samples, counter, gauge
 from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
-from exporter.probes.containers import watchtower
 from exporter.probes.containers.cgroups import usage
 from exporter.probes.containers.engine import EngineDown, inspect_all
-from exporter.probes.containers.inspect_json import Container, by_name, timestamp
+from exporter.probes.containers.inspect_json import COMPOSE_PROJECT, COMPOSE_SERVICE, Container, by_name
 from exporter.probes.containers.summary import summarize
 from exporter.system.threads import run_in_thread
 
@@ -39,9 +38,14 @@ HEALTH = gauge(
     "The status of a running container's own health check, 0 or 1 each (docker inspect).",
     *("container", "health"),
 )
-WATCHED = gauge(
+UPDATED = gauge(
     "grid_container_watchtower_enabled",
-    "Whether Watchtower updates the container, 0 or 1 (its label, else the running Watchtower's mode).",
+    "Whether a running Watchtower would update the container, 0 or 1, by all of its rules (docker inspect).",
+    "container",
+)
+MONITORED = gauge(
+    "grid_container_watchtower_monitor_only",
+    "Whether a running Watchtower watches the container without updating it, 0 or 1 (docker inspect).",
     "container",
 )
 WATCHTOWER_UP = gauge(
@@ -85,8 +89,10 @@ MEMORY_LIMIT = gauge(
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTHS = ("starting", "healthy", "unhealthy")
-COMPOSE = "com.docker.compose"
 ROOTS = "set probes.containers.command: [podman, --url, unix:///run/podman/podman.sock] to see root's"
+
+
+SCRIPT_LIMIT = 4096
 
 
 class Settings(Schedule, frozen=True):
@@ -103,31 +109,34 @@ class Settings(Schedule, frozen=True):
 
 def describe(samples: Samples, name: str, container: Container) -> None:
     """Adds what the engine reports of a container."""
-    state, host = container.state, container.host_config
-    project, service = (container.labels.get(f"{COMPOSE}.{label}", "") for label in ("project", "service"))
-    restarts = host.restart_policy.name or "no"
-    samples.add(INFO, 1, name, container.id[:12], container.image, restarts, project, service)
+    samples.add(
+        INFO, 1, name, container.id[:12], container.image, container.restart_policy,
+        container.labels.get(COMPOSE_PROJECT, ""), container.labels.get(COMPOSE_SERVICE, ""),
+    )  # fmt: skip
     samples.states(STATE, container.status, STATES, name)
     samples.states(HEALTH, container.health, HEALTHS, name)
-    samples.add(RESTARTS, container.restart_count, name)
-    samples.add(CREATED, timestamp(container.created), name)
-    samples.add(STARTED, timestamp(state.started_at), name)
+    samples.add(RESTARTS, container.restarts, name)
+    samples.add(CREATED, container.created_at, name)
+    samples.add(STARTED, container.started_at, name)
     samples.add(EXIT_CODE, container.exit_code, name)
-    samples.add(OOM_KILLED, state.oom_killed, name)
-    samples.add(MEMORY_LIMIT, host.memory or None, name)
+    samples.add(OOM_KILLED, container.oom_killed, name)
+    samples.add(MEMORY_LIMIT, container.memory_limit, name)
 
 
 def measure(containers: Mapping[str, Container], host: Host) -> list[Metric]:
     """The families of these containers by name. Reads their cgroups: a few files each, so for a thread."""
     samples = Samples()
     samples.add(ENGINE_UP, 1)
-    everyone = containers.values()
-    samples.add(WATCHTOWER_UP, watchtower.up(everyone))
-    unlabelled = watchtower.updates_unlabelled(everyone)
+    watchtowers = [it for it in containers.values() if it.watchtower]
+    rules = [it.watchtower for it in watchtowers if it.watchtower and it.status == "running"]
+    samples.add(WATCHTOWER_UP, bool(rules) if watchtowers else None)
     for name, container in containers.items():
         describe(samples, name, container)
-        samples.add(WATCHED, watchtower.updates(container, unlabelled=unlabelled), name)
-        used = usage(host, container.state.pid, container.id)
+        updated = any(rule.updates(container.name, container.labels) for rule in rules)
+        watched = any(rule.watches(container.name, container.labels) for rule in rules)
+        samples.add(UPDATED, updated, name)
+        samples.add(MONITORED, watched and not updated, name)
+        used = usage(host, container.pid, container.id)
         samples.add(CPU, used.cpu_seconds, name)
         samples.add(MEMORY, used.memory_bytes, name)
     return samples.families()
@@ -160,9 +169,22 @@ def _engine_down(error_message: str) -> Result:
 
 def _rootless_note(engine: Sequence[str]) -> tuple[Note, ...]:
     """Podman without a daemon shows each user only their own containers, which may well be none."""
-    if Path(engine[0]).name != "podman" or len(engine) > 1 or os.geteuid() == 0:
+    if len(engine) > 1 or os.geteuid() == 0 or not _is_podman(engine[0]):
         return ()
     return (Note("podman shows this user no containers; it shows everyone only their own", ROOTS),)
+
+
+def _is_podman(program: str) -> bool:
+    """Whether it is podman, or the script that podman-docker installs as ``docker``."""
+    path = Path(shutil.which(program) or program).resolve()
+    if path.name == "podman":
+        return True
+    try:
+        with path.open("rb") as file:
+            text = file.read(SCRIPT_LIMIT)
+    except OSError:
+        return False
+    return text.startswith(b"#!") and b"podman" in text
 
 
 def build(settings: Settings, host: Host) -> list[Probe]:

@@ -1,4 +1,6 @@
 import json
+import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probe import ProbeError
+from exporter.probes.containers.inspect_json import COMPOSE_PROJECT as PROJECT
+from exporter.probes.containers.inspect_json import COMPOSE_SERVICE as SERVICE
 from exporter.probes.containers.inspect_json import Container, by_name, parse, timestamp
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 DIGEST = "ab" * 32
+EXITED = {"Status": "exited", "ExitCode": 7, "StartedAt": "2026-11-22T11:41:46Z"}
 
 
 def captured(engine: str) -> dict[str, Container]:
@@ -50,7 +55,7 @@ def test_docker_state(
 ) -> None:
     """Every state of Docker's is reported, and one that has ended is not unhealthy."""
     it = captured("docker")[name]
-    assert (it.status, it.health, it.exit_code, it.state.oom_killed) == (status, health, exit_code, killed)
+    assert (it.status, it.health, it.exit_code, it.oom_killed) == (status, health, exit_code, killed)
 
 
 @pytest.mark.parametrize(
@@ -96,28 +101,84 @@ def test_health_check_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"Id": "short"},
-        {"Id": f"{DIGEST}\n"},
-        {"Id": None},
-        {"State": {}},
-        {"State": {"Status": "running", "Pid": -1}},
-        {"State": {"Status": "running", "Pid": "1"}},
-        {"RestartCount": 10**400},
-        {"HostConfig": {"Memory": 1.5}},
-        {"Config": {"Labels": {"a": 1}}},
-        {"Config": {"Labels": ["a"]}},
-        {"Name": None},
-    ],
+    "change", [{"Id": "short"}, {"Id": f"{DIGEST}\n"}, {"Id": None}, {"State": {}}, {"State": {"Status": 1}}]
 )
 def test_container_that_is_invalid(change: dict[str, Any]) -> None:
-    """A container that is invalid is left out with an error; the others stay."""
+    """A container without an id or a state is left out with an error; the others stay."""
     invalid = {"Id": DIGEST, "Name": "/invalid", "State": {"Status": "running"}, **change}
     good = {"Id": "cd" * 32, "Name": "/good", "State": {"Status": "running"}}
     containers, errors = parse(json.dumps([invalid, good]).encode())
     assert [it.name for it in containers] == ["good"]
     assert len(errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "unknown"),
+    [
+        ({"Name": None}, {"name": ""}),
+        ({"Created": 3}, {"created_at": None}),
+        ({"RestartCount": 10**400}, {"restarts": None}),
+        ({"RestartCount": -1}, {"restarts": None}),
+        ({"State": {**EXITED, "ExitCode": "7"}}, {"exit_code": None}),
+        ({"State": {**EXITED, "Pid": -1}}, {"pid": 0}),
+        ({"State": {**EXITED, "Pid": "1"}}, {"pid": 0}),
+        ({"State": {**EXITED, "OOMKilled": "no"}}, {"oom_killed": None}),
+        ({"HostConfig": {"Memory": 1.5, "RestartPolicy": {"Name": "always"}}}, {"memory_limit": None}),
+        ({"HostConfig": []}, {"memory_limit": None, "restart_policy": "no"}),
+        ({"Config": {"Image": "i", "Labels": ["a"]}}, {"labels": {}}),
+        (
+            {"Config": {"Image": ["i"], "Labels": {SERVICE: 1, PROJECT: "p"}}},
+            {"image": "", "labels": {PROJECT: "p"}},
+        ),
+        ({"Config": 3}, {"image": "", "labels": {}}),
+    ],
+)
+def test_invalid_field_is_alone_unknown(change: dict[str, Any], unknown: dict[str, Any]) -> None:
+    """A field that is none costs no other."""
+    known: dict[str, Any] = {
+        "State": {**EXITED},
+        "Created": "2026-11-22T11:41:46Z",
+        "RestartCount": 5,
+        "Config": {"Image": "i", "Labels": {PROJECT: "p", "other": "x"}},
+        "HostConfig": {"Memory": 9, "RestartPolicy": {"Name": "always"}},
+    }
+    assert one(**{**known, **change}) == replace(one(**known), **unknown)
+
+
+def bomb(**fields: str) -> bytes:
+    """A container of which these fields are JSON of a megabyte and more."""
+    config = {"Image": '"containrrr/watchtower"', "Labels": "{}", "Env": "[]", **fields}
+    text = ",".join(f'"{name}":{value}' for name, value in config.items())
+    return f'[{{"Id":"{DIGEST}","State":{{"Status":"running"}},"Config":{{{text}}}}}]'.encode()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Env": "[" + ",".join(['"a"'] * 3_000_000) + "]"},
+        {"Env": "[" + ",".join(["[]"] * 3_000_000) + "]"},
+        {"Labels": "{" + ",".join(f'"{n}":""' for n in range(1_000_000)) + "}"},
+    ],
+)
+def test_field_without_end(fields: dict[str, str]) -> None:
+    """What a container's owner fills without end is not decoded: 10 MB of it take next to no memory."""
+    text = bomb(**fields)
+    tracemalloc.start()
+    try:
+        containers, _ = parse(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [it.status for it in containers] == ["running"]
+    assert peak < 1024 * 1024
+
+
+@pytest.mark.parametrize("element", ["1", "{}", "[]", "null"])
+def test_list_without_end(element: str) -> None:
+    """An array of millions of elements is refused at the first that is no container."""
+    text = f"[{','.join([element] * 1_000_000)}]".encode()
+    with pytest.raises(ProbeError, match="is invalid"):
+        parse(text)
 
 
 @pytest.mark.parametrize(

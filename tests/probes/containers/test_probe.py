@@ -48,7 +48,8 @@ def test_container_that_runs() -> None:
         'grid_container_created_timestamp_seconds{container="healthy"}': pytest.approx(1.8e9, rel=0.1),
         'grid_container_started_timestamp_seconds{container="healthy"}': pytest.approx(1.8e9, rel=0.1),
         'grid_container_oom_killed{container="healthy"}': 0,
-        'grid_container_watchtower_enabled{container="healthy"}': 1,
+        'grid_container_watchtower_enabled{container="healthy"}': 0,
+        'grid_container_watchtower_monitor_only{container="healthy"}': 0,
     }
 
 
@@ -80,6 +81,7 @@ def test_container_that_never_started(engine: str) -> None:
         "grid_container_created_timestamp_seconds",
         "grid_container_oom_killed",
         "grid_container_watchtower_enabled",
+        "grid_container_watchtower_monitor_only",
     }
 
 
@@ -110,14 +112,32 @@ def test_state_that_nobody_foresaw() -> None:
     assert found['grid_container_state{container="ab",state="running"}'] == 0
 
 
-def test_watchtower() -> None:
-    """A Watchtower that runs makes the unlabelled containers watched, and shows as up."""
+@pytest.mark.parametrize(
+    ("status", "arguments", "up", "updated", "monitored"),
+    [
+        ("running", [], 1, 1, 0),
+        ("running", ["--monitor-only"], 1, 0, 1),
+        ("running", ["another"], 1, 0, 0),
+        ("exited", [], 0, 0, 0),
+    ],
+)
+def test_watchtower(status: str, arguments: list[str], up: int, updated: int, monitored: int) -> None:
+    """A Watchtower that runs updates containers or only watches them; one that doesn't run does neither."""
     raw = json.loads(inspected(FIRST, SECOND))
-    raw[1]["Config"] = {"Image": "containrrr/watchtower"}
+    raw[0]["Config"] = {"Labels": {"com.centurylinklabs.watchtower.enable": "true"}}
+    raw[1] |= {"Config": {"Image": "containrrr/watchtower"}, "State": {"Status": status}, "Args": arguments}
     containers, _ = parse(json.dumps(raw).encode())
     found = series(measure(by_name(containers), BARE))
-    assert found["grid_watchtower_up"] == 1
-    assert found['grid_container_watchtower_enabled{container="ab"}'] == 1
+    assert found["grid_watchtower_up"] == up
+    assert found['grid_container_watchtower_enabled{container="ab"}'] == updated
+    assert found['grid_container_watchtower_monitor_only{container="ab"}'] == monitored
+
+
+def test_no_watchtower() -> None:
+    """Without a Watchtower nothing is updated, whatever its label, and there is none to be down."""
+    found = captured("docker", "healthy")
+    assert found['grid_container_watchtower_enabled{container="healthy"}'] == 0
+    assert "grid_watchtower_up" not in found
 
 
 async def test_names_for_the_gpu(tool: Tool) -> None:
@@ -190,6 +210,30 @@ async def test_podman_of_one_user(
     )
 
 
+@pytest.mark.parametrize("script", [True, False])
+async def test_podman_by_the_name_of_docker(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, script: bool
+) -> None:
+    """What podman-docker installs as docker, a script or a link, is podman."""
+    tool.prints("ps", "")
+    podman = tmp_path / "bin" / "podman"
+    podman.parent.mkdir()
+    podman.write_text(f'#!/bin/sh\nexec {tool.argv[0]} - "$@"\n')
+    podman.chmod(0o755)
+    docker = podman.with_name("docker")
+    if script:
+        docker.write_text(f'#!/bin/sh\nexec {podman} "$@"\n')
+        docker.chmod(0o755)
+    else:
+        docker.symlink_to(podman)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", f"{podman.parent}:/usr/bin:/bin")
+    result = await collect(("docker",), BARE)
+    assert [note.text for note in result.notes] == [
+        "podman shows this user no containers; it shows everyone only their own"
+    ]
+
+
 def test_use_of_the_box(tmp_path: Path) -> None:
     """What the container's control group has used is reported beside the engine's values."""
     (tmp_path / "42").mkdir()
@@ -217,7 +261,7 @@ TEXT = st.text(max_size=20) | st.sampled_from(
                 "Id": st.sampled_from([FIRST, SECOND, "0" * 64]),
                 "Name": TEXT,
                 "State": st.fixed_dictionaries(
-                    {"Status": TEXT},
+                    {"Status": TEXT.filter(bool)},
                     optional={"Health": st.fixed_dictionaries({"Status": TEXT}), "StartedAt": TEXT},
                 ),
             },
