@@ -9,6 +9,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as build
 
 from grafana import value_mappings
+from grafana.alerts_table import with_what
 from grafana.sdk import SOURCE, Panel
 from prometheus.health import CHOSEN
 
@@ -23,15 +24,12 @@ def reboots() -> build.AnnotationQuery:
 
 def alerts(domains: str = ".*") -> build.AnnotationQuery:
     """When the firing alerts became pending. ``domains``: a regular expression for their label."""
-    chosen = f'domain=~"{domains}", {CHOSEN}'
-    since = f"ALERTS_FOR_STATE{{{chosen}}} * 1000"
-    annotation = _annotation(
-        "Alerts",
-        f'{since} and ignoring (alertstate) ALERTS{{alertstate="firing", {chosen}}}',
-        value_mappings.CRITICAL,
-    )
-    what = "{{instance}} {{container}}{{name}}{{gpu}}{{probe}}{{path}}{{mountpoint}}"
-    return annotation.title_format("{{alertname}}").text_format(what)
+    since = f'ALERTS_FOR_STATE{{domain=~"{domains}", {CHOSEN}}} * 1000'
+    firing = f'ALERTS{{alertstate="firing", domain=~"{domains}", {CHOSEN}}}'
+    # One label for what is affected: a template prints the name of a label that a series lacks.
+    times = with_what(f"{since} and ignoring (alertstate) {firing}")
+    annotation = _annotation("Alerts", times, value_mappings.CRITICAL)
+    return annotation.title_format("{{alertname}}").text_format("{{what}}")
 
 
 def exit_changes() -> build.AnnotationQuery:

@@ -29,6 +29,8 @@ from grafana import sdk, value_mappings
 from grafana.sdk import Panel, Query, Step
 from grafana.value_mappings import Texts
 
+# Where model directories usually are.
+MOUNTPOINTS = ("/", "/ai", "/home.*", "/srv.*", "/mnt.*", "/data.*", "/var.*", "/media.*")
 CARDS = tuple(
     f"GPU {index}" for index in range(len(value_mappings.LINES))
 )  # a card keeps its colour on every panel
@@ -95,9 +97,9 @@ def lines(
     return neutral(sdk.finish(builder.build(), title, description, queries, empty), names)
 
 
-def log_lines(title: str, description: str, unit: str, *queries: Query, empty: str, legend: Legend) -> Panel:
+def log_lines(title: str, description: str, unit: str, *queries: Query, empty: str) -> Panel:
     """Lines whose values span several orders of magnitude."""
-    builder = _timeseries(unit, legend).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC))
+    builder = _timeseries(unit).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC))
     builder.scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LOG).log(10))
     return sdk.finish(builder.build(), title, description, queries, empty)
 
@@ -108,7 +110,7 @@ def counts(
     """Counts that hold until they change."""
     builder = _timeseries(unit).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC)).min(0).decimals(0)
     # A soft end of the axis: a few errors must not fill it, nor none of them draw a line in mid-air.
-    builder.line_interpolation(LineInterpolation.STEP_AFTER).fill_opacity(30).axis_soft_max(5)
+    builder.line_interpolation(LineInterpolation.STEP_AFTER).axis_soft_max(5)
     return neutral(sdk.finish(builder.build(), title, description, queries, empty), names)
 
 
@@ -120,14 +122,15 @@ def stack(
     empty: str,
     legend: Legend | None = None,
     decimals: int | None = None,
+    names: tuple[str, ...] = (),
 ) -> Panel:
-    """Stacked areas of series whose names are not known beforehand."""
+    """Stacked areas; ``names``: of series of known names, in the order of their colours."""
     builder = _timeseries(unit, legend).color_scheme(sdk.colour(FieldColorModeId.PALETTE_CLASSIC)).min(0)
     builder.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(50).line_width(0)
     builder.show_points(VisibilityMode.NEVER)
     if decimals is not None:
         builder.decimals(decimals)
-    return sdk.finish(builder.build(), title, description, queries, empty)
+    return neutral(sdk.finish(builder.build(), title, description, queries, empty), names)
 
 
 def bars(title: str, description: str, unit: str, *queries: Query, empty: str) -> Panel:
@@ -146,14 +149,18 @@ def timeline(
     texts: Texts,
     empty: str,
     row_height: float = 0.85,
-    rows_a_page: int | None = None,
+    paged: bool = False,
 ) -> Panel:
-    """States over time, a row each. ``row_height``: the share of a row that its bar fills."""
+    """States over time, a row each.
+
+    ``row_height`` is the share of a row that its bar fills; ``paged``: twenty rows a page.
+
+    """
     builder = _timeline(row_height).fill_opacity(85).line_width(0).mappings([sdk.value_map(texts)])
     # Not by thresholds: that drops the texts and prints ranges.
     builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, value_mappings.PLAIN))
-    if rows_a_page:
-        builder.per_page(rows_a_page)
+    if paged:
+        builder.per_page(20)
     return sdk.finish(builder.build(), title, description, queries, empty)
 
 
@@ -199,7 +206,8 @@ def ranking(
 def neutral(panel: Panel, names: tuple[str, ...]) -> Panel:
     """Gives series of known names fixed colours that carry no state."""
     for name, shade in zip(names, value_mappings.LINES, strict=False):
-        paint(panel, f"/^{name}$/", shade)
+        # With several boxes, a box's name comes first; "GPU 0 limit" has the colour of GPU 0.
+        paint(panel, f"/^(.* )?{name}( .*)?$/", shade)
     return panel
 
 
@@ -229,6 +237,7 @@ def _timeline(row_height: float) -> statetimeline.Panel:
         .unit("short")
         .thresholds(sdk.thresholds(value_mappings.PLAIN))
         .row_height(row_height)
+        .max_data_points(sdk.TIMELINE_POINTS)
         .merge_values(merge_values=True)
         .align_value(TimelineValueAlignment.LEFT)
         .show_value(VisibilityMode.AUTO)

@@ -1,4 +1,4 @@
-"""A page under construction: it places and numbers panels, and carries what every page has."""
+"""A page: it places and numbers panels, and has the variables, links and annotations of every page."""
 
 from __future__ import annotations
 
@@ -7,34 +7,41 @@ from collections.abc import Sequence
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 
-from grafana.links import PAGES, to_other_pages
+from grafana.links import FLEET, PAGES, TAG, top_links
 from grafana.sdk import SOURCE, Panel
-from prometheus.health import CHOSEN
+from prometheus.health import CHOSEN, DOMAINS
+from prometheus.recording import HEALTH
 
 COLUMNS = 24  # Grafana's grid
 Cell = Panel | Sequence[tuple[int, Panel]]  # a panel, or several below each other with their heights
+HIDDEN = ("who", "many", "shown")  # variables that follow from the choice of boxes
+
+SEVERAL = f"count(count by (instance) (up{{{CHOSEN}}})) > 1"
+MOST_DRAWN = 5  # boxes; more lines tell nothing
 
 
 class Page:
-    """A dashboard. Panels go in from top to bottom, a band of equal height after the other."""
+    """A dashboard. Panels are added from top to bottom, in bands of equal height."""
 
     def __init__(self, uid: str, description: str, *, since: str, refresh: str) -> None:
         self._panels: list[Panel | model.RowPanel] = []
+        self._folded: model.RowPanel | None = None
+        self._ids = 0
         self._y = 0
         self._dashboard = (
             build.Dashboard(f"Grid / {PAGES[uid]}")
             .uid(uid)
             .description(description)
-            .tags(["grid"])
+            .tags([TAG])
             .time(f"now-{since}", "now")
             .refresh(refresh)
             .timezone("browser")
             .tooltip(model.DashboardCursorSync.CROSSHAIR)
             .readonly()
         )
-        for variable in _variables():
+        for variable in _variables(uid):
             self._dashboard.with_variable(variable)
-        for link in to_other_pages(uid):
+        for link in top_links(uid):
             self._dashboard.link(link)
 
     def dashboard(self) -> model.Dashboard:
@@ -42,13 +49,15 @@ class Page:
         dashboard = self._dashboard.build()
         dashboard.panels = self._panels
         for variable in dashboard.templating.list_val or []:
-            variable.skip_url_sync = variable.name == "who"
+            variable.skip_url_sync = variable.name in HIDDEN
         return dashboard
 
-    def heading(self, title: str) -> None:
-        """A heading, under which panels can be folded away."""
-        row = build.Row(title).id(len(self._panels) + 1)
-        self._panels.append(row.grid_pos(model.GridPos(h=1, w=COLUMNS, x=0, y=self._y)).build())
+    def heading(self, title: str, *, folded: bool = False) -> None:
+        """A heading of the panels that follow; ``folded``: they are hidden until somebody opens it."""
+        row = build.Row(title).id(self._next_id()).collapsed(collapsed=folded)
+        placed = row.grid_pos(model.GridPos(h=1, w=COLUMNS, x=0, y=self._y)).build()
+        self._panels.append(placed)
+        self._folded = placed if folded else None
         self._y += 1
 
     def band(self, height: int, *cells: Cell, widths: Sequence[int] = ()) -> None:
@@ -57,46 +66,92 @@ class Page:
         for cell, width in zip(cells, widths or [COLUMNS // len(cells)] * len(cells), strict=True):
             y = self._y
             for own_height, panel in [(height, cell)] if isinstance(cell, Panel) else cell:
-                panel.id_val = len(self._panels) + 1
-                panel.grid_pos = model.GridPos(h=own_height, w=width, x=x, y=y)
-                self._panels.append(panel)
+                self._place(panel, model.GridPos(h=own_height, w=width, x=x, y=y))
                 y += own_height
             x += width
         self._y += height
 
     def filter_by_category(self) -> None:
         """Adds the choice of categories of services."""
-        found = f"label_values(grid_service_state{{{CHOSEN}}}, category)"
-        self._dashboard.with_variable(_choice("category", "Category", found).all_value(".*"))
+        values = f"label_values(grid_service_state{{{CHOSEN}}}, category)"
+        category = _choice("category", "Category", values).all_value(".*").current(_everything())
+        self._dashboard.with_variable(category)
+
+    def choose_gpus(self) -> None:
+        """Adds the choice of GPUs, for panels that are repeated for each."""
+        values = f"label_values(grid_gpu_info{{{CHOSEN}}}, gpu)"
+        self._dashboard.with_variable(_choice("gpu", "GPU", values).current(_everything()))
+
+    def ask_price(self) -> None:
+        """Adds a box for the price of electricity."""
+        price = build.TextBoxVariable("price").label("Price of a kWh").default_value("0.30")
+        self._dashboard.with_variable(price)
 
     def annotate(self, *annotations: build.AnnotationQuery) -> None:
         """Adds annotations to the charts."""
         for annotation in annotations:
             self._dashboard.annotation(annotation)
 
+    def _place(self, panel: Panel, cell: model.GridPos) -> None:
+        panel.id_val = self._next_id()
+        panel.grid_pos = cell
+        if self._folded is None:
+            self._panels.append(panel)
+        else:
+            self._folded.panels.append(panel)
 
-def _variables() -> list[build.DatasourceVariable | build.QueryVariable]:
-    """What is chosen at the top of every page, and what follows from it."""
+    def _next_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+
+def _variables(uid: str) -> list[build.DatasourceVariable | build.QueryVariable]:
+    """The variables of every page. All begin with one box, but for the page of many."""
     # Without an allValue, "All" are the jobs of exporters; .+ would make up{} count every other target.
-    job = _choice("job", "Job", "label_values(grid_exporter_build_info, job)")
+    job = _choice("job", "Job", "label_values(grid_exporter_build_info, job)").current(_everything())
     instance = _choice("instance", "Instance", 'label_values(up{job=~"$job"}, instance)').all_value(".+")
+    if uid == FLEET:
+        instance.current(_everything())
     source = build.DatasourceVariable("datasource").label("Data source").type("prometheus")
-    return [source, job, instance, _who()]
+    return [source, job, instance, _who(), _many(), _shown(uid)]
 
 
 def _choice(name: str, label: str, query: str) -> build.QueryVariable:
-    """A choice of several of a label's values, all at first."""
-    everything = model.VariableOption(selected=True, text=["All"], value=["$__all"])
-    chosen = _query_variable(name, query, 1).label(label).multi(multi=True).include_all(include_all=True)
-    return chosen.current(everything)
+    """A choice of several of a label's values."""
+    return _query_variable(name, query, 1).label(label).multi(multi=True).include_all(include_all=True)
+
+
+def _everything() -> model.VariableOption:
+    return model.VariableOption(selected=True, text=["All"], value=["$__all"])
 
 
 def _who() -> build.QueryVariable:
-    """What legends begin with: the box's name where several are chosen, nothing where one is."""
-    several = f"count(count by (instance) (up{{{CHOSEN}}})) > 1"
-    named = f'query_result(label_replace({several}, "who", "{{{{instance}}}} ", "", ""))'
-    hidden = _query_variable("who", named, 3).label("who").hide(model.VariableHide.HIDE_VARIABLE)
-    return hidden.regex('/who="([^"]*)"/').include_all(include_all=False).multi(multi=False)
+    """The prefix of legends: the box's name where several are chosen, empty where one is."""
+    return _derived("who", f'label_replace({SEVERAL}, "who", "{{{{instance}}}} ", "", "")')
+
+
+def _many() -> build.QueryVariable:
+    """The label that tables take their column Box from: none, and so no column, where one box is chosen."""
+    return _derived("many", f'label_replace({SEVERAL}, "many", "instance", "", "")')
+
+
+def _shown(uid: str) -> build.QueryVariable:
+    """The boxes that charts draw: of several the worst of the page's domain, if any had a problem."""
+    domain = uid.removeprefix("grid-")
+    of_domain = f'domain="{domain}", ' if domain in {each.name for each in DOMAINS} else ""
+    codes = f"max_over_time({HEALTH}{{{of_domain}{CHOSEN}}}[$__range])"
+    not_ok = f"topk({MOST_DRAWN}, max by (instance) ({codes}) > 0)"
+    chosen = f"group by (instance) (last_over_time(up{{{CHOSEN}}}[$__range]))"
+    boxes = f"{not_ok} or ({chosen} unless on () ({SEVERAL} and on () count({not_ok})))"
+    shown = _derived("shown", boxes, label="instance").multi(multi=True).include_all(include_all=True)
+    return shown.current(_everything())
+
+
+def _derived(name: str, promql: str, label: str = "") -> build.QueryVariable:
+    """A hidden variable: the values of a label of a query's result."""
+    variable = _query_variable(name, f"query_result({promql})", 3).label(name)
+    variable.hide(model.VariableHide.HIDE_VARIABLE).regex(f'/{label or name}="([^"]*)"/')
+    return variable.include_all(include_all=False).multi(multi=False)
 
 
 def _query_variable(name: str, query: str, kind: int) -> build.QueryVariable:

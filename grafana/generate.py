@@ -5,9 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from grafana import sdk
-from grafana.pages import exporter, fleet, gpu, models, overview, tor, workloads
+from grafana.pages import (
+    aide,
+    changes,
+    containers,
+    disk,
+    exporter,
+    fleet,
+    gpu,
+    host,
+    overview,
+    services,
+    tor,
+)
 
-PAGES = (overview.page, gpu.page, models.page, workloads.page, tor.page, exporter.page, fleet.page)
+PAGES = (
+    overview.page,
+    changes.page,
+    gpu.page,
+    disk.page,
+    host.page,
+    containers.page,
+    services.page,
+    tor.page,
+    aide.page,
+    exporter.page,
+    fleet.page,
+)
 DASHBOARDS = Path(__file__).parent / "dashboards"
 
 
@@ -18,6 +42,8 @@ def render() -> dict[str, str]:
 
 
 def write(directory: Path = DASHBOARDS) -> None:
-    """Writes them all."""
+    """Writes them all, and deletes what is no page any more."""
+    for path in directory.glob("*.json"):
+        path.unlink()
     for name, text in render().items():
         (directory / name).write_text(text, encoding="utf-8")

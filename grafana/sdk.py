@@ -26,6 +26,10 @@ Override = model.DashboardFieldConfigSourceOverrides
 Query = prometheus.Dataquery
 Step = tuple[float, str]  # from this value on, this colour
 
+# Of several boxes, charts draw those that had a problem.
+DRAWN = CHOSEN.replace("$instance", "$shown")
+TIMELINE_POINTS = 300  # a state timeline needs no more
+
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
@@ -37,9 +41,9 @@ def now(promql: str, legend: str = "") -> Query:
     return _query(promql, legend).instant()
 
 
-def over_time(promql: str, legend: str = "") -> Query:
-    """A line over the chosen range."""
-    return _query(promql, legend).range()
+def over_time(promql: str, legend: str = "", boxes: str = DRAWN) -> Query:
+    """A range query. Its ``{BOX`` stands for ``boxes``: of several chosen ones those that had a problem."""
+    return _query(promql, legend, boxes).range()
 
 
 def rows(query: Query) -> Query:
@@ -47,10 +51,10 @@ def rows(query: Query) -> Query:
     return query.format(PromQueryFormat.TABLE)
 
 
-def _query(promql: str, legend: str) -> Query:
+def _query(promql: str, legend: str, boxes: str = CHOSEN) -> Query:
     return (
         Query()
-        .expr(promql.replace("{BOX", "{" + CHOSEN))
+        .expr(promql.replace("{BOX", "{" + boxes))
         .legend_format(legend)
         .format(PromQueryFormat.TIME_SERIES)
         .editor_mode(QueryEditorMode.CODE)
@@ -128,6 +132,12 @@ def value_map(texts: Texts) -> model.ValueMap:
             for index, (value, (text, shade)) in enumerate(texts.items())
         }
     )
+
+
+def range_map(low: float | None, high: float | None, text: str, shade: str) -> model.RangeMap:
+    """The value mapping of a range of values; None where it has no end."""
+    result = model.ValueMappingResult(text=text, color=shade)
+    return model.RangeMap(options=model.DashboardRangeMapOptions(from_val=low, to=high, result=result))
 
 
 def null_as(text: str, shade: str) -> model.SpecialValueMap:

@@ -1,6 +1,9 @@
-"""Stat panels: a state as text and colour, a value, a label."""
+"""Stat panels: states with their reasons, values, labels."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from grafana_foundation_sdk.builders import common, stat
 from grafana_foundation_sdk.models import dashboard as model
@@ -14,60 +17,76 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
 from grafana import sdk, value_mappings
-from grafana.links import to_page
+from grafana.links import PAGES, to_page
 from grafana.sdk import Panel, Step, now
-from prometheus.health import Domain, health
+from prometheus import states
+from prometheus.health import Domain, worst_problem
 
-NO_DATA = "No metrics yet"
-
-
-def state_stat(domain: Domain, *, size: int = 24) -> Panel:
-    """The worst state of a domain over the chosen boxes, as on Overview."""
-    builder = _stat("short", size, colours=BigValueColorMode.BACKGROUND_SOLID)
-    builder.mappings([_state_map(domain)])
-    builder.thresholds(sdk.thresholds(value_mappings.TRANSPARENT))
-    description = f"The worst state of {domain.title} over the chosen boxes, as on Overview."
-    return sdk.finish(builder.build(), domain.title, description, [now(worst(domain))], NO_DATA)
+NO_DATA = "No metrics yet"  # not even whether there is such a thing
 
 
-def overview_stat(
-    domain: Domain, value_title: str, promql: str, unit: str, *steps: Step, decimals: int | None = None
-) -> Panel:
-    """A domain's state and its most important value side by side; a click opens the domain's page."""
-    builder = _stat("short", 20, colours=BigValueColorMode.BACKGROUND_SOLID).orientation(
-        VizOrientation.VERTICAL
-    )
-    builder.thresholds(sdk.thresholds(value_mappings.TRANSPARENT))
-    builder.data_links([to_page(domain.page, f"Open {domain.title}")])
-    panel = sdk.finish(
-        builder.build(),
-        f"{domain.title} · {value_title}",
-        f"Left, the worst state over the chosen boxes; right, {value_title}. A click opens its page.",
-        [now(worst(domain), "state"), now(promql, value_title)],
-        NO_DATA,
-    )
-    # By override on the state alone: as a default the mapping would turn a value of 11 into "Throttled".
-    sdk.override(panel, "byFrameRefID", "A", {"mappings": [_state_map(domain)]})
-    shown = {"unit": unit, "thresholds": sdk.thresholds(value_mappings.TRANSPARENT, *steps).build()}
-    sdk.override(panel, "byFrameRefID", "B", shown | ({} if decimals is None else {"decimals": decimals}))
+class Value(NamedTuple):
+    """One of several values of a panel: its name, query, unit and colours; a click opens ``page``."""
+
+    name: str
+    promql: str
+    unit: str
+    page: str = ""
+    steps: tuple[Step, ...] = ()
+    decimals: int | None = None
+
+
+def state_stat(domain: Domain) -> Panel:
+    """The worst state of a domain over the chosen boxes, and the reason."""
+    builder = _stat("short", 22, colours=BigValueColorMode.BACKGROUND_SOLID)
+    builder.text_mode(BigValueTextMode.VALUE_AND_NAME).orientation(VizOrientation.HORIZONTAL)
+    builder.wide_layout(wide_layout=False).text(_sizes(22, 13))
+    builder.mappings(_severities(domain.absent)).thresholds(sdk.thresholds(value_mappings.TRANSPARENT))
+    description = f"The worst state of {domain.title} over the chosen boxes, and the reason."
+    query = now(worst_problem(domain.name), "${who}{{reason}}")
+    return sdk.finish(builder.build(), domain.title, description, [query], NO_DATA)
+
+
+def states_stat(title: str, description: str, domains: Sequence[Domain]) -> Panel:
+    """The states of the domains that the box has, with their reasons; a click opens the domain's page."""
+    builder = _stat("short", 17, colours=BigValueColorMode.BACKGROUND_SOLID)
+    builder.text_mode(BigValueTextMode.VALUE_AND_NAME).wide_layout(wide_layout=False).text(_sizes(17, 12))
+    builder.mappings(_severities(states.OFF.text)).thresholds(sdk.thresholds(value_mappings.TRANSPARENT))
+    queries = [
+        now(f"{worst_problem(domain.name)} >= 0", f"${{who}}{domain.title} · {{{{reason}}}}")
+        for domain in domains
+    ]
+    panel = sdk.finish(builder.build(), title, description, queries, "No grid-exporter answers")
+    for index, domain in enumerate(domains):
+        link = to_page(domain.page, f"Open {domain.title}")
+        sdk.override(panel, "byFrameRefID", sdk.letter(index), {"links": [link]})
     return panel
 
 
-def value_stat(
-    title: str,
-    description: str,
-    promql: str,
-    unit: str = "short",
-    *steps: Step,
-    decimals: int | None = None,
-    empty: str = value_mappings.NO_VALUE,
-    size: int = 24,
-) -> Panel:
-    """One number as it is now, coloured from a threshold on."""
-    builder = _stat(unit, size).thresholds(sdk.thresholds(value_mappings.PLAIN, *steps))
-    if decimals is not None:
-        builder.decimals(decimals)
-    return sdk.finish(builder.build(), title, description, [now(promql)], empty)
+def values_stat(title: str, description: str, values: Sequence[Value]) -> Panel:
+    """Several values side by side; those that the box does not have leave no gap."""
+    builder = _stat("short", 18).text_mode(BigValueTextMode.VALUE_AND_NAME).wide_layout(wide_layout=False)
+    builder.text(_sizes(18, 12)).thresholds(sdk.thresholds(value_mappings.PLAIN))
+    queries = [now(value.promql, value.name) for value in values]
+    panel = sdk.finish(builder.build(), title, description, queries, value_mappings.NO_VALUE)
+    for index, value in enumerate(values):
+        thresholds = sdk.thresholds(value_mappings.PLAIN, *value.steps).build()
+        shown: dict[str, object] = {"unit": value.unit, "thresholds": thresholds}
+        if value.decimals is not None:
+            shown["decimals"] = value.decimals
+        if value.page:
+            shown["links"] = [to_page(value.page, f"Open {PAGES[value.page]}")]
+        sdk.override(panel, "byFrameRefID", sdk.letter(index), shown)
+    return panel
+
+
+def names_stat(title: str, description: str, promql: str, legend: str, *, text: str, empty: str) -> Panel:
+    """The names of a query's series, each with the same text instead of its value."""
+    builder = _stat("short", 12).text_mode(BigValueTextMode.VALUE_AND_NAME).text(_sizes(12, 12))
+    builder.wide_layout(wide_layout=True).orientation(VizOrientation.HORIZONTAL)
+    builder.mappings([sdk.value_map(dict.fromkeys((0, 1), (text, value_mappings.OFF)))])
+    builder.thresholds(sdk.thresholds(value_mappings.OFF))
+    return sdk.finish(builder.build(), title, description, [now(promql, legend)], empty)
 
 
 def label_stat(title: str, description: str, promql: str, label: str, *, size: int = 20) -> Panel:
@@ -76,14 +95,25 @@ def label_stat(title: str, description: str, promql: str, label: str, *, size: i
     return sdk.finish(builder.build(), title, description, [sdk.rows(now(promql))], value_mappings.NO_VALUE)
 
 
-def _state_map(domain: Domain) -> model.ValueMap:
-    texts = value_mappings.state_texts(absent=domain.absent, absent_colour=value_mappings.TRANSPARENT)
-    return sdk.value_map(texts)
+def _severities(
+    absent: str,
+) -> list[model.ValueMap | model.RangeMap | model.RegexMap | model.SpecialValueMap]:
+    """Codes as severities: OK, Warning, Unknown, Critical, Down; ``absent`` where there is no such thing."""
+    codes = {
+        states.OFF.code: (absent, value_mappings.TRANSPARENT),
+        states.OK.code: (states.OK.text, value_mappings.OK),
+        states.UNKNOWN.code: (states.UNKNOWN.text, value_mappings.UNKNOWN),
+        states.DOWN.code: (states.DOWN.text, value_mappings.CRITICAL),
+    }
+    warning = sdk.range_map(1, states.UNKNOWN.code - 1, "Warning", value_mappings.WARNING)
+    critical = sdk.range_map(
+        states.UNKNOWN.code + 1, states.DOWN.code - 1, "Critical", value_mappings.CRITICAL
+    )
+    return [sdk.value_map(codes), warning, critical]
 
 
-def worst(domain: Domain) -> str:
-    """PromQL for the worst code of a domain over the chosen boxes."""
-    return f"max({health(domain.name)})"
+def _sizes(value: int, name: int) -> common.VizTextDisplayOptions:
+    return common.VizTextDisplayOptions().value_size(value).title_size(name)
 
 
 def _stat(

@@ -17,6 +17,7 @@ from grafana.value_mappings import Texts
 
 GROUND = {"type": "color-background", "mode": "basic"}
 COLOURED = {"type": "color-text"}
+BOX = "Box"
 GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 
 
@@ -24,7 +25,8 @@ GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 class Column:
     """A column: a label of the rows, or the value of a query of its own.
 
-    width: in pixels; columns without one share the rest. steps: colours by value. texts: a value mapping.
+    width: in pixels; columns without one share the rest, at least ``least`` each.
+    steps: colours by value. texts: a value mapping.
     null: the mapped text of a row without a value. empty: the same without a colour.
     """
 
@@ -34,6 +36,7 @@ class Column:
     unit: str = ""
     decimals: int | None = None
     width: int | None = None
+    least: int = 100
     align: str = ""
     cell: dict[str, Any] | None = None
     base: str = ""
@@ -50,6 +53,7 @@ class Column:
             "unit": self.unit,
             "decimals": self.decimals,
             "custom.width": self.width,
+            "custom.minWidth": None if self.width else self.least,
             "custom.align": self.align,
             "custom.cellOptions": self.cell,
             "min": 0 if self.cell is GAUGE else None,
@@ -66,9 +70,14 @@ class Column:
         return [*mappings, sdk.null_as(self.null, value_mappings.OFF)] if self.null else mappings
 
 
-def text(title: str, label: str, width: int | None = None) -> Column:
+def text(title: str, label: str, width: int | None = None, *, least: int = 100) -> Column:
     """A label."""
-    return Column(title=title, label=label, width=width)
+    return Column(title=title, label=label, width=width, least=least)
+
+
+def moment(title: str, promql: str, width: int = 165) -> Column:
+    """A time, from Unix milliseconds."""
+    return Column(title=title, promql=promql, unit="dateTimeAsIso", width=width)
 
 
 def number(
@@ -79,6 +88,7 @@ def number(
     *steps: Step,
     decimals: int | None = None,
     empty: str = "",
+    least: int = 100,
 ) -> Column:
     """A number, coloured from a threshold on."""
     return Column(
@@ -86,6 +96,7 @@ def number(
         promql=promql,
         unit=unit,
         width=width,
+        least=least,
         decimals=decimals,
         empty=empty,
         cell=COLOURED if steps else None,
@@ -136,10 +147,13 @@ def table(
     description: str,
     *columns: Column,
     empty: str,
-    worst_by: str = "",
+    worst_by: str | Sequence[str] = (),
     ascending: bool = False,
     labels_from: str = "",
     hidden: Sequence[str] = (),
+    page_from: str = "",
+    around: str = "",
+    boxes: bool = True,
 ) -> Panel:
     """A table of instant queries, joined by the labels that they share.
 
@@ -148,11 +162,16 @@ def table(
         description: what a row is.
         columns: from left to right; the queries are aggregated to the same labels.
         empty: the text where there is no row.
-        worst_by: the column that it is sorted by.
+        worst_by: the columns that it is sorted by.
         ascending: whether the smallest comes first.
-        labels_from: a query that only brings labels, such as an info series.
+        labels_from: a query that only adds labels, such as an info series.
         hidden: labels of the queries that no column shows.
+        page_from: a label with the name of a domain, whose page the rows link to.
+        around: a column with a time, which the rows' links show half an hour before and after.
+        boxes: whether it begins with a column of the boxes where several are chosen.
     """
+    if boxes:
+        columns = (Column(title=BOX, label="box", width=90), *columns)
     queries = [column.promql for column in columns if column.promql] + [labels_from] * bool(labels_from)
     builder = (
         sdk_table.Panel()
@@ -161,24 +180,54 @@ def table(
         .color_scheme(sdk.colour(FieldColorModeId.THRESHOLDS))
         .thresholds(sdk.thresholds(value_mappings.PLAIN))
     )
-    if worst_by:
-        builder.sort_by([common.TableSortByFieldState().display_name(worst_by).desc(desc=not ascending)])
-    panel = sdk.finish(
-        builder.build(), title, description, [sdk.rows(now(query)) for query in queries], empty
+    sorting = [worst_by] if isinstance(worst_by, str) else worst_by
+    builder.sort_by(
+        [common.TableSortByFieldState().display_name(name).desc(desc=not ascending) for name in sorting]
     )
-    _arrange(panel, columns, queries, hidden)
+    sent = [
+        _with_labels(query, page_from, boxes=boxes) if not index else query
+        for index, query in enumerate(queries)
+    ]
+    panel = sdk.finish(builder.build(), title, description, [sdk.rows(now(query)) for query in sent], empty)
+    labels = {column.label for column in columns}
+    for_links = (
+        {"instance", "page", "domain", "from", "to"} - labels if any(c.links for c in columns) else set[str]()
+    )
+    _arrange(panel, columns, queries, {*hidden, "instance", page_from} - {"", *labels}, for_links)
+    if around:
+        _add_window(panel, around)
     # The panel's own noValue must not fill every empty cell.
     sdk.override(panel, "byRegexp", "/.*/", {"noValue": ""})
     for column in columns:
         sdk.override(panel, "byName", column.title, column.properties())
+    for name in sorted(for_links):
+        # The first is Grafana 11's and 12's, the second 13's.
+        invisible = {
+            "custom.hidden": True,
+            "custom.hideFrom": {"viz": True, "legend": False, "tooltip": False},
+        }
+        sdk.override(panel, "byName", name, invisible)
     return panel
 
 
-def _arrange(panel: Panel, columns: Sequence[Column], queries: Sequence[str], hidden: Sequence[str]) -> None:
+def _with_labels(promql: str, page_from: str, *, boxes: bool) -> str:
+    """The query with the labels box and page, where they are needed; an empty label makes no column."""
+    if page_from:
+        promql = f'label_replace({promql}, "page", "grid-$1", "{page_from}", "(.+)")'
+    return f'label_replace({promql}, "box", "$1", "$many", "(.+)")' if boxes else promql
+
+
+def _arrange(
+    panel: Panel,
+    columns: Sequence[Column],
+    queries: Sequence[str],
+    hidden: set[str],
+    for_links: set[str],
+) -> None:
     """Joins the queries' rows and puts the columns in order, under their titles."""
     names = {column.title: column.label or _value(queries, column.promql) for column in columns}
-    shown = set(names.values())
-    dropped = {"Time", "Value", *hidden, *(_value(queries, query) for query in queries)} - shown
+    kept = {*names.values(), *for_links}
+    dropped = {"Time", "Value", *hidden, *(_value(queries, query) for query in queries)} - kept
     if len(queries) > 1:
         sdk.transform(panel, "merge")
     sdk.transform(
@@ -190,6 +239,18 @@ def _arrange(panel: Panel, columns: Sequence[Column], queries: Sequence[str], hi
     )
 
 
+def _add_window(panel: Panel, column: str) -> None:
+    """Adds the fields from and to: half an hour before and after a column's time."""
+    for name, operator in (("from", "-"), ("to", "+")):
+        sdk.transform(
+            panel,
+            "calculateField",
+            mode="binary",
+            alias=name,
+            binary={"left": column, "operator": operator, "right": "1800000"},
+        )
+
+
 def _value(queries: Sequence[str], promql: str) -> str:
-    """What Grafana calls the column of a query's values."""
+    """Grafana's name of the column of a query's values."""
     return f"Value #{sdk.letter(queries.index(promql))}" if len(queries) > 1 else "Value"

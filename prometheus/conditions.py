@@ -18,6 +18,7 @@ from prometheus.thresholds import (
     DISK_FULL_RATIO,
     DISK_FULL_WITHIN_SECONDS,
     DISK_LOW_RATIO,
+    DISK_PACE_LEAST_SECONDS,
     DISK_PACE_SECONDS,
     GPU_GONE_WINDOW_SECONDS,
     GPU_HOT_CELSIUS,
@@ -29,34 +30,43 @@ from prometheus.thresholds import (
 )
 
 
-class Link(NamedTuple):
-    """One condition: the ``worst`` (max or min) of a box's series of ``promql`` ``holds``: it is ``state``.
+class Condition(NamedTuple):
+    """A state and the PromQL of the series that are in it.
 
-    What is left are the labels job and instance alone, so that the links of a chain fit each other.
+    by: the label that names what is affected; ``name`` is how a person reads it, such as ``GPU $1``.
     """
 
-    worst: str
-    promql: str
-    holds: str
     state: State
+    promql: str
+    by: str = ""
+    name: str = ""
 
-    def __str__(self) -> str:
-        return f"({self.worst} by (job, instance) ({self.promql}) {self.holds}) * 0 + {self.state.code}"
+    def code(self) -> str:
+        """PromQL: the state's code for each box and each value of ``by`` for which the condition holds."""
+        labels = ", ".join(filter(None, ("job", "instance", self.by)))
+        return f"group by ({labels}) ({self.promql}) * {self.state.code}"
+
+    def reason(self) -> str:
+        """The same with a label ``reason``: the state's text and the name of what is affected."""
+        text = " · ".join(filter(None, (self.state.text, self.name or ("$1" if self.by else ""))))
+        return f'label_replace({self.code()}, "reason", "{text}", "{self.by}", "(.*)")'
 
 
-def _full_at_the_pace_of(seconds: int) -> str:
-    """What would be available, below nothing, some days ahead at the pace of the last ``seconds``."""
+def _full_within_days(seconds: int) -> str:
+    """File systems that will be full within days at the pace of the last ``seconds``."""
     past = f"grid_filesystem_avail_bytes{{BOX}}[{seconds}s]"
     return f"predict_linear({past}, {DISK_FULL_WITHIN_SECONDS}) < 0"
 
 
 GPUS_MISSING = f"max_over_time(grid_gpus{{BOX}}[{GPU_GONE_WINDOW_SECONDS}s]) - grid_gpus{{BOX}}"
-# The last hour must agree: one download, long finished, bends the slope of six hours.
+# The last hour must agree, because a finished download bends the slope of six hours; and there must be an
+# hour to look back on, because minutes say nothing about days.
 FILLING = " and ".join(
     (
-        _full_at_the_pace_of(DISK_PACE_SECONDS),
-        _full_at_the_pace_of(3600),
+        _full_within_days(DISK_PACE_SECONDS),
+        _full_within_days(DISK_PACE_LEAST_SECONDS),
         f"{DISK_AVAILABLE} < {DISK_FILLING_RATIO}",
+        f"grid_filesystem_avail_bytes{{BOX}} offset {DISK_PACE_LEAST_SECONDS}s",
     )
 )
 RESTARTED = f"round(increase(grid_container_restarts_total{{BOX}}[{CONTAINER_RESTARTS_WINDOW_SECONDS}s]))"
@@ -77,65 +87,66 @@ STOPPED_SERVICE = (
 TIMER = "grid_systemd_timer_{}_trigger_timestamp_seconds{{BOX}}"
 # While what it started still runs, a timer's next trigger stays in the past: that one is not overdue.
 TIMER_DUE = f"{TIMER.format('next')} unless {TIMER.format('last')} >= {TIMER.format('next')}"
+MEMORY_STALLED = 'rate(grid_pressure_stalled_seconds_total{BOX, resource="memory"}[5m])'
 CHECKED = "grid_aide_last_check_timestamp_seconds{BOX}"
 NEVER_CHECKED = f'grid_probe_success{{BOX, probe="aide"}} unless on (job, instance) {CHECKED}'
 
 CONDITIONS = {
     "gpu": (
-        Link("max", GPUS_MISSING, "> 0", states.GONE),
-        Link("max", 'grid_gpu_ecc_errors_total{BOX, kind="uncorrected"}', "> 0", states.ECC_ERRORS),
-        Link("max", "grid_gpu_temperature_celsius{BOX}", f">= {GPU_HOT_CELSIUS}", states.HOT),
-        Link(
-            "max",
-            'grid_gpu_throttle_active{BOX, reason=~".*thermal.*|hw_.*"}',
-            "> 0",
-            states.THROTTLED,
+        Condition(states.GONE, f"{GPUS_MISSING} > 0"),
+        Condition(
+            states.ECC_ERRORS, 'grid_gpu_ecc_errors_total{BOX, kind="uncorrected"} > 0', "gpu", "GPU $1"
         ),
-        Link("max", CARD_MEMORY_USED, f"> {GPU_MEMORY_FULL_RATIO}", states.MEMORY_FULL),
+        Condition(states.HOT, f"grid_gpu_temperature_celsius{{BOX}} >= {GPU_HOT_CELSIUS}", "gpu", "GPU $1"),
+        Condition(states.MEMORY_FULL, f"{CARD_MEMORY_USED} > {GPU_MEMORY_FULL_RATIO}", "gpu", "GPU $1"),
+        Condition(
+            states.THROTTLED,
+            'grid_gpu_throttle_active{BOX, reason=~".*thermal.*|hw_.*"} > 0',
+            "gpu",
+            "GPU $1",
+        ),
     ),
     "host": (
-        Link("min", MEMORY_AVAILABLE, f"< {MEMORY_NEARLY_OUT_RATIO}", states.NEARLY_OUT),
-        Link("min", MEMORY_AVAILABLE, f"< {MEMORY_LOW_RATIO}", states.LOW),
-        Link(
-            "max",
-            'rate(grid_pressure_stalled_seconds_total{BOX, resource="memory"}[5m])',
-            f"> {MEMORY_STALLED_RATIO}",
+        Condition(states.NEARLY_OUT, f"{MEMORY_AVAILABLE} < {MEMORY_NEARLY_OUT_RATIO}"),
+        Condition(
             states.STALLING,
+            f"{MEMORY_STALLED} > {MEMORY_STALLED_RATIO}",
         ),
+        Condition(states.LOW, f"{MEMORY_AVAILABLE} < {MEMORY_LOW_RATIO}"),
     ),
     "disk": (
-        Link("min", DISK_AVAILABLE, f"< {DISK_FULL_RATIO}", states.FULL),
-        Link("min", DISK_AVAILABLE, f"< {DISK_LOW_RATIO}", states.LOW_SPACE),
-        Link("min", FILLING, "< 0", states.FILLING),
-        Link("max", "grid_directory_scan_errors{BOX}", "> 0", states.SCAN_ERRORS),
+        Condition(states.FULL, f"{DISK_AVAILABLE} < {DISK_FULL_RATIO}", "mountpoint"),
+        Condition(states.SCAN_ERRORS, "grid_directory_scan_errors{BOX} > 0", "path"),
+        Condition(states.LOW_SPACE, f"{DISK_AVAILABLE} < {DISK_LOW_RATIO}", "mountpoint"),
+        Condition(states.FILLING, FILLING, "mountpoint"),
     ),
     "tor": (
-        Link("min", "grid_tor_up{BOX}", "== 0", states.TOR_DOWN),
-        Link("min", "grid_tor_is_tor{BOX}", "== 0", states.NOT_TOR),
+        Condition(states.NOT_TOR, "grid_tor_is_tor{BOX} == 0"),
+        Condition(states.TOR_DOWN, "grid_tor_up{BOX} == 0"),
     ),
     "containers": (
-        Link("min", "grid_container_engine_up{BOX}", "== 0", states.ENGINE_DOWN),
-        Link("max", 'grid_container_state{BOX, state=~"restarting|dead"}', "> 0", states.RESTARTS),
-        Link("max", RESTARTED, f"> {CONTAINER_RESTARTS}", states.RESTARTS),
-        Link("max", 'grid_container_health{BOX, health="unhealthy"}', "> 0", states.UNHEALTHY),
-        Link("max", STOPPED_CONTAINER, "> 0", states.STOPPED),
+        Condition(states.ENGINE_DOWN, "grid_container_engine_up{BOX} == 0"),
+        Condition(states.RESTARTS, 'grid_container_state{BOX, state=~"restarting|dead"} > 0', "container"),
+        Condition(states.RESTARTS, f"{RESTARTED} > {CONTAINER_RESTARTS}", "container"),
+        Condition(states.UNHEALTHY, 'grid_container_health{BOX, health="unhealthy"} > 0', "container"),
+        Condition(states.STOPPED, f"{STOPPED_CONTAINER} > 0", "container"),
     ),
     "services": (
-        Link("max", 'grid_service_state{BOX, state="failed"}', "> 0", states.FAILED),
-        Link("max", "grid_systemd_failed_units{BOX}", "> 0", states.FAILED),
-        Link("min", TIMER_DUE, f"< time() - {TIMER_OVERDUE_SECONDS}", states.OVERDUE),
-        Link("max", STOPPED_SERVICE, "> 0", states.STOPPED),
+        Condition(states.FAILED, 'grid_service_state{BOX, state="failed"} > 0', "name"),
+        Condition(states.FAILED, "grid_systemd_failed_units{BOX} > 0", name="a unit"),
+        Condition(states.OVERDUE, f"({TIMER_DUE}) < time() - {TIMER_OVERDUE_SECONDS}", "name"),
+        Condition(states.STOPPED, f"{STOPPED_SERVICE} > 0", "name"),
     ),
     "aide": (
-        Link("min", "grid_aide_check_success{BOX}", "== 0", states.CHECK_FAILED),
-        Link("min", "grid_aide_clean{BOX}", "== 0", states.FINDINGS),
-        Link("max", CHECKED, f"< time() - {AIDE_OVERDUE_SECONDS}", states.OVERDUE),
-        Link("max", NEVER_CHECKED, "== 1", states.NOT_CHECKED),
+        Condition(states.CHECK_FAILED, "grid_aide_check_success{BOX} == 0"),
+        Condition(states.FINDINGS, "grid_aide_clean{BOX} == 0"),
+        Condition(states.OVERDUE, f"{CHECKED} < time() - {AIDE_OVERDUE_SECONDS}"),
+        Condition(states.NOT_CHECKED, f"({NEVER_CHECKED}) == 1"),
     ),
     "exporter": (
-        Link("min", "grid_exporter_config_last_reload_successful{BOX}", "== 0", states.BAD_CONFIG),
-        Link("max", "grid_probe_stuck{BOX}", "== 1", states.STUCK),
-        Link("min", "grid_probe_success{BOX}", "== 0", states.PROBE_FAILING),
-        Link("max", "up{BOX}", "== 1", states.OK),
+        Condition(states.DOWN, "up{BOX} == 0"),
+        Condition(states.PROBE_FAILING, "grid_probe_success{BOX} == 0", "probe"),
+        Condition(states.BAD_CONFIG, "grid_exporter_config_last_reload_successful{BOX} == 0"),
+        Condition(states.STUCK, "grid_probe_stuck{BOX} == 1", "probe"),
     ),
 }

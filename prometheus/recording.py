@@ -1,6 +1,7 @@
 """Recording rules: the fleet page stays quick however many boxes there are.
 
-Every series is one a box (labels job and instance). A box without a thing has no series of it.
+The labels are job and instance, of the health codes also the domain, of the problems also the reason. A box
+without a thing has no series of it.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from prometheus.expressions import JOB
-from prometheus.health import DOMAINS, health
+from prometheus.health import DOMAINS, health, problems
 
 HEALTH = "grid:health:code"
+PROBLEM = "grid:health:problem"
 AGGREGATES = {
     "grid:gpu_cards:count": "count by (job, instance) (grid_gpu_info{BOX})",
     "grid:gpu_utilization_ratio:avg": "avg by (job, instance) (grid_gpu_utilization_ratio{BOX})",
@@ -30,9 +32,10 @@ def aggregate(record: str, boxes: str = JOB) -> str:
 
 
 def rules() -> list[dict[str, Any]]:
-    """The recording rules: a health code for each domain, then the aggregates."""
-    codes = [
-        {"record": HEALTH, "expr": health(domain.name, JOB), "labels": {"domain": domain.name}}
+    """The recording rules: a health code and the problems of each domain, then the aggregates."""
+    states = [
+        {"record": record, "expr": promql(domain.name, JOB), "labels": {"domain": domain.name}}
         for domain in DOMAINS
+        for record, promql in ((HEALTH, health), (PROBLEM, problems))
     ]
-    return [*codes, *({"record": record, "expr": aggregate(record)} for record in AGGREGATES)]
+    return [*states, *({"record": record, "expr": aggregate(record)} for record in AGGREGATES)]

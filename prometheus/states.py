@@ -46,7 +46,7 @@ ENGINE_DOWN = State(27, "Engine down")
 FAILED = State(28, "Failed")
 FINDINGS = State(29, "Findings")
 CHECK_FAILED = State(30, "Check failed")
-GONE = State(31, "Card gone")
+GONE = State(31, "GPU missing")
 DOWN = State(50, "Down")
 
 STATES = tuple(sorted(state for state in globals().values() if isinstance(state, State)))

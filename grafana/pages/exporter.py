@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from grafana import threshold_steps, value_mappings
 from grafana.annotations import alerts, reboots
-from grafana.charts import Legend, bars, lines, log_lines, paint, ranking, timeline
+from grafana.charts import bars, lines, log_lines, paint, ranking, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import label_stat, state_stat, value_stat
+from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.tables import number, state, table, text
 from grafana.threshold_steps import steps
 from prometheus.health import EXPORTER
@@ -18,8 +18,8 @@ EACH = "by (instance, probe)"
 STUCK = f"max {EACH} (grid_probe_stuck{{BOX}})"
 LAST_RUN = f"({STUCK} == 1) * 4 or 3 - 2 * max {EACH} (grid_probe_success{{BOX}}) or {STUCK} * 0 + 2"
 TEXTS = {
-    0: ("not here", value_mappings.OFF),
-    1: ("worked", value_mappings.OK),
+    0: ("off", value_mappings.OFF),
+    1: ("succeeded", value_mappings.OK),
     2: ("first run", value_mappings.NEUTRAL),
     3: ("failed", value_mappings.CRITICAL),
     4: ("stuck", value_mappings.CRITICAL),
@@ -31,61 +31,60 @@ AGE = "timestamp(grid_probe_last_run_timestamp_seconds{BOX}) - grid_probe_last_r
 def page() -> Page:
     """The page."""
     exporter = Page("grid-exporter", PAGE, since="6h", refresh="30s")
-    exporter.band(3, state_stat(EXPORTER), *stats())
-    exporter.band(9, probes_now(), probes_over_time(), widths=(14, 10))
-    exporter.band(8, duration(), age_when_served(), widths=(14, 10))
-    exporter.band(7, runs_that_failed(), scrape_duration(), samples())
+    exporter.band(4, state_stat(EXPORTER), stats(), widths=(6, 18))
+    exporter.band(9, probes_now())
+    exporter.band(9, probes_over_time(), duration())
+    exporter.heading("Own commands")
+    exporter.band(8, own_metrics_now(), own_metrics())
+    exporter.heading("Cost of a scrape, ages and failed runs")
+    exporter.band(8, age_when_served(), runs_that_failed())
+    exporter.band(7, scrape_duration(), samples(), resources())
     exporter.annotate(reboots(), alerts("exporter"))
     return exporter
 
 
-def stats() -> list[Panel]:
-    """The exporter in seven values."""
+def stats() -> Panel:
+    """The exporter in six values."""
     failing = "count(grid_probe_success{BOX}) - sum(grid_probe_success{BOX})"
     took = "max(scrape_duration_seconds{BOX})"
     used = 'sum(rate(process_cpu_seconds_total{BOX, command=""}[$__rate_interval]))'
-    version = "count by (version) (grid_exporter_build_info{BOX})"
-    slow = steps(threshold_steps.SCRAPE)
-    return [
-        value_stat("Probes", "Probes whose last run worked.", "sum(grid_probe_success{BOX})"),
-        value_stat(
-            "Failing", "Probes whose last run failed.", failing, "short", *threshold_steps.WARN_FROM_ONE
+    return values_stat(
+        "Exporter",
+        "Probes whose last run succeeded or failed, the slowest scrape, and what the exporter uses itself.",
+        (
+            Value("Probes", "sum(grid_probe_success{BOX})", "short"),
+            Value("Failing", failing, "short", steps=threshold_steps.WARN_FROM_ONE),
+            Value("Scrape took", took, "s", steps=steps(threshold_steps.SCRAPE), decimals=0),
+            Value("Samples", "sum(scrape_samples_scraped{BOX})", "short"),
+            Value("CPU of a core", used, "percentunit", decimals=1),
+            Value("Memory", 'max(process_resident_memory_bytes{BOX, command=""})', "bytes", decimals=0),
         ),
-        value_stat("Scrape took", "The slowest box's last scrape.", took, "s", *slow, decimals=0),
-        value_stat(
-            "Samples", "Samples in a scrape, of all boxes together.", "sum(scrape_samples_scraped{BOX})"
-        ),
-        value_stat("CPU", "What the exporter uses of a core.", used, "percentunit", decimals=1),
-        value_stat(
-            "Memory",
-            "What the exporter holds.",
-            'max(process_resident_memory_bytes{BOX, command=""})',
-            "bytes",
-            decimals=0,
-        ),
-        label_stat("Version", "The exporter's version.", version, "version"),
-    ]
+    )
 
 
 def probes_now() -> Panel:
-    """A row a probe, and a row a kind of probe that the box has no use for."""
-    not_here = f"(max {EACH} (grid_probe_enabled{{BOX}}) == 0) * 0"
-    succeeded = f"time() - max {EACH} (grid_probe_last_success_timestamp_seconds{{BOX}})"
+    """A row a probe, and a row for each kind that is off."""
+    off = f"(max {EACH} (grid_probe_enabled{{BOX}}) == 0) * 0"
+    succeeded = f"clamp_min(time() - max {EACH} (grid_probe_last_success_timestamp_seconds{{BOX}}), 0)"
     runs = f"sum {EACH} (increase(grid_probe_runs_total{{BOX}}[$__range]))"
     failed = f'sum {EACH} (increase(grid_probe_runs_total{{BOX, outcome!="success"}}[$__range]))'
     return table(
         "Probes now",
-        "A row a probe, worst first. Age: at the last scrape. Runs, and those that failed: in the range.",
-        text("Instance", "instance", 120),
-        text("Probe", "probe"),
-        state("Last run", f"{LAST_RUN} or {not_here}", TEXTS, 90),
+        "A row a probe, worst first. Age at the last scrape; runs, and the share that failed, in the range.",
+        text("Probe", "probe", least=150),
+        state("Last run", f"{LAST_RUN} or {off}", TEXTS, 105),
         number("Took", f"max {EACH} (grid_probe_duration_seconds{{BOX}})", "s", 85),
-        number("Age", f"max {EACH} ({AGE})", "s", 75, decimals=0),
+        number("Age", f"clamp_min(max {EACH} ({AGE}), 0)", "s", 75, decimals=0),
         number("Succeeded", succeeded, "s", 100, decimals=0),
         number("Good for", f"max {EACH} (grid_probe_ttl_seconds{{BOX}})", "s", 80, decimals=0),
         number("Runs", runs, "short", 65, decimals=0),
         number(
-            "Failed", f"{failed} / {runs}", "percentunit", 80, (0.001, value_mappings.WARNING), decimals=1
+            "Failed",
+            f"{failed} / ({runs} > 0)",
+            "percentunit",
+            80,
+            (0.001, value_mappings.WARNING),
+            decimals=1,
         ),
         worst_by="Last run",
         empty="No grid-exporter answers",
@@ -100,6 +99,7 @@ def probes_over_time() -> Panel:
         over_time(LAST_RUN, "${who}{{probe}}"),
         texts=TEXTS,
         empty=NO_EXPORTER,
+        paged=True,
     )
 
 
@@ -110,14 +110,13 @@ def duration() -> Panel:
         "How long each probe's last run took; every line of the grid is ten times the one below.",
         "s",
         over_time("grid_probe_duration_seconds{BOX}", "${who}{{probe}}"),
-        legend=Legend(260, ("max", "mean")),
         empty=NO_EXPORTER,
     )
 
 
 def age_when_served() -> Panel:
     """How old the served values are."""
-    lifetimes = f"sort_desc(max {EACH} (({AGE}) / grid_probe_ttl_seconds{{BOX}}))"
+    lifetimes = f"sort_desc(max {EACH} (clamp_min({AGE}, 0) / grid_probe_ttl_seconds{{BOX}}))"
     return ranking(
         "Age when served, in lifetimes",
         "How old each probe's values were at the last scrape, in its ttl; above 2 they were served late.",
@@ -135,7 +134,7 @@ def runs_that_failed() -> Panel:
     failed = f"sum by (instance, probe, outcome) (increase({runs}[$__rate_interval]))"
     panel = bars(
         "Runs that failed",
-        "Runs that failed (orange) or were ended because they took too long (red).",
+        "Runs that failed (orange) or exceeded their timeout (red).",
         "short",
         over_time(f"{failed} > 0", "${who}{{probe}} {{outcome}}"),
         empty="No run failed in this range",
@@ -166,5 +165,47 @@ def samples() -> Panel:
         over_time("scrape_samples_scraped{BOX}", "${who}samples"),
         over_time("scrape_series_added{BOX}", "${who}new series"),
         names=("samples", "new series"),
+        empty=NO_EXPORTER,
+    )
+
+
+OWN = '{BOX, command!="", __name__!~"grid_.*"}'
+
+
+def own_metrics_now() -> Panel:
+    """A row a series of the own commands."""
+    value = f'label_replace({OWN}, "metric", "$1", "__name__", "(.+)")'
+    return table(
+        "Values of own commands",
+        "The series that the configured commands print, as they are now.",
+        text("Command", "command", 90),
+        text("Metric", "metric", least=160),
+        number("Value", f"max by (instance, command, metric) ({value})", "short", 80),
+        worst_by="Metric",
+        ascending=True,
+        empty="No command is configured",
+    )
+
+
+def own_metrics() -> Panel:
+    """The series of the own commands over time."""
+    return lines(
+        "Own commands over time",
+        "The series that the configured commands print; as they are, counters too.",
+        "short",
+        over_time(OWN, "${who}{{command}} {{__name__}}"),
+        low=None,
+        empty="No command is configured",
+    )
+
+
+def resources() -> Panel:
+    """What the exporter itself uses."""
+    return lines(
+        "Exporter's memory",
+        "Resident memory of the exporter.",
+        "bytes",
+        over_time('process_resident_memory_bytes{BOX, command=""}', "${who}memory"),
+        names=("memory",),
         empty=NO_EXPORTER,
     )

@@ -2,110 +2,159 @@
 
 from __future__ import annotations
 
-from grafana import gpu_panels, threshold_steps, value_mappings
+from grafana import gpu_panels, sdk, threshold_steps, value_mappings
 from grafana.annotations import alerts, reboots
-from grafana.charts import CARDS, Legend, counts, lines, paint, stack, timeline
+from grafana.charts import CARDS, counts, lines, paint, stack, timeline
 from grafana.dashboard import Page
-from grafana.gpu_panels import NO_GPU, PER_CARD, card_lines
+from grafana.gpu_panels import NO_GPU, PER_CARD, gpu_lines
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import label_stat, state_stat, value_stat
+from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.state_codes import one_code
-from grafana.tables import number, share, table, text, text_of
+from grafana.tables import Column, number, share, table, text, text_of
 from grafana.threshold_steps import steps
+from grafana.value_mappings import OFF
 from prometheus.expressions import CARD_MEMORY_USED
 from prometheus.health import GPU
 
+EACH = "by (instance, gpu)"
 # On the host the label is empty.
 BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", "")'
 
-# Why a card runs below its clock: the driver's name, our code (the worst is the highest), our text.
+# Why a GPU runs below its clock: the driver's name, our code (the worst is the highest), our text.
 THROTTLE_REASONS = (
-    ("gpu_idle", 1, "idle", value_mappings.OFF),
+    ("gpu_idle", 1, "idle", OFF),
     ("sw_power_cap", 2, "power limit", value_mappings.NEUTRAL),
     ("sw_thermal_slowdown", 11, "heat", value_mappings.WARNING),
     ("hw_slowdown", 12, "hardware", value_mappings.WARNING),
     ("hw_thermal_slowdown", 13, "heat (hardware)", value_mappings.CRITICAL),
     ("hw_power_brake_slowdown", 14, "power brake", value_mappings.CRITICAL),
 )
-WHY = {0: ("free", value_mappings.OK)} | {code: (text, colour) for _, code, text, colour in THROTTLE_REASONS}
+REASON_TEXTS = {0: ("none", value_mappings.OK)} | {
+    code: (text, colour) for _, code, text, colour in THROTTLE_REASONS
+}
 THROTTLED_BY = one_code(
-    "by (instance, gpu)",
+    EACH,
     {f'grid_gpu_throttle_active{{BOX, reason="{reason}"}}': code for reason, code, _, _ in THROTTLE_REASONS},
 )
+# Without the vendor, which is in the driver's name.
+MODEL = 'label_replace(grid_gpu_info{BOX}, "model", "$1", "name", "(?:NVIDIA )?(.*)")'
+FREE = f"max {EACH} (grid_gpu_memory_total_bytes{{BOX}} - grid_gpu_memory_used_bytes{{BOX}})"
 
 
 def page() -> Page:
     """The page."""
-    gpu = Page("grid-gpu", "Every card, and who uses it for what.", since="6h", refresh="30s")
-    gpu.band(3, state_stat(GPU), *stats())
-    gpu.band(5, cards_now())
-    gpu.band(7, gpu_panels.use("Use"), gpu_panels.memory_used("Memory used"))
-    gpu.band(8, memory_by_container(), memory_by_process())
-    gpu.band(7, power(), gpu_panels.core_temperature("Core temperature"), memory_temperature())
+    gpu = Page("grid-gpu", "Each GPU: its state, what limits it, and who uses it.", since="6h", refresh="30s")
+    gpu.choose_gpus()
+    gpu.ask_price()
+    gpu.band(4, state_stat(GPU), stats(), widths=(6, 18))
+    gpu.band(5, gpus_now())
+    gpu.heading("Why is it slow")
+    gpu.band(8, *what_limits())
     gpu.band(5, throttled_by())
-    gpu.band(7, clock(), fan(), ecc_errors())
+    gpu.heading("Memory")
+    gpu.band(7, gpu_panels.memory_used("Memory used"), memory_by_container())
+    gpu.band(8, memory_by_process(), will_it_fit(), widths=(14, 10))
+    gpu.heading("Power and temperature")
+    gpu.band(7, power(), temperature())
+    gpu.heading("Fans, media engines, PCIe and memory errors", folded=True)
+    gpu.band(7, fan(), media(), pcie(), ecc_errors())
     gpu.annotate(reboots(), alerts("gpu"))
     return gpu
 
 
-def stats() -> list[Panel]:
-    """All cards in seven values."""
-    used = "sum(grid_gpu_memory_used_bytes{BOX}) / sum(grid_gpu_memory_total_bytes{BOX})"
-    # By the minute and not mean times range: what was not yet seen was not yet drawn.
+def stats() -> Panel:
+    """All GPUs in six values."""
+    # By the minute, not mean times range: what was not yet scraped was not yet drawn.
     energy = "sum(sum_over_time(grid_gpu_power_draw_watts{BOX}[$__range:1m])) / 60"
-    use = "avg(grid_gpu_utilization_ratio{BOX})"
-    hottest = "max(grid_gpu_temperature_celsius{BOX})"
-    power = "sum(grid_gpu_power_draw_watts{BOX})"
-    driver = "count by (driver_version) (grid_gpu_info{BOX})"
-    full = steps(threshold_steps.GPU_MEMORY_USED)
-    return [
-        value_stat("Cards", "Cards that the driver lists.", "sum(grid_gpus{BOX})"),
-        value_stat("Use", "Mean over the cards.", use, "percentunit", decimals=0),
-        value_stat(
-            "Memory", "How much of all cards' memory is in use.", used, "percentunit", *full, decimals=0
+    used = "sum(grid_gpu_memory_used_bytes{BOX}) / sum(grid_gpu_memory_total_bytes{BOX})"
+    full, hot = steps(threshold_steps.GPU_MEMORY_USED), steps(threshold_steps.GPU_HEAT)
+    return values_stat(
+        "All GPUs",
+        "Use is their mean, the memory that of all together; energy and its cost are those of the range.",
+        (
+            Value("Use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),
+            Value("Memory", used, "percentunit", steps=full, decimals=0),
+            Value("Hottest", "max(grid_gpu_temperature_celsius{BOX})", "celsius", steps=hot),
+            Value("Power", "sum(grid_gpu_power_draw_watts{BOX})", "watt", decimals=0),
+            Value("Energy", energy, "watth", decimals=1),
+            Value("Cost", f"{energy} / 1000 * $price", "none", decimals=2),
         ),
-        value_stat("Hottest", "The hottest core.", hottest, "celsius", *steps(threshold_steps.GPU_HEAT)),
-        value_stat("Power", "What all cards draw together.", power, "watt", decimals=0),
-        value_stat("Energy", "What all cards drew in the chosen range.", energy, "watth", decimals=1),
-        label_stat("Driver", "The driver's version.", driver, "driver_version"),
-    ]
+    )
 
 
-def cards_now() -> Panel:
+def gpus_now() -> Panel:
     """A row a GPU."""
-    of_limit = "max by (instance, gpu) (grid_gpu_power_draw_watts{BOX} / grid_gpu_power_limit_watts{BOX})"
-    # A series that no card here has would take its column with it.
+    of_limit = f"max {EACH} (grid_gpu_power_draw_watts{{BOX}} / grid_gpu_power_limit_watts{{BOX}})"
+    # A series that no GPU here has would take its column with it.
     errors = (
-        'sum by (instance, gpu) (grid_gpu_ecc_errors_lifetime_total{BOX, kind="uncorrected"})'
-        " or max by (instance, gpu) (grid_gpu_info{BOX}) * 0 - 1"
+        f'sum {EACH} (grid_gpu_ecc_errors_total{{BOX, kind="uncorrected"}})'
+        f" or max {EACH} (grid_gpu_info{{BOX}}) * 0 - 1"
     )
     return table(
-        "Cards now",
-        "A row a GPU. ECC: errors over the card's life that could not be corrected.",
-        text("Instance", "instance", 130),
-        text("GPU", "gpu", 50),
-        text("Card", "name", 205),
-        share("Use", "max by (instance, gpu) (grid_gpu_utilization_ratio{BOX})"),
+        "GPUs now",
+        "A row a GPU, the hottest first. ECC: uncorrected memory errors since boot.",
+        text("GPU", "gpu", 55),
+        text("Model", "model", least=140),
+        share("Use", f"max {EACH} (grid_gpu_utilization_ratio{{BOX}})", width=95),
         share(
-            "Memory", f"max by (instance, gpu) ({CARD_MEMORY_USED})", *steps(threshold_steps.GPU_MEMORY_USED)
+            "Memory", f"max {EACH} ({CARD_MEMORY_USED})", *steps(threshold_steps.GPU_MEMORY_USED), width=95
         ),
-        number("of", "max by (instance, gpu) (grid_gpu_memory_total_bytes{BOX})", "bytes", 75),
-        share("Power", of_limit),
-        number("of limit", "max by (instance, gpu) (grid_gpu_power_limit_watts{BOX})", "watt", 75),
+        number("Free", FREE, "bytes", 80, decimals=1),
+        share("Power", of_limit, width=95),
         number(
             "Core",
-            "max by (instance, gpu) (grid_gpu_temperature_celsius{BOX})",
+            f"max {EACH} (grid_gpu_temperature_celsius{{BOX}})",
             "celsius",
-            70,
+            75,
             *steps(threshold_steps.GPU_HEAT),
         ),
-        text_of("Throttled by", THROTTLED_BY, WHY | {0: ("free", value_mappings.PLAIN)}, 120),
-        text_of("ECC", errors, {-1: ("no ECC", value_mappings.OFF)}, 70, *threshold_steps.CRITICAL_FROM_ONE),
-        number("P-state", "max by (instance, gpu) (grid_gpu_performance_state{BOX})", "prefix:P", 75),
-        number("PCIe", "max by (instance, gpu) (grid_gpu_pcie_link_generation{BOX})", width=60),
-        number("Lanes", "max by (instance, gpu) (grid_gpu_pcie_link_width{BOX})", width=65),
-        labels_from="max by (instance, gpu, name) (grid_gpu_info{BOX})",
-        empty="No GPU values now",
+        text_of("Throttled by", THROTTLED_BY, REASON_TEXTS | {0: ("none", value_mappings.PLAIN)}, 115),
+        text_of("ECC", errors, {-1: ("no ECC", OFF)}, 70, *threshold_steps.CRITICAL_FROM_ONE),
+        labels_from=f"max by (instance, gpu, model) ({MODEL})",
+        worst_by="Core",
+        empty="No GPU metrics now",
+    )
+
+
+def what_limits() -> list[Panel]:
+    """For each GPU, all that can limit it on one axis."""
+    gpu = 'BOX, gpu=~"$gpu"'
+    fastest = f'max_over_time(grid_gpu_clock_hertz{{{gpu}, clock="sm"}}[$__range])'
+    clock = f'grid_gpu_clock_hertz{{{gpu}, clock="sm"}} / {fastest}'
+    power = f"grid_gpu_power_draw_watts{{{gpu}}} / grid_gpu_power_limit_watts{{{gpu}}}"
+    heat = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason=~".*thermal.*|hw_.*"}})'
+    capped = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason="sw_power_cap"}})'
+    panel = lines(
+        "GPU $gpu",
+        "Utilization, how busy its memory is, the clock of its highest here, power of its limit, throttling.",
+        "percentunit",
+        over_time(f"grid_gpu_utilization_ratio{{{gpu}}}", "${who}utilization"),
+        over_time(f"grid_gpu_memory_utilization_ratio{{{gpu}}}", "${who}memory bandwidth"),
+        over_time(clock, "${who}clock"),
+        over_time(power, "${who}power"),
+        over_time(f"{heat} > 0", "${who}throttled by heat"),
+        over_time(f"{capped} > 0", "${who}throttled by power"),
+        names=("utilization", "memory bandwidth", "clock", "power"),
+        high=1,
+        empty=NO_GPU,
+    )
+    area = {"custom.fillOpacity": 20, "custom.lineWidth": 0}
+    paint(panel, "/throttled by heat$/", value_mappings.CRITICAL, **area)
+    paint(panel, "/throttled by power$/", value_mappings.NEUTRAL, **area)
+    panel.repeat = "gpu"
+    panel.repeat_direction = "h"
+    panel.max_per_row = 2
+    return [panel]
+
+
+def throttled_by() -> Panel:
+    """Why a GPU ran below its clock."""
+    return timeline(
+        "Throttled by",
+        "Why the GPU ran below its clock: the worst of the driver's reasons at the time.",
+        over_time(THROTTLED_BY, PER_CARD),
+        texts=REASON_TEXTS,
+        empty=NO_GPU,
     )
 
 
@@ -113,10 +162,9 @@ def memory_by_container() -> Panel:
     """Who holds the memory, over time."""
     return stack(
         "Memory by container",
-        "Who holds the cards' memory; (host) is what runs outside containers.",
+        "Who holds the GPUs' memory; (host) is what runs outside containers.",
         "bytes",
         over_time(f"sum by (instance, container) ({BY_PROCESS})", "${who}{{container}}"),
-        legend=Legend(300, ("lastNotNull", "max")),
         empty="No process held GPU memory in this range",
     )
 
@@ -124,75 +172,87 @@ def memory_by_container() -> Panel:
 def memory_by_process() -> Panel:
     """Who holds the memory, now."""
     held = f"sum by (instance, gpu, container, process) ({BY_PROCESS})"
-    whole = "max by (instance, gpu) (grid_gpu_memory_total_bytes{BOX})"
+    whole = f"max {EACH} (grid_gpu_memory_total_bytes{{BOX}})"
     of_card = f"{held} / on (instance, gpu) group_left () {whole}"
     return table(
-        "Memory by process, now",
-        "Which process, in which container, holds how much of which card.",
-        text("Instance", "instance", 120),
+        "Memory by process",
+        "Which process, in which container, holds how much of which GPU.",
         text("GPU", "gpu", 50),
-        text("Container", "container", 110),
-        text("Process", "process", 110),
-        number("Memory", held, "bytes", 90),
-        share("of the card", of_card),
+        text("Container", "container", least=90),
+        text("Process", "process", least=85),
+        number("Memory", held, "bytes", 105, decimals=1),
+        share("of the GPU", of_card, width=100),
         worst_by="Memory",
         empty="No process holds GPU memory now",
     )
 
 
+FITS = {
+    3: ("on one GPU", value_mappings.PLAIN),
+    2: ("on all GPUs", value_mappings.NEUTRAL),
+    1: ("if freed", value_mappings.WARNING),
+    0: ("no", OFF),
+}
+
+
+def will_it_fit() -> Panel:
+    """A row a model on disk: whether its files are smaller than the memory that is free."""
+    size = 'max by (instance, path, entry) (grid_directory_entry_size_bytes{BOX, entry!="(other)"})'
+    limits = (
+        f"max by (instance) ({FREE})",
+        f"sum by (instance) ({FREE})",
+        "sum by (instance) (grid_gpu_memory_total_bytes{BOX})",
+    )
+    fits = " + ".join(f"({size} < bool on (instance) group_left () {limit})" for limit in limits)
+    return table(
+        "Will it fit",
+        "Whether a model's files are smaller than the free GPU memory; its context needs some on top.",
+        Column(title="Model", label="entry", least=100),
+        number("Size", size, "bytes", 80, decimals=1),
+        text_of("Fits", fits, FITS, 95),
+        hidden=("path",),
+        worst_by=("Fits", "Size"),
+        empty="No models, or no GPU",
+    )
+
+
 def power() -> Panel:
-    """What the cards draw, and may draw."""
+    """What the GPUs draw, and may draw."""
     panel = lines(
-        "Power against limit",
-        "What each card draws; dashed, the highest limit that is set.",
+        "Power",
+        "What each GPU draws; dashed in its colour, its limit.",
         "watt",
         over_time("grid_gpu_power_draw_watts{BOX}", PER_CARD),
-        over_time("max by (instance) (grid_gpu_power_limit_watts{BOX})", "${who}limit"),
+        over_time("grid_gpu_power_limit_watts{BOX}", f"{PER_CARD} limit"),
         names=CARDS,
         empty=NO_GPU,
     )
-    dashed = {"fill": "dash", "dash": [6, 6]}
-    paint(panel, "/.*limit$/", value_mappings.PLAIN, **{"custom.lineStyle": dashed})
+    dashed = {"custom.lineStyle": {"fill": "dash", "dash": [6, 6]}}
+    sdk.override(panel, "byRegexp", "/limit$/", dashed)
     return panel
 
 
-def memory_temperature() -> Panel:
-    """How hot each card's memory is; many cards do not report it."""
-    return card_lines(
-        "Memory temperature",
-        "The memory's temperature, where the card reports it; it heats up apart from the core.",
+def temperature() -> Panel:
+    """How hot each core is, and its memory where the GPU reports it."""
+    panel = lines(
+        "Temperature",
+        "Each core; dotted, its memory, where the GPU reports it. Dashed: warm, and hot.",
         "celsius",
-        "grid_gpu_memory_temperature_celsius{BOX}",
-        dashed=threshold_steps.GPU_MEMORY_HEAT,
+        over_time("grid_gpu_temperature_celsius{BOX}", PER_CARD),
+        over_time("grid_gpu_memory_temperature_celsius{BOX}", f"{PER_CARD} memory"),
+        names=CARDS,
+        dashed=threshold_steps.GPU_HEAT,
         low=None,
-        empty="No GPU here reports its memory's temperature",
-    )
-
-
-def throttled_by() -> Panel:
-    """Why a card ran below its clock."""
-    return timeline(
-        "Throttled by",
-        "Why the card ran below its clock: the gravest of the driver's reasons at the time.",
-        over_time(THROTTLED_BY, PER_CARD),
-        texts=WHY,
         empty=NO_GPU,
     )
-
-
-def clock() -> Panel:
-    """The clock that computing runs at; the memory's is another scale."""
-    return card_lines(
-        "SM clock",
-        "The clock of the multiprocessors, which compute.",
-        "hertz",
-        'grid_gpu_clock_hertz{BOX, clock="sm"}',
-    )
+    dotted = {"custom.lineStyle": {"fill": "dash", "dash": [2, 4]}}
+    sdk.override(panel, "byRegexp", "/memory$/", dotted)
+    return panel
 
 
 def fan() -> Panel:
-    """What cools the cards."""
-    return card_lines(
+    """What cools the GPUs."""
+    return gpu_lines(
         "Fan",
         "The speed that the driver asks of the fan; a blocked one is not noticed.",
         "percentunit",
@@ -202,13 +262,36 @@ def fan() -> Panel:
     )
 
 
+def media() -> Panel:
+    """The performance state."""
+    return gpu_lines(
+        "Performance state",
+        "NVIDIA's performance state: P0 is the fastest, P8 and above are idle.",
+        "prefix:P",
+        "grid_gpu_performance_state{BOX}",
+        empty="No GPU here reports a performance state",
+    )
+
+
+def pcie() -> Panel:
+    """The links to the processor."""
+    return lines(
+        "PCIe link",
+        "The generation and the lanes of the link in use; an idle GPU lowers its generation.",
+        "none",
+        over_time("grid_gpu_pcie_link_generation{BOX}", f"{PER_CARD} generation"),
+        over_time("grid_gpu_pcie_link_width{BOX}", f"{PER_CARD} lanes"),
+        empty="No GPU here reports its PCIe link",
+    )
+
+
 def ecc_errors() -> Panel:
-    """Memory errors over the card's life, so that a step shows when they came."""
+    """Memory errors over the GPU's life, so that a step shows when they came."""
     errors = "sum by (instance, gpu, kind) (grid_gpu_ecc_errors_lifetime_total{BOX})"
     return counts(
         "ECC errors",
-        "Memory errors over the card's life: corrected ones are wear, uncorrected ones spoil results.",
+        "Memory errors over the GPU's life: corrected ones are wear, uncorrected ones spoil results.",
         "short",
-        over_time(errors, "${who}GPU {{gpu}} {{kind}}"),
-        empty="No card here counts ECC errors",
+        over_time(errors, f"{PER_CARD} {{{{kind}}}}"),
+        empty="No GPU here counts ECC errors",
     )

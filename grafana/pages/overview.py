@@ -2,111 +2,172 @@
 
 from __future__ import annotations
 
-from grafana import gpu_panels, threshold_steps, value_mappings
+from grafana import threshold_steps, value_mappings
 from grafana.alerts_table import firing_now
 from grafana.annotations import alerts, limited_to, reboots
-from grafana.charts import lines, timeline
-from grafana.dashboard import Page
+from grafana.charts import CARDS, MOUNTPOINTS, lines, timeline
+from grafana.dashboard import SEVERAL, Page
+from grafana.gpu_panels import PER_CARD
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import overview_stat, worst
+from grafana.stat_panels import Value, names_stat, states_stat, values_stat
 from grafana.threshold_steps import steps
-from prometheus.expressions import DISK_USED, MEMORY_USED, SWAP_USED
-from prometheus.health import AIDE, CONTAINERS, DISK, DOMAINS, EXPORTER, GPU, HOST, SERVICES, TOR
+from prometheus.expressions import CARD_MEMORY_USED, DISK_USED, MEMORY_USED, SWAP_USED
+from prometheus.health import CHOSEN, DOMAINS, Domain, health
+from prometheus.recording import HEALTH
 
 PAGE = "The state of the box at a glance; each panel opens the page with the reason."
+NO_HOST = "No host metrics in this range"
+IDLE = 'grid_cpu_seconds_total{BOX, mode=~"idle|iowait"}'
 
 
 def page() -> Page:
     """The page."""
     overview = Page("grid-overview", PAGE, since="24h", refresh="30s")
-    stats = state_stats()  # in the order of the lanes below
-    overview.band(3, *stats[:4])
-    overview.band(3, *stats[4:])
-    story = what_happened()
-    overview.band(9, story, firing_now(), widths=(15, 9))
-    overview.band(
-        7,
-        gpu_panels.use("GPU use"),
-        gpu_panels.memory_used("GPU memory"),
-        gpu_panels.core_temperature("GPU temperature"),
-    )
-    overview.band(7, memory_and_swap(), waiting_for(), disk_used())
-    overview.annotate(reboots(), limited_to(story, alerts()))
+    overview.band(5, states(), off(), widths=(20, 4))
+    overview.band(3, values())
+    history = states_over_time()
+    overview.band(5, firing_now())
+    overview.band(8, history)
+    overview.band(7, utilization(), memory())
+    overview.band(7, pressure(), disk_used())
+    overview.annotate(reboots(), limited_to(history, alerts()))
     return overview
 
 
-def state_stats() -> list[Panel]:
-    """A panel a domain: its state and most important value."""
-    memory_used = f"max({MEMORY_USED})"
+def states() -> Panel:
+    """The state of each domain that the box has."""
+    description = "The worst state of each part of the chosen boxes, and the reason. A click opens its page."
+    return states_stat("State", description, DOMAINS)
+
+
+def off() -> Panel:
+    """What the box does not have, in one line."""
+    return names_stat(
+        "Off",
+        "Probes that are switched off, or for which the box has nothing.",
+        "max by (probe) (grid_probe_enabled{BOX}) == 0",
+        "{{probe}}",
+        text="off",
+        empty="Nothing is off",
+    )
+
+
+def values() -> Panel:
+    """The most important values of the box."""
     fullest = f"max({DISK_USED})"
-    running = 'sum(grid_container_state{BOX, state="running"})'
-    active = 'sum(grid_service_state{BOX, state=~"active|reloading|refreshing"})'
-    checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
-    return [
-        overview_stat(GPU, "use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", decimals=0),
-        overview_stat(
-            HOST, "used", memory_used, "percentunit", *steps(threshold_steps.MEMORY_USED), decimals=0
+    checked = "clamp_min(time() - min(grid_aide_last_check_timestamp_seconds{BOX}), 0)"
+    tor = steps(threshold_steps.TOR_REQUEST)
+    return values_stat(
+        "Now",
+        "The most important values; of several boxes the mean of the GPUs, and the worst of the rest.",
+        (
+            Value("GPU use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", "grid-gpu", decimals=0),
+            Value(
+                "GPU memory",
+                f"max({CARD_MEMORY_USED})",
+                "percentunit",
+                "grid-gpu",
+                steps(threshold_steps.GPU_MEMORY_USED),
+                0,
+            ),
+            Value(
+                "Hottest",
+                "max(grid_gpu_temperature_celsius{BOX})",
+                "celsius",
+                "grid-gpu",
+                steps(threshold_steps.GPU_HEAT),
+            ),
+            Value(
+                "Memory",
+                f"max({MEMORY_USED})",
+                "percentunit",
+                "grid-host",
+                steps(threshold_steps.MEMORY_USED),
+                0,
+            ),
+            Value("Disk", fullest, "percentunit", "grid-disk", steps(threshold_steps.DISK_USED), 0),
+            Value("Tor took", "max(grid_tor_check_duration_seconds{BOX})", "s", "grid-tor", tor, 1),
+            Value(
+                "Containers", 'sum(grid_container_state{BOX, state="running"})', "short", "grid-containers"
+            ),
+            Value(
+                "Services",
+                'sum(grid_service_state{BOX, state=~"active|reloading|refreshing"})',
+                "short",
+                "grid-services",
+            ),
+            Value("AIDE, ago", checked, "s", "grid-aide", steps(threshold_steps.AIDE_AGE), 0),
+            Value(
+                "Scrape",
+                "max(scrape_duration_seconds{BOX})",
+                "s",
+                "grid-exporter",
+                steps(threshold_steps.SCRAPE),
+                0,
+            ),
         ),
-        overview_stat(
-            DISK, "fullest disk", fullest, "percentunit", *steps(threshold_steps.DISK_USED), decimals=1
-        ),
-        overview_stat(
-            TOR,
-            "latency",
-            "max(grid_tor_check_duration_seconds{BOX})",
-            "s",
-            *steps(threshold_steps.TOR_REQUEST),
-            decimals=1,
-        ),
-        overview_stat(CONTAINERS, "running", running, "short"),
-        overview_stat(SERVICES, "active", active, "short"),
-        overview_stat(AIDE, "last check", checked, "s", *steps(threshold_steps.AIDE_AGE), decimals=0),
-        overview_stat(
-            EXPORTER,
-            "scrape",
-            "max(scrape_duration_seconds{BOX})",
-            "s",
-            *steps(threshold_steps.SCRAPE),
-            decimals=0,
-        ),
-    ]
+    )
 
 
-def what_happened() -> Panel:
-    """A row_height a domain, also for what the box does not have, so that the lanes keep their height."""
+def states_over_time() -> Panel:
+    """A row for each domain that the box has; of several boxes only what was not OK."""
     return timeline(
-        "What happened",
-        "The worst state of each part over time, in the same texts as above. Red: when a firing alert began.",
-        *(over_time(worst(domain), domain.title) for domain in DOMAINS),
+        "States over time",
+        "The state of each part over time; of several boxes only what was not OK. Red lines: an alert began.",
+        *(over_time(_drawn(domain), f"${{who}}{domain.title}", CHOSEN) for domain in DOMAINS),
         texts=value_mappings.state_texts(),
         empty="No grid-exporter answered in this range",
     )
 
 
-def memory_and_swap() -> Panel:
-    """What is left for programs."""
+def _drawn(domain: Domain) -> str:
+    recorded = f'{HEALTH}{{BOX, domain="{domain.name}"}}'
+    not_ok = f"max_over_time({recorded}[$__range] @ end()) > 0"
+    one_box = f"last_over_time(up{{BOX}}[$__range] @ end()) * 0 + 1 unless on () ({SEVERAL})"
+    return f"({health(domain.name, 'BOX')} >= 0) and on (job, instance) ({not_ok} or {one_box})"
+
+
+def utilization() -> Panel:
+    """How busy the processors and the GPUs are."""
+    idle = f"sum by (instance) (rate({IDLE}[$__rate_interval]))"
     return lines(
-        "Memory and swap",
-        "Memory that is not available to programs, and swap in use, as shares of the whole.",
+        "Utilization",
+        "The share of time in which the processors and each GPU were busy.",
         "percentunit",
-        over_time(MEMORY_USED, "${who}memory"),
-        over_time(SWAP_USED, "${who}swap"),
-        names=("memory", "swap"),
-        dashed=threshold_steps.MEMORY_USED,
+        over_time(f"1 - {idle} / sum by (instance) (grid_cpus{{BOX}})", "${who}processors"),
+        over_time("grid_gpu_utilization_ratio{BOX}", PER_CARD),
+        names=(*CARDS[:4], "processors"),
         high=1,
-        empty="No host metrics seen in this range",
+        empty=NO_HOST,
     )
 
 
-def waiting_for() -> Panel:
+def memory() -> Panel:
+    """How full memory, swap and the GPUs' memory are."""
+    return lines(
+        "Memory used",
+        "Memory that is not available to programs, swap and GPU memory in use; dashed: low, and nearly out.",
+        "percentunit",
+        over_time(MEMORY_USED, "${who}memory"),
+        over_time(SWAP_USED, "${who}swap"),
+        over_time(CARD_MEMORY_USED, PER_CARD),
+        names=(*CARDS[:4], "memory", "swap"),
+        dashed=threshold_steps.MEMORY_USED,
+        high=1,
+        empty=NO_HOST,
+    )
+
+
+def pressure() -> Panel:
     """What slows the box down."""
-    waiting = "sum by (instance, resource) (rate(grid_pressure_waiting_seconds_total{BOX}[$__rate_interval]))"
+    waiting = "max by (instance, resource) (rate(grid_pressure_waiting_seconds_total{BOX}[$__rate_interval]))"
     return lines(
         "Waiting for",
-        "The share of time in which some task waited for a processor, a disk or memory (pressure).",
+        "The share of time in which some task waited for a processor, a disk or memory (kernel pressure).",
         "percentunit",
         over_time(waiting, "${who}{{resource}}"),
         names=("cpu", "io", "memory"),
+        high=1,
         empty="No pressure metrics in this range",
     )
 
@@ -115,11 +176,11 @@ def disk_used() -> Panel:
     """How full the disks are."""
     return lines(
         "Disk used",
-        "The share of each file system that is not available; the dashed lines: low, and all but full.",
+        "The share of each file system that is not available; dashed: low, and full.",
         "percentunit",
         over_time(f"max by (instance, mountpoint) ({DISK_USED})", "${who}{{mountpoint}}"),
-        names=("/", "/.+"),
         dashed=threshold_steps.DISK_USED,
         high=1,
-        empty="No model directory seen in this range",
+        names=MOUNTPOINTS,
+        empty="No file system in this range",
     )

@@ -1,90 +1,96 @@
-"""Tor & integrity: whether traffic leaves through Tor, from where, and whether files are as they were."""
+"""Tor: whether traffic leaves through it, and from where."""
 
 from __future__ import annotations
 
 from grafana import threshold_steps, value_mappings
 from grafana.annotations import alerts, exit_changes, limited_to, reboots
-from grafana.charts import counts, label_timeline, lines, timeline
+from grafana.charts import label_timeline, lines, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import label_stat, state_stat, value_stat
+from grafana.stat_panels import Value, label_stat, state_stat, values_stat
+from grafana.tables import moment, number, table, text
 from grafana.threshold_steps import steps
-from prometheus.health import AIDE, TOR, health
+from prometheus.health import TOR
 
-PAGE = "Whether traffic leaves through Tor, from which exit, and whether the files are as they were."
-NO_TOR = "No Tor seen in this range"
-NO_AIDE = "No AIDE seen in this range"
+PAGE = "Whether traffic leaves through Tor, and from which exit."
+NO_TOR = "No Tor in this range"
 YES_NO = {0: ("no", value_mappings.CRITICAL), 1: ("yes", value_mappings.OK)}
+EXITS = "timestamp(grid_tor_exit_info{BOX})[$__range:1m]"
 
 
 def page() -> Page:
     """The page."""
     tor = Page("grid-tor", PAGE, since="24h", refresh="1m")
-    tor.heading("Tor")
-    tor.band(4, state_stat(TOR, size=26), *tor_stats(), widths=(4, 5, 3, 4, 4, 4))
+    tor.band(4, state_stat(TOR), address_now(), stats(), widths=(6, 7, 11))
     tor.band(4, exits())
     request = request_through_tor()
-    tor.band(7, request, answers(), traffic())
-    tor.heading("Integrity (AIDE)")
-    tor.band(4, state_stat(AIDE, size=26), *aide_stats(), widths=(4, 3, 3, 3, 4, 4, 3))
-    tor.band(5, integrity(), findings())
-    tor.annotate(
-        reboots(),
-        alerts("tor|aide"),
-        limited_to(request, exit_changes()),
-    )
+    tor.band(8, request, exits_table(), widths=(8, 16))
+    tor.band(7, answers(), traffic())
+    tor.annotate(reboots(), alerts("tor"), limited_to(request, exit_changes()))
     return tor
 
 
-def tor_stats() -> list[Panel]:
-    """The way out in five values."""
-    address = "max by (address) (grid_tor_exit_info{BOX})"
-    since = "time() - max(grid_tor_exit_changed_timestamp_seconds{BOX})"
+def stats() -> Panel:
+    """Tor in four values."""
+    since = "clamp_min(time() - max(grid_tor_exit_changed_timestamp_seconds{BOX}), 0)"
+    exits = "count(count by (address) (max_over_time(grid_tor_exit_info{BOX}[$__range])))"
     took = "max(grid_tor_check_duration_seconds{BOX})"
-    seen = "count(count by (address) (max_over_time(grid_tor_exit_info{BOX}[$__range])))"
-    started = "min(grid_tor_bootstrap_ratio{BOX})"
-    return [
-        label_stat("Exit address", "Where the world sees this box.", address, "address", size=24),
-        value_stat("Since", "Since the exit last changed.", since, "s", decimals=1, size=26),
-        value_stat(
-            "Request took",
-            "How long a request took through Tor to the check page and back.",
-            took,
-            "s",
-            *steps(threshold_steps.TOR_REQUEST),
-            decimals=1,
-            size=26,
+    started = ((0, value_mappings.WARNING), (1, value_mappings.PLAIN))
+    return values_stat(
+        "Exit and check",
+        "The exit's age, the check's duration, the exits of the range, how far Tor has bootstrapped.",
+        (
+            Value("Exit since", since, "s", decimals=1),
+            Value("Check took", took, "s", steps=steps(threshold_steps.TOR_REQUEST), decimals=1),
+            Value("Exits", exits, "short"),
+            Value("Bootstrapped", "min(grid_tor_bootstrap_ratio{BOX})", "percentunit", steps=started),
         ),
-        value_stat("Exits seen", "Different exits in the chosen range.", seen, size=26),
-        value_stat(
-            "Bootstrapped",
-            "How far Tor has started, as reported on its control port.",
-            started,
-            "percentunit",
-            (0, value_mappings.WARNING),
-            (1, value_mappings.PLAIN),
-            empty="No control port",
-            size=26,
-        ),
-    ]
+    )
+
+
+def address_now() -> Panel:
+    """Where the box leaves Tor."""
+    address = "topk(1, max by (address) (grid_tor_exit_info{BOX}))"
+    return label_stat("Exit address", "The address that the check page sees.", address, "address", size=16)
 
 
 def exits() -> Panel:
-    """The exits, one after the other."""
+    """The exits over time."""
     return label_timeline(
         "Exit address over time",
-        "The address that the check page saw; every bar is an exit, a row_height a box.",
+        "The address that the check page saw; every bar is an exit, a row a box.",
         over_time("max by (instance, address) (grid_tor_exit_info{BOX})"),
         label="address",
         empty=NO_TOR,
     )
 
 
+def exits_table() -> Panel:
+    """A row an exit."""
+    each = "by (instance, address)"
+    return table(
+        "Exits",
+        "The exits of the range, the latest first: first and last seen, and for how long in all.",
+        text("Address", "address", least=120),
+        moment("From", f"min {each} (min_over_time({EXITS})) * 1000", 150),
+        moment("To", f"max {each} (max_over_time({EXITS})) * 1000", 150),
+        number(
+            "In all",
+            f"sum {each} (count_over_time(grid_tor_exit_info{{BOX}}[$__range:1m])) * 60",
+            "s",
+            75,
+            decimals=1,
+        ),
+        worst_by="To",
+        empty=NO_TOR,
+    )
+
+
 def request_through_tor() -> Panel:
-    """How slow the way out is."""
+    """How slow Tor is."""
     return lines(
         "Request through Tor",
-        "How long a request took through Tor to the check page and back; the dashed line: slow.",
+        "Duration of the check through Tor and back; dashed: slow.",
         "s",
         over_time("grid_tor_check_duration_seconds{BOX}", "${who}request"),
         names=("request",),
@@ -94,14 +100,14 @@ def request_through_tor() -> Panel:
 
 
 def answers() -> Panel:
-    """Where the way out ends."""
+    """What the checks found."""
     return timeline(
-        "Answers",
-        "Whether Tor carries a request, the check page sees Tor, a circuit stands, the probe found out.",
+        "Checks",
+        "Whether Tor carries a request, the check sees Tor, a circuit is established, the probe succeeds.",
         over_time("grid_tor_up{BOX}", "${who}carries"),
         over_time("grid_tor_is_tor{BOX}", "${who}is Tor"),
         over_time("grid_tor_circuit_established{BOX}", "${who}circuit"),
-        over_time('grid_probe_success{BOX, probe="tor"}', "${who}found out"),
+        over_time('grid_probe_success{BOX, probe="tor"}', "${who}probe"),
         texts=YES_NO,
         empty=NO_TOR,
     )
@@ -109,68 +115,12 @@ def answers() -> Panel:
 
 def traffic() -> Panel:
     """What Tor carries."""
-    carried = "sum by (instance, direction) (rate(grid_tor_traffic_bytes_total{BOX}[$__rate_interval]))"
+    rate = "sum by (instance, direction) (rate(grid_tor_traffic_bytes_total{BOX}[$__rate_interval]))"
     return lines(
         "Traffic",
         "Tor's own traffic; needs a control port.",
         "Bps",
-        over_time(carried, "${who}{{direction}}"),
+        over_time(rate, "${who}{{direction}}"),
         names=("read", "written"),
         empty="No control port reported traffic in this range",
-    )
-
-
-def aide_stats() -> list[Panel]:
-    """The last check in six values."""
-    checked = "time() - min(grid_aide_last_check_timestamp_seconds{BOX})"
-    accepted = "time() - min(grid_aide_accept_timestamp_seconds{BOX})"
-    took = "max(grid_aide_check_duration_seconds{BOX})"
-    old = steps(threshold_steps.AIDE_AGE)
-    return [
-        *(differing(change) for change in ("added", "removed", "changed")),
-        value_stat(
-            "Checked, ago",
-            "Since the last check; of the box checked longest ago.",
-            checked,
-            "s",
-            *old,
-            decimals=1,
-        ),
-        value_stat(
-            "Accepted, ago", "Since findings were last accepted.", accepted, "s", decimals=1, empty="never"
-        ),
-        value_stat("Check took", "How long the last check took.", took, "s", decimals=1),
-    ]
-
-
-def differing(change: str) -> Panel:
-    """How many files differ in one way."""
-    found = f'sum(grid_aide_entries{{BOX, change="{change}"}})'
-    description = f"Files {change} since the database was accepted, by the last check."
-    return value_stat(
-        change.capitalize(), description, found, "short", *threshold_steps.CRITICAL_FROM_ONE, size=26
-    )
-
-
-def integrity() -> Panel:
-    """Each box's integrity."""
-    return timeline(
-        "Integrity over time",
-        "What AIDE's last check said at the time, a row_height a box.",
-        over_time(health("aide"), "{{instance}}"),
-        texts=value_mappings.state_texts(absent="No AIDE"),
-        empty=NO_AIDE,
-        row_height=0.6,
-    )
-
-
-def findings() -> Panel:
-    """How many files differed."""
-    return counts(
-        "Findings",
-        "Files that differed from the accepted database, by the last check at the time.",
-        "short",
-        over_time("sum by (instance, change) (grid_aide_entries{BOX})", "${who}{{change}}"),
-        names=("added", "changed", "removed"),
-        empty=NO_AIDE,
     )

@@ -96,7 +96,11 @@ def _own(end: int) -> dict[str, float]:
         **{f'grid_probe_last_success_timestamp_seconds{{probe="{probe}"}}': end - 3 for probe in PROBES},
         **{f'ALERTS{{{alert},alertstate="firing"}}': 1 for alert in firing},
         **{f"ALERTS_FOR_STATE{{{alert}}}": end - SPAN // 2 for alert in firing},
-        **{f'grid:health:code{{domain="{domain}"}}': 0 for domain in DOMAINS},
+        **{f'grid:health:code{{domain="{domain}"}}': 9 for domain in DOMAINS},
+        'grid:health:problem{domain="gpu",reason="Hot · GPU 1"}': 9,
+        'ups_load_watts{command="ups"}': 320,
+        "process_start_time_seconds": end - 600,
+        "grid_exporter_config_last_reload_success_timestamp_seconds": end - 600,
         "grid:gpu_cards:count": 2,
         "grid:gpu_utilization_ratio:avg": 0.5,
         "grid:gpu_memory_used_bytes:sum": 3e10,
@@ -111,6 +115,9 @@ def _host(end: int) -> dict[str, float]:
     return {
         "grid_memory_total_bytes": 1e11,
         "grid_memory_available_bytes": 5e10,
+        "grid_memory_free_bytes": 1e10,
+        "grid_memory_buffers_bytes": 1e9,
+        "grid_memory_cached_bytes": 3e10,
         "grid_swap_total_bytes": 1e10,
         "grid_swap_free_bytes": 1e10,
         "grid_cpus": 16,
@@ -124,6 +131,7 @@ def _host(end: int) -> dict[str, float]:
 def _gpu() -> dict[str, float]:
     values = {
         "utilization_ratio": 0.5,
+        "memory_utilization_ratio": 0.4,
         "memory_used_bytes": 1e10,
         "memory_total_bytes": 2.5e10,
         "temperature_celsius": 60,
@@ -135,21 +143,21 @@ def _gpu() -> dict[str, float]:
         "pcie_link_generation": 4,
         "pcie_link_width": 16,
     }
-    told: dict[str, float] = {"grid_gpus": 2}
+    samples: dict[str, float] = {"grid_gpus": 2}
     for gpu in CARDS:
         card = f'gpu="{gpu}",uuid="GPU-{gpu}"'
-        told |= {f"grid_gpu_{name}{{{card}}}": value for name, value in values.items()}
-        told |= {f'grid_gpu_throttle_active{{{card},reason="{reason}"}}': 0 for reason in REASONS}
-        told[
+        samples |= {f"grid_gpu_{name}{{{card}}}": value for name, value in values.items()}
+        samples |= {f'grid_gpu_throttle_active{{{card},reason="{reason}"}}': 1 for reason in REASONS}
+        samples[
             f'grid_gpu_info{{{card},name="RTX",driver_version="570",vbios_version="1",pci_bus_id="{gpu}"}}'
         ] = 1
-        told[f'grid_gpu_clock_hertz{{{card},clock="sm"}}'] = 2e9
+        samples[f'grid_gpu_clock_hertz{{{card},clock="sm"}}'] = 2e9
         for kind in ("corrected", "uncorrected"):
-            told[f'grid_gpu_ecc_errors_total{{{card},kind="{kind}"}}'] = 0
-            told[f'grid_gpu_ecc_errors_lifetime_total{{{card},kind="{kind}"}}'] = 0
-        told[f'grid_gpu_process_memory_bytes{{{card},process="python3",container="web"}}'] = 5e9
-        told[f'grid_gpu_process_memory_bytes{{{card},process="Xorg",container=""}}'] = 1e8
-    return told
+            samples[f'grid_gpu_ecc_errors_total{{{card},kind="{kind}"}}'] = 0
+            samples[f'grid_gpu_ecc_errors_lifetime_total{{{card},kind="{kind}"}}'] = 0
+        samples[f'grid_gpu_process_memory_bytes{{{card},process="python3",container="web"}}'] = 5e9
+        samples[f'grid_gpu_process_memory_bytes{{{card},process="Xorg",container=""}}'] = 1e8
+    return samples
 
 
 def _disk() -> dict[str, float]:
@@ -171,23 +179,25 @@ def _tor(end: int) -> dict[str, float]:
         "grid_tor_check_duration_seconds": 1.3,
         "grid_tor_bootstrap_ratio": 1,
         "grid_tor_circuit_established": 1,
+        'grid_tor_info{version="0.4.8"}': 1,
     }
 
 
 def _containers(end: int) -> dict[str, float]:
-    told: dict[str, float] = {"grid_container_engine_up": 1}
+    samples: dict[str, float] = {"grid_container_engine_up": 1, "grid_watchtower_up": 1}
     for name, state in (("web", "running"), ("job", "exited")):
         one = f'container="{name}"'
         about = 'id="abc",image="nginx:1",restart_policy="always",compose_project="web",compose_service="web"'
-        told |= {f'grid_container_state{{{one},state="{each}"}}': float(each == state) for each in STATES}
-        told |= {
+        samples |= {f'grid_container_state{{{one},state="{each}"}}': float(each == state) for each in STATES}
+        samples |= {
             f"grid_container_info{{{one},{about}}}": 1,
             f"grid_container_watchtower_enabled{{{one}}}": 1,
             f"grid_container_watchtower_monitor_only{{{one}}}": 0,
             f"grid_container_started_timestamp_seconds{{{one}}}": end - 900,
+            f"grid_container_created_timestamp_seconds{{{one}}}": end - 9000,
             f"grid_container_oom_killed{{{one}}}": 0,
         }
-    return told | {
+    return samples | {
         'grid_container_health{container="web",health="starting"}': 0,
         'grid_container_health{container="web",health="unhealthy"}': 0,
         'grid_container_exit_code{container="job"}': 137,
@@ -221,4 +231,6 @@ def _aide(end: int) -> dict[str, float]:
         "grid_aide_clean": 1,
         **{f'grid_aide_entries{{change="{change}"}}': 0 for change in ("added", "removed", "changed")},
         "grid_aide_accept_timestamp_seconds": end - 7200,
+        "grid_aide_accept_success": 1,
+        "grid_aide_database_timestamp_seconds": end - 7200,
     }

@@ -21,10 +21,15 @@ SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}")
 # What Grafana fills in, for a box whose scrapes are 15 s apart and a range of an hour.
 FILLED = {
     "$__rate_interval": "60s",
+    "$__range_s": "3600",
     "$__range": "3600s",
     "$job": "grid",
     "$instance": ".+",
+    "$shown": ".+",
+    "$many": "instance",
     "$category": ".*",
+    "$gpu": ".*",
+    "$price": "0.3",
     "${who}": "",
 }
 
@@ -42,8 +47,15 @@ class Target(NamedTuple):
 
 
 def panels(dashboard: Json) -> list[Json]:
-    """A page's panels, without the headings."""
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    """A page's panels, those that are folded away too, without the headings."""
+    every = [each for panel in dashboard["panels"] for each in (panel, *panel.get("panels", []))]
+    return [panel for panel in every if panel["type"] != "row"]
+
+
+def organized(table: Json) -> Json:
+    """The options that arrange a table's columns."""
+    (step,) = [each for each in table["transformations"] if each["id"] == "organize"]
+    return dict(step["options"])
 
 
 def targets() -> Iterator[Target]:

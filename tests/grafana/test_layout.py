@@ -6,9 +6,14 @@ import itertools
 
 import pytest
 
-from tests.grafana.dashboards import ALL, UIDS, Json, panels
+from prometheus.alert import RUNBOOKS
+from prometheus.health import DOMAINS
+from tests.grafana.dashboards import ALL, UIDS, Json, organized, panels
 
 WIDTH = 24
+FROM_A_ROW = {"${__data.fields.page}", "grid-${__data.fields.domain}"}
+# Pixels, measured in Grafana 12.2: the page's body at 1280 with the menu docked, and what text takes.
+BODY, LETTER, ICON, TABLE_MARGIN, HEADER, ARROW = 930, 8, 40, 18, 12, 20
 
 
 @pytest.fixture(params=ALL, ids=UIDS)
@@ -20,14 +25,16 @@ def page(request: pytest.FixtureRequest) -> Json:
 
 def test_panels_fill_their_rows(page: Json) -> None:
     """Every cell of the grid down to the last panel belongs to exactly one panel: no overlap and no hole."""
-    cells = [cell for panel in page["panels"] for cell in _cells(panel["gridPos"])]
+    every = [each for panel in page["panels"] for each in (panel, *panel.get("panels", []))]
+    cells = [cell for panel in every for cell in _cells(panel["gridPos"])]
     height = max(y for _, y in cells) + 1
     assert sorted(cells) == sorted(itertools.product(range(WIDTH), range(height)))
 
 
 def test_panels_are_numbered(page: Json) -> None:
     """Ids are set and unique: links to a panel and annotations' filters rest on them."""
-    assert [panel["id"] for panel in page["panels"]] == list(range(1, len(page["panels"]) + 1))
+    ids = [each["id"] for panel in page["panels"] for each in (panel, *panel.get("panels", []))]
+    assert ids == list(range(1, len(ids) + 1))
 
 
 def test_queries_have_letters_of_their_own(page: Json) -> None:
@@ -45,23 +52,41 @@ def test_stats_and_tables_are_instant_queries(page: Json) -> None:
         assert {target["instant"] for target in panel["targets"]} == {now}, panel["title"]
 
 
-def test_titles_of_narrow_panels_are_not_cut(page: Json) -> None:
-    """A panel of three columns has room for twelve letters beside its description icon."""
-    narrow = [panel["title"] for panel in panels(page) if panel["gridPos"]["w"] == 3]
-    assert [title for title in narrow if len(title) > 12] == []
+def test_titles_fit_their_panels(page: Json) -> None:
+    """At 1280 pixels with the menu docked, a title has room beside its description icon."""
+    cut = [panel["title"] for panel in panels(page) if len(panel["title"]) * LETTER + ICON > _width(panel)]
+    assert cut == []
+
+
+def test_tables_fit_their_panels(page: Json) -> None:
+    """At 1280 pixels with the menu docked, the columns are no wider than the panel, whose rows may scroll."""
+    for panel in (panel for panel in panels(page) if panel["type"] == "table"):
+        columns = [_column_width(override["properties"]) for override in panel["fieldConfig"]["overrides"]]
+        assert sum(columns) <= _width(panel) - TABLE_MARGIN, panel["title"]
+
+
+def test_headers_of_columns_fit(page: Json) -> None:
+    """A column has room for its title, and for the arrow of those that the table is sorted by."""
+    for panel in (panel for panel in panels(page) if panel["type"] == "table"):
+        sorting = {key["displayName"] for key in panel["options"].get("sortBy", [])}
+        for override in panel["fieldConfig"]["overrides"]:
+            title, width = override["matcher"]["options"], _column_width(override["properties"])
+            needed = len(title) * LETTER + HEADER + ARROW * (title in sorting)
+            assert not width or needed <= width, (panel["title"], title)
 
 
 def test_columns_are_found_under_their_names(page: Json) -> None:
     """Every column that a table restyles is one that its queries bring."""
     for panel in (panel for panel in panels(page) if panel["type"] == "table"):
-        organize = panel["transformations"][-1]["options"]
+        organize = organized(panel)
         titles = set(organize["renameByName"].values())
         styled = {
             override["matcher"]["options"]
             for override in panel["fieldConfig"]["overrides"]
             if override["matcher"]["id"] == "byName"
         }
-        assert styled == titles, panel["title"]
+        assert titles - {"Box"} <= styled, panel["title"]
+        assert styled - titles <= {"Box", "instance", "page", "domain", "from", "to"}, panel["title"]
         assert not organize["excludeByName"].keys() & organize["renameByName"].keys()
         assert {key["displayName"] for key in panel["options"].get("sortBy", [])} <= titles
 
@@ -74,13 +99,56 @@ def test_annotations_point_at_panels_that_are_there(page: Json) -> None:
 
 
 def test_links_lead_to_pages_that_are_there() -> None:
-    """Every link of every page and panel opens a page of ours, and every page links to all others."""
+    """Every page has a menu of all pages and links to the homes, and every link of a panel opens a page."""
     for page in ALL:
-        linked = [link["url"].removeprefix("/d/") for link in page["links"]]
-        assert sorted(linked) == sorted(set(UIDS) - {page["uid"]})
+        menu, *homes = page["links"]
+        assert (menu["type"], menu["tags"], menu["asDropdown"]) == ("dashboards", page["tags"], True)
+        linked = {link["url"].removeprefix("/d/") for link in homes}
+        assert linked == {"grid-overview", "grid-changes", "grid-fleet"} - {page["uid"]}
         for panel in panels(page):
             for url in _urls(panel):
-                assert url.removeprefix("/d/").partition("?")[0] in UIDS
+                uid = url.removeprefix("/d/").partition("?")[0]
+                assert (
+                    uid in {*UIDS, "${__data.fields.page}", "grid-${__data.fields.domain}"} or RUNBOOKS in url
+                )
+
+
+def test_overview_links_to_the_page_of_every_domain() -> None:
+    """One click on a state opens its page."""
+    (overview,) = [page for page in ALL if page["uid"] == "grid-overview"]
+    (states,) = [panel for panel in panels(overview) if panel["title"] == "State"]
+    linked = {url.removeprefix("/d/").partition("?")[0] for url in _urls(states)}
+    assert linked == {domain.page for domain in DOMAINS}
+
+
+def test_alerts_and_events_link_to_page_time_and_runbook() -> None:
+    """A row opens the page of its domain, for its box, around its time; an alert's name its runbook."""
+    rows = [
+        panel for page in ALL for panel in panels(page) if panel["title"] in {"Firing alerts", "What changed"}
+    ]
+    assert len(rows) == 3
+    for panel in rows:
+        moments = [url for url in _urls(panel) if "${__data.fields.page}" in url]
+        assert moments
+        assert all(
+            "from=${__data.fields.from.numeric}&to=${__data.fields.to.numeric}" in url for url in moments
+        )
+        assert any(url.endswith("/${__value.raw}.md") for url in _urls(panel)) == (
+            panel["title"] != "What changed"
+        )
+
+
+def _width(panel: Json) -> float:
+    """The width of a panel in pixels."""
+    columns: int = panel["gridPos"]["w"]
+    return BODY * columns / WIDTH
+
+
+def _column_width(properties: list[Json]) -> int:
+    """What a column takes at least; 0 where it is hidden or only there with several boxes."""
+    values = {change["id"]: change["value"] for change in properties}
+    width: int = values.get("custom.width") or values.get("custom.minWidth") or 0
+    return 0 if values.get("custom.hidden") else width
 
 
 def _cells(place: Json) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from grafana.value_mappings import colour
 from prometheus import states
 from prometheus import thresholds as t
 from prometheus.conditions import CONDITIONS
-from prometheus.health import DOMAINS, health
+from prometheus.health import DOMAINS, health, problems, worst_problem
 from prometheus.states import STATES, State
 
 BOX = 'job="grid", instance="atlas"'
@@ -26,14 +26,14 @@ Samples = dict[str, float | str | None]
 
 
 class Case(NamedTuple):
-    """What a box tells instead of being well, and the state that follows."""
+    """The samples that differ from those of a box that is OK, and the state that follows."""
 
     domain: str
-    tells: Samples
+    samples: Samples
     state: State | None
 
 
-WELL: dict[str, Samples] = {
+HEALTHY: dict[str, Samples] = {
     "gpu": {
         "grid_gpus": 2,
         'grid_gpu_temperature_celsius{gpu="0"}': 40,
@@ -95,7 +95,7 @@ PROBES = [domain.name for domain in DOMAINS if domain.name != "exporter"]
 
 
 def probe(domain: str, what: str) -> str:
-    """What the exporter says of a domain's probe; a directory is a probe of its own."""
+    """A metric of a domain's probe; a directory is a probe of its own."""
     return f'grid_probe_{what}{{probe="{"disk:/ai" if domain == "disk" else domain}"}}'
 
 
@@ -105,8 +105,8 @@ def enabled(domain: str) -> str:
 
 
 def nothing_else(domain: str) -> Samples:
-    """Everything that the domain's probe finds out, absent."""
-    return dict.fromkeys([*WELL[domain], probe(domain, "success")])
+    """Everything that the domain's probe collects, absent."""
+    return dict.fromkeys([*HEALTHY[domain], probe(domain, "success")])
 
 
 DISK = 'grid_filesystem_avail_bytes{mountpoint="/"}'
@@ -115,10 +115,12 @@ EXITED = 'grid_container_state{container="web", state="exited"}'
 DUE = 'grid_systemd_timer_next_trigger_timestamp_seconds{name="sync.timer"}'
 
 CASES = [
-    *(Case(domain, {}, states.OK) for domain in WELL),
-    *(Case(domain, {"up": 0}, states.DOWN) for domain in WELL),
+    *(Case(domain, {}, states.OK) for domain in HEALTHY),
+    Case("exporter", {"up": 0}, states.DOWN),
+    # A box that does not answer is no problem of its parts: only the exporter's domain shows it.
+    *(Case(domain, {"up": 0}, states.OK) for domain in PROBES),
     *(Case(domain, {probe(domain, "success"): 0}, states.UNKNOWN) for domain in PROBES),
-    # Not here: the exporter says so. Not known yet: the first run goes on, or hangs.
+    # Off: the exporter reports so. No state yet: the first run goes on, or hangs.
     *(
         Case(
             domain,
@@ -149,6 +151,8 @@ CASES = [
     Case("disk", {DISK: "860-1x480"}, states.FILLING),
     Case("disk", {DISK: "990-1x480"}, states.OK),
     Case("disk", {DISK: "740-1x380 360x120"}, states.OK),
+    # Ten minutes of samples are no pace: a box just installed that downloads a model.
+    Case("disk", {DISK: "_x470 390-10x10", SIZE: 1000}, states.OK),
     Case("disk", {'grid_directory_scan_errors{path="/ai"}': 1}, states.SCAN_ERRORS),
     # Each directory is a probe: one that fails hides neither itself nor a full disk.
     Case("disk", {'grid_probe_success{probe="disk:/old"}': 0}, states.UNKNOWN),
@@ -193,23 +197,60 @@ CASES = [
 ]
 
 
+REASONS = [
+    (Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, states.HOT), "Hot · GPU 1"),
+    (Case("gpu", {probe("gpu", "success"): 0}, states.UNKNOWN), "Unknown · gpu probe"),
+    (Case("host", {"grid_memory_available_bytes": 3.9}, states.NEARLY_OUT), "Nearly out"),
+    (Case("disk", {DISK: 29}, states.FULL), "Full · /"),
+    (Case("disk", {'grid_directory_scan_errors{path="/ai"}': 1}, states.SCAN_ERRORS), "Scan errors · /ai"),
+    (Case("containers", {EXITED: 1}, states.STOPPED), "Stopped · web"),
+    (Case("services", {DUE: 0}, states.OVERDUE), "Overdue · sync.timer"),
+    (Case("exporter", {'grid_probe_stuck{probe="gpu"}': 1}, states.STUCK), "Stuck · gpu"),
+]
+
+
 @pytest.mark.real("promtool")
 def test_every_case_gives_its_state(tmp_path: Path) -> None:
-    """Each domain's code is the worst that holds, and its thresholds are where they are said to be."""
-    file = tmp_path / "health.yml"
-    file.write_text(yaml.safe_dump({"tests": [_promtool_test(case) for case in CASES]}), encoding="utf-8")
+    """Each domain's code is that of its worst condition, and the thresholds are exact."""
+    _run_promtool(tmp_path, [_promtool_test(case) for case in CASES])
+
+
+@pytest.mark.real("promtool")
+def test_reasons_name_what_is_affected(tmp_path: Path) -> None:
+    """A problem and the worst problem carry the state's text and the name of the thing in a label."""
+    tests = []
+    for case, reason in REASONS:
+        test = _promtool_test(case)
+        (check,) = test["promql_expr_test"]
+        labels = {"labels": f'{{{BOX}, reason="{reason}"}}', "value": check["exp_samples"][0]["value"]}
+        domain = case.domain
+        by_query = {problems(domain, 'job="grid"'), f"max by (job, instance, reason) ({_worst(domain)})"}
+        test["promql_expr_test"] = [check | {"expr": expr, "exp_samples": [labels]} for expr in by_query]
+        tests.append(test)
+    _run_promtool(tmp_path, tests)
+
+
+def _worst(domain: str) -> str:
+    return worst_problem(domain, 'job="grid"')
+
+
+def _run_promtool(folder: Path, tests: list[dict[str, Any]]) -> None:
+    file = folder / "health.yml"
+    file.write_text(yaml.safe_dump({"tests": tests}), encoding="utf-8")
     ran = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_every_state_has_a_case() -> None:
-    """No word can be said that is not tested, and every domain's every condition has its case."""
+    """Every state and every condition of every domain has a case."""
     assert {case.state for case in CASES} == {*STATES, None}
     for domain, chain in CONDITIONS.items():
-        assert {link.state for link in chain} <= {case.state for case in CASES if case.domain == domain}
+        assert {condition.state for condition in chain} <= {
+            case.state for case in CASES if case.domain == domain
+        }
 
 
-def test_codes_rise_with_how_bad_it_is() -> None:
+def test_codes_rise_with_severity() -> None:
     """The worst of several boxes is the highest code; no two states share one."""
     assert len({state.code for state in STATES}) == len(STATES)
     colours = list(dict.fromkeys(colour(state) for state in STATES))
@@ -226,12 +267,12 @@ def _promtool_test(case: Case) -> dict[str, Any]:
     base: Samples = {"up": 1}
     if case.domain in PROBES:
         base |= {enabled(case.domain): 1, probe(case.domain, "success"): 1, probe(case.domain, "stuck"): 0}
-    told = base | WELL[case.domain] | case.tells
+    samples = base | HEALTHY[case.domain] | case.samples
     code = [] if case.state is None else [{"labels": f"{{{BOX}}}", "value": case.state.code}]
     return {
         "name": f"{case.domain} {case.state}",
         "interval": "1m",
-        "input_series": [_series(name, value) for name, value in told.items() if value is not None],
+        "input_series": [_series(name, value) for name, value in samples.items() if value is not None],
         "promql_expr_test": [
             {"expr": health(case.domain, 'job="grid"'), "eval_time": f"{LENGTH}m", "exp_samples": code}
         ],

@@ -80,9 +80,9 @@ def test_labels_in_words_are_those_of_the_series() -> None:
         assert said <= known, name
 
 
-def test_recorded_names_are_told_once() -> None:
-    """Every domain's code and every figure is recorded by one rule."""
+def test_each_series_is_recorded_by_one_rule() -> None:
+    """Every domain's code and problems and every aggregate are recorded by one rule."""
     recorded = [(rule["record"], rule.get("labels", {}).get("domain", "")) for rule in recording_rules()]
     assert len(recorded) == len(set(recorded))
-    assert {record for record, _ in recorded} == {recording.HEALTH, *recording.AGGREGATES}
+    assert {record for record, _ in recorded} == {recording.HEALTH, recording.PROBLEM, *recording.AGGREGATES}
     assert {domain for record, domain in recorded if record == recording.HEALTH} == set(DOMAINS)

@@ -1,24 +1,25 @@
-"""Workloads, second part: containers."""
+"""Containers: their states, restarts, processors and memory."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from grafana import threshold_steps
+from grafana.annotations import alerts, reboots
 from grafana.charts import Legend, stack, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import state_stat, value_stat
+from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.state_codes import one_code
 from grafana.tables import Column, number, share, state, table, text, text_of
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, PLAIN, WARNING
 from prometheus.health import CONTAINERS
 
-NO_CONTAINERS = "No containers seen in this range"
+PAGE = "The containers: their states, restarts, processors and memory."
+NO_CONTAINERS = "No containers in this range"
 EACH = "by (instance, container)"
 CORES = f"sum {EACH} (rate(grid_container_cpu_seconds_total{{BOX}}[$__rate_interval]))"
 MEMORY = f"max {EACH} (grid_container_memory_bytes{{BOX}})"
-INFO = "image, compose_project, restart_policy"
 # What a container may lack: without an anchor its column would go where no container has it.
 OR_UNKNOWN = f"or max {EACH} (grid_container_info{{BOX}}) * 0 - 1"
 # For what may be none: nothing, where the engine answers, is 0 and not "unknown".
@@ -50,45 +51,37 @@ EXITS = {
     143: ("143 stopped", PLAIN),
     1137: ("137 out of memory", CRITICAL),
 }
-WATCHTOWER = {1: ("updates", PLAIN), 2: ("monitor only", OFF), 0: ("left alone", OFF)}
 
 
-def containers(page: Page) -> None:
-    """The part under its heading."""
-    page.heading("Containers")
-    page.band(3, state_stat(CONTAINERS), *stats())
-    page.band(11, over_the_range())
-    page.band(14, containers_now())
-    page.band(8, cores(), memory())
+def page() -> Page:
+    """The page."""
+    containers = Page("grid-containers", PAGE, since="24h", refresh="30s")
+    containers.band(4, state_stat(CONTAINERS), stats(), widths=(6, 18))
+    containers.band(10, containers_now())
+    containers.band(11, over_the_range())
+    containers.band(8, cores(), memory())
+    containers.annotate(reboots(), alerts("containers"))
+    return containers
 
 
-def stats() -> list[Panel]:
-    """All containers in seven values."""
-    running = 'sum(grid_container_state{BOX, state="running"})'
-    stopped = 'sum(grid_container_state{BOX, state=~"exited|created|dead"})'
-    unhealthy = f'sum(grid_container_health{{BOX, health="unhealthy"}}) {OR_NONE}'
+def stats() -> Panel:
+    """All containers in six values."""
+    odd = threshold_steps.WARN_FROM_ONE
     restarts = "round(sum(increase(grid_container_restarts_total{BOX}[$__range])))"
-    ended_badly = f"sum(grid_container_exit_code{{BOX}} != bool 0) {OR_NONE}"
-    killed = "sum(grid_container_oom_killed{BOX})"
-    unwatched = "sum(grid_container_watchtower_enabled{BOX} == bool 0)"
-    return [
-        value_stat("Running", "Containers that run.", running),
-        value_stat("Stopped", "Containers that do not run.", stopped),
-        odd("Unhealthy", "Containers that fail their own health check.", unhealthy),
-        odd("Restarts", "How often the engine restarted containers in the chosen range.", restarts),
-        odd(
-            "Failed exits",
-            "Containers that do not run and ended with an exit code other than 0.",
-            ended_badly,
+    unhealthy = f'sum(grid_container_health{{BOX, health="unhealthy"}}) {OR_NONE}'
+    failed = f"sum(grid_container_exit_code{{BOX}} != bool 0) {OR_NONE}"
+    return values_stat(
+        "All containers",
+        "Restarts are those of the range; failed are those that exited with another code than 0.",
+        (
+            Value("Running", 'sum(grid_container_state{BOX, state="running"})', "short"),
+            Value("Stopped", 'sum(grid_container_state{BOX, state=~"exited|created|dead"})', "short"),
+            Value("Unhealthy", unhealthy, "short", steps=odd),
+            Value("Restarts", restarts, "short", steps=odd),
+            Value("Failed", failed, "short", steps=odd),
+            Value("OOM kills", "sum(grid_container_oom_killed{BOX})", "short", steps=odd),
         ),
-        odd("OOM kills", "Containers that the kernel killed for want of memory.", killed),
-        value_stat("Unwatched", "Containers that Watchtower does not update.", unwatched),
-    ]
-
-
-def odd(title: str, description: str, promql: str) -> Panel:
-    """A number of which even one is a warning."""
-    return value_stat(title, description, promql, "short", *threshold_steps.WARN_FROM_ONE)
+    )
 
 
 def over_the_range() -> Panel:
@@ -99,32 +92,25 @@ def over_the_range() -> Panel:
         over_time(CODE, "${who}{{container}}"),
         texts=TEXTS,
         empty=NO_CONTAINERS,
+        paged=True,
     )
 
 
 def containers_now() -> Panel:
     """A row a container."""
     restarts = f"round(max {EACH} (increase(grid_container_restarts_total{{BOX}}[$__range])))"
-    monitored = "2 * (grid_container_watchtower_monitor_only{BOX} == 1)"
-    updated = f"max {EACH} ({monitored} or grid_container_watchtower_enabled{{BOX}})"
     of_limit = f"max {EACH} (grid_container_memory_bytes{{BOX}} / grid_container_memory_limit_bytes{{BOX}})"
     return table(
         "Containers now",
         "A row a container, worst first. Restarts are those of the chosen range.",
-        text("Instance", "instance", 110),
-        text("Project", "compose_project", 85),
-        text("Container", "container", 140),
-        state("State", CODE, TEXTS, 95),
-        number("Up for", up_for(), "s", 95, decimals=1, empty=NO_VALUE),
-        number("Restarts", restarts, "short", 75, *threshold_steps.WARN_FROM_ONE),
-        text_of("Last exit", f"{last_exit()} {OR_UNKNOWN}", EXITS, 140, *threshold_steps.WARN_FROM_ONE),
-        number("Cores", CORES, "none", 70, decimals=2, empty=NO_VALUE),
-        number("Memory", MEMORY, "bytes", 90, decimals=1, empty=NO_VALUE),
+        text("Container", "container", 125),
+        state("State", CODE, TEXTS, 90),
+        number("Up for", up_for(), "s", 85, decimals=1, empty=NO_VALUE),
+        number("Restarts", restarts, "short", 80, *threshold_steps.WARN_FROM_ONE),
+        text_of("Last exit", f"{last_exit()} {OR_UNKNOWN}", EXITS, 125, *threshold_steps.WARN_FROM_ONE),
+        number("Cores", CORES, "none", 65, decimals=2, empty=NO_VALUE),
+        number("Memory", MEMORY, "bytes", 85, decimals=1, empty=NO_VALUE),
         of_its_limit(f"{of_limit} {OR_UNKNOWN}"),
-        text_of("Watchtower", updated, WATCHTOWER, 95),
-        text("Policy", "restart_policy", 105),
-        text("Image", "image"),
-        labels_from=f"max by (instance, container, {INFO}) (grid_container_info{{BOX}})",
         worst_by="State",
         empty="No containers now",
     )
@@ -133,9 +119,8 @@ def containers_now() -> Panel:
 def up_for() -> str:
     """Since when each container that runs does."""
     started = f"max {EACH} (grid_container_started_timestamp_seconds{{BOX}})"
-    return (
-        f'time() - {started} and on (instance, container) grid_container_state{{BOX, state="running"}} == 1'
-    )
+    running = 'grid_container_state{BOX, state="running"} == 1'
+    return f"clamp_min(time() - {started}, 0) and on (instance, container) {running}"
 
 
 def last_exit() -> str:
@@ -147,7 +132,7 @@ def last_exit() -> str:
 def of_its_limit(promql: str) -> Column:
     """The share of its memory limit that a container uses, where it has one."""
     limited = share(
-        "of its limit", promql, *threshold_steps.steps(threshold_steps.CONTAINER_MEMORY), width=160
+        "of its limit", promql, *threshold_steps.steps(threshold_steps.CONTAINER_MEMORY), width=120
     )
     return replace(limited, texts={-1: ("no limit", OFF)})
 
@@ -156,7 +141,7 @@ def cores() -> Panel:
     """What they compute."""
     return stack(
         "Cores used",
-        "Processor cores in use by each container, one on top of the other.",
+        "Processor cores in use by each container, stacked.",
         "none",
         over_time(CORES, "${who}{{container}}"),
         legend=Legend(280, ("mean", "max")),
@@ -169,7 +154,7 @@ def memory() -> Panel:
     """What they hold."""
     return stack(
         "Memory",
-        "Memory held by each container less file cache that is not in use, one on top of the other.",
+        "Memory held by each container less file cache that is not in use, stacked.",
         "bytes",
         over_time(MEMORY, "${who}{{container}}"),
         legend=Legend(300, ("lastNotNull", "max")),

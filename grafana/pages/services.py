@@ -1,19 +1,21 @@
-"""Workloads, third part: services and timers."""
+"""Services: systemd's services and timers."""
 
 from __future__ import annotations
 
 from grafana import threshold_steps
-from grafana.charts import Legend, lines, timeline
+from grafana.annotations import alerts, reboots
+from grafana.charts import lines, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import label_stat, state_stat, value_stat
+from grafana.stat_panels import Value, names_stat, state_stat, values_stat
 from grafana.state_codes import one_code
 from grafana.tables import number, state, table, text
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, WARNING
 from prometheus.health import SERVICES
 from prometheus.thresholds import TIMER_OVERDUE_SECONDS
 
-NO_SERVICES = "No services seen in this range"
+PAGE = "systemd's services and timers: what is active, what failed, what is overdue."
+NO_SERVICES = "No services in this range"
 CHOSEN = 'BOX, category=~"$category"'
 EACH = "by (instance, category, name)"
 MEMORY = f"max {EACH} (grid_service_memory_bytes{{{CHOSEN}}})"
@@ -47,35 +49,50 @@ TEXTS = {
 }
 
 
-def services(page: Page) -> None:
-    """The part under its heading."""
-    page.heading("Services and timers")
-    page.band(3, state_stat(SERVICES), *stats())
-    page.band(10, over_the_range(), services_now())
-    page.band(6, timers(), memory())
+def page() -> Page:
+    """The page."""
+    services = Page("grid-services", PAGE, since="24h", refresh="30s")
+    services.filter_by_category()
+    services.band(4, state_stat(SERVICES), stats(), system(), widths=(6, 14, 4))
+    services.band(9, services_now())
+    services.band(9, over_the_range())
+    services.band(7, timers(), memory(), widths=(14, 10))
+    services.annotate(reboots(), alerts("services"))
+    return services
 
 
-def stats() -> list[Panel]:
-    """All services and timers in seven values."""
-    active = f'sum(grid_service_state{{{CHOSEN}, state=~"active|reloading|refreshing"}})'
-    failed = f'sum(grid_service_state{{{CHOSEN}, state="failed"}})'
-    failed_units = "sum(grid_systemd_failed_units{BOX})"
-    its_word = "max by (state) (grid_systemd_state{BOX}) == 1"
+def stats() -> Panel:
+    """All services and timers in five values."""
     restarts = f"round(sum(increase(grid_service_restarts_total{{{CHOSEN}}}[$__range])))"
     due = "grid_systemd_timer_next_trigger_timestamp_seconds{BOX}"
-    overdue = f"count({LATE}) or sum({due}) * 0"
     bad, odd = threshold_steps.CRITICAL_FROM_ONE, threshold_steps.WARN_FROM_ONE
-    return [
-        value_stat("Active", "Watched services that are active.", active),
-        value_stat("Failed", "Watched services that have failed.", failed, "short", *bad),
-        value_stat(
-            "Failed units", "Failed units of the whole system, watched or not.", failed_units, "short", *bad
+    return values_stat(
+        "All services and timers",
+        "Watched services; failed units are those of the whole system. Restarts are those of the range.",
+        (
+            Value(
+                "Active",
+                f'sum(grid_service_state{{{CHOSEN}, state=~"active|reloading|refreshing"}})',
+                "short",
+            ),
+            Value("Failed", f'sum(grid_service_state{{{CHOSEN}, state="failed"}})', "short", steps=bad),
+            Value("Failed units", "sum(grid_systemd_failed_units{BOX})", "short", steps=bad),
+            Value("Restarts", restarts, "short", steps=odd),
+            Value("Overdue timers", f"count({LATE}) or sum({due}) * 0", "short", steps=odd),
         ),
-        label_stat("systemd", "The state of the system, as systemd reports it.", its_word, "state"),
-        value_stat("Restarts", "Restarts of watched services in the chosen range.", restarts, "short", *odd),
-        value_stat("Timers", "Timers that will trigger again.", f"count({due})"),
-        value_stat("Overdue", "Timers that are too late.", overdue, "short", *odd),
-    ]
+    )
+
+
+def system() -> Panel:
+    """Systemd's state of the whole system."""
+    return names_stat(
+        "systemd",
+        "The state of the system, as systemd reports it; a row a box where they differ.",
+        "max by (state) (grid_systemd_state{BOX}) == 1",
+        "{{state}}",
+        text="",
+        empty="unknown",
+    )
 
 
 def over_the_range() -> Panel:
@@ -86,6 +103,7 @@ def over_the_range() -> Panel:
         over_time(CODE, "${who}{{name}}"),
         texts=TEXTS,
         empty=NO_SERVICES,
+        paged=True,
     )
 
 
@@ -97,14 +115,13 @@ def services_now() -> Panel:
     return table(
         "Services now",
         "A row a watched service, worst first. Restarts are those of the chosen range.",
-        text("Instance", "instance", 110),
-        text("Category", "category", 85),
-        text("Service", "name", 170),
-        state("State", CODE, TEXTS, 85),
+        text("Service", "name", least=170),
+        state("State", CODE, TEXTS, 90),
+        text("Category", "category", 100),
         number("Up for", up_for, "s", 90, decimals=1, empty=NO_VALUE),
-        number("Restarts", restarts, "short", 75, *threshold_steps.WARN_FROM_ONE),
+        number("Restarts", restarts, "short", 80, *threshold_steps.WARN_FROM_ONE),
         number("Cores", cores, "none", 65, decimals=2, empty=NO_VALUE),
-        number("Memory", MEMORY, "bytes", 80, decimals=0, empty=NO_VALUE),
+        number("Memory", MEMORY, "bytes", 90, decimals=0, empty=NO_VALUE),
         worst_by="State",
         empty="No services now",
     )
@@ -115,12 +132,11 @@ def timers() -> Panel:
     late = f"({LATE}) * 0 + 1 or {NEXT} * 0"
     return table(
         "Timers",
-        "systemd's timers, the next to trigger first.",
-        text("Instance", "instance", 120),
-        text("Timer", "name", 180),
-        state("State", late, {0: ("on time", OK), 1: ("overdue", WARNING)}, 95),
-        number("Last ran, ago", f"time() - {LAST}", "s", decimals=1, empty="never"),
-        number("Next in", f"{NEXT} - time()", "s", decimals=1),
+        "systemd's timers: how long ago each ran, and the next to trigger first.",
+        text("Timer", "name", least=120),
+        state("State", late, {0: ("on time", OK), 1: ("overdue", WARNING)}, 85),
+        number("Last ran", f"clamp_min(time() - {LAST}, 0)", "s", 85, decimals=1, empty="never"),
+        number("Next in", f"clamp_min({NEXT} - time(), 0)", "s", 100, decimals=1),
         worst_by="Next in",
         ascending=True,
         empty="No timers now",
@@ -134,6 +150,5 @@ def memory() -> Panel:
         "Memory held by each watched service, its file cache included.",
         "bytes",
         over_time(MEMORY, "${who}{{name}}"),
-        legend=Legend(260, ("lastNotNull",)),
         empty=NO_SERVICES,
     )
