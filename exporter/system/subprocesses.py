@@ -27,6 +27,7 @@ from exporter.system import orphans
 CHUNK = 64 * 1024
 STDOUT_LIMIT = 4 * 1024 * 1024
 STDERR_LIMIT = 64 * 1024
+MESSAGE_LIMIT = 4096  # bytes at its end, in which the last line is looked for
 if sys.version_info < (3, 12):  # where asyncio would start a thread for each process, to wait for it
     asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
@@ -59,7 +60,7 @@ class Output:
     @property
     def error_message(self) -> str:
         """The last line of the tool's standard error, or how it ended: the reason of a failure."""
-        lines = self.stderr.decode("utf-8", "backslashreplace").split("\n")
+        lines = self.stderr[-MESSAGE_LIMIT:].decode("utf-8", "backslashreplace").split("\n")
         message = next((line.strip() for line in reversed(lines) if line.strip()), "")
         if self.code < 0 and message:
             message = f"{self.ending}: {message}"

@@ -51,11 +51,12 @@ CODES = (1, 2, 6, 7, 14, 28, 97, 127, 255, -9)
 
 @dataclass(frozen=True)
 class Workshop:
-    """What a target is made with. folder: for the files that it reads."""
+    """What a target is made with. folder: for the files that it reads. threads: whether to use real ones."""
 
     folder: Path
     monkeypatch: pytest.MonkeyPatch
     rng: random.Random
+    threads: bool = False
 
 
 Make = Callable[[Workshop], Target]
@@ -66,7 +67,7 @@ def probe(kind: str, settings: object, *sessions: Session, files: Mapping[str, b
 
     def make(workshop: Workshop) -> Target:
         tools = _Tools(workshop.rng, sessions)
-        _substitute(workshop.monkeypatch, tools)
+        _substitute(workshop.monkeypatch, tools, threads_too=not workshop.threads)
         run = _run_of(kind, settings, workshop.folder)
 
         async def look(change: Change) -> Iterable[Metric]:
@@ -94,12 +95,13 @@ class _Tools:
     def begin(self, change: Change) -> None:
         self._session, self._change = self._rng.choice(self._sessions), change
 
-    async def run(self, *argv: str, **_: object) -> Output:
-        """Answers, now and then with another exit status."""
+    async def run(self, *argv: str, limit: int = subprocesses.STDOUT_LIMIT, **_: object) -> Output:
+        """Answers, now and then with another exit status, and with no more than a tool may print."""
         assert not any("\0" in word for word in argv), "no such process can be started"
         code, out, err = self._session(argv)
         code = self._rng.choice(CODES) if self._rng.random() < 0.2 else code
-        return Output(argv, code, self._change(out), self._change(err) if err else err, 0.1)
+        out, err = self._change(out), self._change(err)[: subprocesses.STDERR_LIMIT] if err else err
+        return Output(argv, code, out[:limit], err, 0.1)
 
 
 async def _at_once(work: Callable[..., object], *args: object) -> object:
@@ -107,9 +109,11 @@ async def _at_once(work: Callable[..., object], *args: object) -> object:
     return work(*args)
 
 
-def _substitute(monkeypatch: pytest.MonkeyPatch, tools: _Tools) -> None:
+def _substitute(monkeypatch: pytest.MonkeyPatch, tools: _Tools, *, threads_too: bool) -> None:
     """Puts these in the place of the real tools and threads, wherever a probe has them from."""
-    substitutes = {subprocesses.run: tools.run, threads.run_in_thread: _at_once}
+    substitutes: dict[object, object] = {subprocesses.run: tools.run}
+    if threads_too:
+        substitutes[threads.run_in_thread] = _at_once
     names = [module.name for module in pkgutil.walk_packages(probes.__path__, "exporter.probes.")]
     for module in (subprocesses, *map(importlib.import_module, names)):
         for name, value in vars(module).copy().items():
