@@ -10,7 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from prometheus_client.core import Metric
@@ -20,6 +20,14 @@ from exporter.metrics.query import Families
 
 class Duration(float):
     """Seconds, written in a configuration as Prometheus writes them (``90s``, ``2m``)."""
+
+    written: str
+
+    def __new__(cls, seconds: float, written: str = "") -> Self:
+        """Seconds, and how they are shown in an error message."""
+        made = super().__new__(cls, seconds)
+        made.written = written or f"{seconds:g}s"
+        return made
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +44,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def __post_init__(self) -> None:
         """Refuses a schedule under which runs follow without a pause, or can never finish."""
         if self.ttl < 1:
-            raise ValueError(f"ttl must be at least 1s, got {self.ttl:g}s")
+            raise ValueError(f"ttl must be at least 1s, got {self.ttl.written}")
         if self.timeout <= 0:
             raise ValueError("timeout must be longer than 0s")
 

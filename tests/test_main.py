@@ -36,7 +36,7 @@ def test_a_bad_configuration_is_one_line_and_status_2(tmp_path: Path) -> None:
         ended = run("--config.file", path, *command)
         assert (ended.returncode, ended.stderr) == (
             2,
-            "grid-exporter: configuration: probes.host.tll: unknown key\n",
+            "grid-exporter: configuration: probes.host.tll: unknown key (line 1)\n",
         )
 
 

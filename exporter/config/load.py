@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from exporter.config import strict_yaml
+from exporter.config.mistakes import quoted
 from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Duration, Host, Note, Probe, ProbeError
 from exporter.probes import KINDS
@@ -21,6 +22,7 @@ from exporter.system.threads import run_in_thread
 UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
 DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,9}}){unit}(?!s))?" for unit in UNITS), re.ASCII)
+DURATION_LIMIT = 100  # characters
 TIMEOUT = 5.0  # seconds, of reading the file and of each kind's discovery
 HUNG = Note(
     f"discovery took longer than {TIMEOUT:g} seconds",
@@ -102,11 +104,12 @@ def duration(text: object) -> Duration:
     Raises:
         ValueError: it is anything else.
     """
-    match = DURATION.fullmatch("0s" if str(text) == "0" else str(text))
+    written = str(text) if isinstance(text, str | int) else ""
+    match = DURATION.fullmatch("0s" if written == "0" else written[:DURATION_LIMIT])
     if match is None:
-        raise ValueError(f"expected a duration such as 60s, got {text!r}")
+        raise ValueError(f"expected a duration such as 60s, got {quoted(text)}")
     parts = zip(match.groups(), UNITS.values(), strict=True)
-    return Duration(sum(int(count) * unit for count, unit in parts if count))
+    return Duration(sum(int(count) * unit for count, unit in parts if count), written)
 
 
 def _build(settings: Mapping[str, Any], host: Host) -> tuple[Probe, ...]:

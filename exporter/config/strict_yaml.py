@@ -13,17 +13,10 @@ from typing import Any
 import msgspec
 import yaml
 
+from exporter.config.mistakes import explain, quoted
+
 SIZE_LIMIT = 1024 * 1024
 UNUSABLE = re.compile("[\0\ud800-\udfff]")  # a NUL, and halves of a character
-PLAIN_WORDS = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "nothing",
-}
 
 
 class ConfigError(Exception):
@@ -70,13 +63,23 @@ def decode(
     Raises:
         ConfigError: with the path of the mistake, such as ``probes.disk.ttl``.
     """
+
+    def check(document: Any) -> str:
+        try:
+            msgspec.convert(document, kind, dec_hook=hook)
+        except msgspec.ValidationError as error:
+            return str(error)
+        return ""
+
     try:
-        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        loader = _StrictLoader(text)
+        node = loader.get_single_node()
+        document = loader.construct_document(node) if node else None
+        if message := check(document):
+            raise ConfigError(explain(message, document, node, check, secret=secret))
         return msgspec.convert(document, kind, dec_hook=hook)
     except yaml.YAMLError as error:
         raise ConfigError(_explain_yaml(error, secret)) from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(_explain(str(error))) from error
     except RecursionError as error:
         raise ConfigError(
             "it is nested too deeply, or contains itself (an alias in its own anchor)"
@@ -98,9 +101,9 @@ class _StrictLoader(yaml.SafeLoader):
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key.value, str):
                 if key.value in seen:
-                    raise _mistake(f"{key.value!r} is given twice", key)
+                    raise _mistake(f"{quoted(key.value)} is given twice", key)
                 if not key.value.isprintable():
-                    raise _mistake(f"{key.value!r} can't be a key", key)
+                    raise _mistake(f"{quoted(key.value)} can't be a key", key)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -124,23 +127,3 @@ def _explain_yaml(error: yaml.YAMLError, secret: bool) -> str:  # noqa: FBT001
     if secret and not isinstance(error, _Mistake):
         problem = "this is no YAML; a value with special characters belongs in quotes"
     return f"line {mark.line + 1}: {problem}" if mark else problem
-
-
-def _explain(message: str) -> str:
-    """Puts msgspec's message into a person's words, its path first: ``probes.disk.ttl: expected ...``."""
-    problem, _, place = message.partition(" - at ")
-    path = place.removeprefix("`key` in ").strip("`").removeprefix("$").removeprefix(".")
-    if place.startswith("`key` in "):
-        return f"{path or 'the file'}: expected keys that are text"
-    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem, re.DOTALL):
-        return f"{path}{'.' if path else ''}{unknown[1]}: unknown key"
-    if missing := re.fullmatch(r"Object missing required field `(.*)`", problem):
-        return f"{path}{'.' if path else ''}{missing[1]}: missing"
-    problem = re.sub(r"`([^`]*)`", lambda types: _in_words(types[1]), problem)
-    if problem.startswith("Expected a mapping") and problem.endswith("got nothing"):
-        problem += " (write {} for its defaults)"
-    return f"{path or 'the file'}: {problem[:1].lower()}{problem[1:]}"
-
-
-def _in_words(types: str) -> str:
-    return " or ".join(PLAIN_WORDS.get(name, name) for name in types.split(" | "))

@@ -26,35 +26,53 @@ probes:
 
 BAD = {
     "": "the file: expected a mapping, got nothing (write {} for its defaults)",
-    "[]": "the file: expected a mapping, got a list",
-    "probe: {}": "probe: unknown key",
-    "{}": "probes: missing",
-    "probes:": "probes: expected a mapping, got nothing (write {} for its defaults)",
-    "probes: {gpu:}": "probes.gpu: expected a mapping, got nothing (write {} for its defaults)",
-    "probes: {gpus: {}}": "probes.gpus: unknown key",
-    "probes: {gpu: {tll: 5s}}": "probes.gpu.tll: unknown key",
-    "probes: {gpu: {ttl: soon}}": "probes.gpu.ttl: expected a duration such as 60s, got 'soon'",
-    "probes: {gpu: {ttl: 60}}": "probes.gpu.ttl: expected a duration such as 60s, got 60",
-    "probes: {gpu: {ttl: 10ms}}": "probes.gpu: ttl must be at least 1s, got 0.01s",
-    "probes: {gpu: {timeout: 0s}}": "probes.gpu: timeout must be longer than 0s",
-    "probes: {disk: {}}": "probes.disk.directories: missing",
-    "probes: {disk: {directories: /ai/models}}": "probes.disk.directories: expected a list, got text",
-    "probes: {disk: {directories: [1]}}": "probes.disk.directories[0]: expected text, got a whole number",
+    "[]": "the file: expected a mapping, got a list (line 1)",
+    "probe: {}": "probe: unknown key (line 1)",
+    "{}": "probes: missing (line 1)",
+    "probes:": "probes: expected a mapping, got nothing (write {} for its defaults) (line 1)",
+    "probes: {gpu:}": "probes.gpu: expected a mapping, got nothing (write {} for its defaults) (line 1)",
+    "probes: {gpus: {}}": "probes.gpus: unknown key (line 1)",
+    "probes: {gpu: {tll: 5s}}": "probes.gpu.tll: unknown key (line 1)",
+    "probes: {gpu: {ttl: soon}}": "probes.gpu.ttl: expected a duration such as 60s, got 'soon' (line 1)",
+    "probes: {gpu: {ttl: 60}}": "probes.gpu.ttl: expected a duration such as 60s, got 60 (line 1)",
+    "probes: {gpu: {ttl: 10ms}}": "probes.gpu: ttl must be at least 1s, got 10ms (line 1)",
+    "probes: {gpu: {timeout: 0s}}": "probes.gpu: timeout must be longer than 0s (line 1)",
+    "probes: {disk: {}}": "probes.disk.directories: missing (line 1)",
+    "probes: {disk: {directories: /ai}}": "probes.disk.directories: expected a list, got text (line 1)",
+    "probes: {disk: {directories: [1]}}": (
+        'probes.disk.directories[0]: expected text, got a whole number, write "1" in quotes (line 1)'
+    ),
     "probes: {gpu: {}, gpu: {}}": "line 1: 'gpu' is given twice",
     "probes: {gpu: {}": "line 1: expected ',' or '}', but got '<stream end>'",
-    "1: {}": "the file: expected keys that are text",
-    "probes: {host: {3: 4}}": "probes.host: expected keys that are text",
+    "1: {}": 'the file: expected keys that are text, write "1" in quotes (line 1)',
+    "probes: {host: {3: 4}}": 'probes.host: expected keys that are text, write "3" in quotes (line 1)',
     'probes: {"ho\\nst": {}}': r"line 1: 'ho\nst' can't be a key",
     r'probes: {disk: {directories: ["/a\0b"]}}': r"line 1: text can't hold the character '\x00'",
     r'probes: {disk: {directories: ["/a\ud800"]}}': r"line 1: text can't hold the character '\ud800'",
     "[" * 5000: "it is nested too deeply, or contains itself (an alias in its own anchor)",
-    "probes: &a [*a]": "probes: expected a mapping, got a list",
+    "probes: &a [*a]": "probes: expected a mapping, got a list (line 1)",
     "probes: 2001-99-99": "line 1: what stands here is no timestamp",
     'probes: {gpu: !!int ""}': "line 1: what stands here is no int",
     "probes:\n  gpu: !!bool x": "line 2: what stands here is no bool",
     "probes: {gpu: !!timestamp x}": "line 1: what stands here is no timestamp",
     "probes: {gpu: !!float x}": "line 1: what stands here is no float",
     "probes: {gpu: !!set x}": "line 1: expected a mapping node, but found scalar",
+    "probes: {services: {categories: {a: [x], ai: [no], z: [y]}}}": (
+        'probes.services.categories.ai[0]: expected text, got true or false, write "no" in quotes (line 1)'
+    ),
+    "probes:\n  services:\n    categories:\n      ai: [x.service]\n      on: [a.service]\n": (
+        'probes.services.categories: expected keys that are text, write "on" in quotes (line 5)'
+    ),
+    "probes:\n  services:\n    categories:\n      ai:\n        - x\n        - {y: 1}\n": (
+        "probes.services.categories.ai[1]: expected text, got a mapping (line 6)"
+    ),
+    "probes:\n  gpu:\n    ttl: 1s\n    timeout: soon\n": (
+        "probes.gpu.timeout: expected a duration such as 60s, got 'soon' (line 4)"
+    ),
+    "probes:\n  host: {}\n  gpus: {}\n": "probes.gpus: unknown key (line 3)",
+    f"probes: {{gpu: {{ttl: {'x' * 10_000}}}}}": (
+        f"probes.gpu.ttl: expected a duration such as 60s, got '{'x' * 57}…' (line 1)"
+    ),
 }
 
 

@@ -31,7 +31,7 @@ LIES = {
     "docker": f"say 0 {'f' * 64}",
     "systemctl": "say 0 Id=a.service\nLoadState=loaded\nActiveState=active\nSystemState=",
     "curl": 'say 0 {"IsTor": "yes", "IP": "no"}\n200 1e999',
-    "ionice": 'say 0 {"rooms":[{"mount":1,"size":-5,"free":"x","avail":1}],"size":1}',
+    "ionice": 'say 0 {"file_systems":[{"mount":1,"size":-5,"free":"x","avail":1}],"size":1}',
     "ups": "say 0 # TYPE up gauge\nup 0\ngrid_memory_total_bytes 1",
 }
 MOVING = ("grid_filesystem_free_bytes", "grid_filesystem_avail_bytes", "grid_pressure_")
