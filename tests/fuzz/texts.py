@@ -26,13 +26,13 @@ PRINTED = [
     b'# TYPE s summary\ns{quantile="0.5"} NaN\ns_sum -Inf\ns_count 2\n# a comment\n\nfree_text{a="b",} 1\n',
 ]
 
-_FILE_SYSTEMS = [
+_SPACES = [
     {"mount": 29, "size": 9000, "free": 500, "avail": 400},
     {"mount": 30, "size": 9, "free": 5, "avail": 4},
 ]
 _WHOLE = {"size": 12, "models": {"a/b": 7, "\udcff": 5}, "errors": 1, "unread": [["/x", "no"]], "user": "u"}
 _FAILED = {"error": "Permission denied", "errno": 13, "user": "u", "closed": ["/a"]}
-SCANNED = [_json({"file_systems": _FILE_SYSTEMS, **_WHOLE}), _json({"file_systems": _FILE_SYSTEMS[1:], **_FAILED})]
+SCANNED = [_json({"file_systems": _SPACES, **_WHOLE}), _json({"file_systems": _SPACES[1:], **_FAILED})]
 
 _FOUND = {
     "success": True,
