@@ -58,6 +58,9 @@ deb: ## the Debian package for this release of Debian, beside the project's fold
 release: $(VENV)/release ## everything that is published, into dist/: wheel, Debian package, bill of materials, checksums
 	@PYTHON=$(BIN)/python sh release/make.sh
 
+test-release: $(VENV)/dev ## make a release twice: the same bytes, and a wheel that installs under every Python
+	$(BIN)/python -m pytest -m long tests/release
+
 ##@ Work on it
 format: $(VENV)/dev ## put the code into its one format
 	$(BIN)/ruff format
@@ -103,4 +106,4 @@ python:
 		{ echo "Python's venv module is missing here; on Debian: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 
-.PHONY: help run stack demo install uninstall test test-real lint fuzz soak bench deb release format generate parts lock clean python
+.PHONY: help run stack demo install uninstall test test-real lint fuzz soak bench deb release test-release format generate parts lock clean python
