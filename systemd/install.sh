@@ -117,7 +117,7 @@ start() {
 
 tell() {
     say "$name $("$library/bin/python" -c 'import exporter; print(exporter.__version__)') is installed."
-    say "  what works, and what mends the rest:  sudo -u $name $name doctor"
+    say "  what works, and how to fix the rest:    sudo -u $name $name doctor"
     say "  what it is started with:              /etc/default/$name"
     say "  every setting explained:              /etc/$name/config.example.yml"
     if [ -d /etc/prometheus ] && ! grep -q 'targets/grid' /etc/prometheus/prometheus.yml 2>/dev/null; then

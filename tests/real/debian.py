@@ -13,8 +13,9 @@ import pytest
 # Made once and kept: what boots in it works on an overlay.
 KEPT = Path("/var/tmp/grid-exporter-tests")
 PACKAGES = (
-    *("systemd", "dbus", "polkitd", "procps", "iproute2", "kmod", "sudo", "curl", "make", "git"),
+    *("systemd", "dbus", "polkitd", "procps", "iproute2", "kmod", "sudo", "curl", "make", "git", "acl"),
     *("python3", "python3-venv", "aide", "aide-common", "debhelper", "build-essential"),
+    *("docker.io", "docker-cli", "iptables", "podman", "uidmap", "tor", "busybox-static", "prometheus"),
 )
 
 

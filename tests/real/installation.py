@@ -1,4 +1,4 @@
-"""grid-exporter as `make install` puts it into a freshly booted Debian, once for all tests that need it.
+"""grid-exporter as `make install` puts it into a freshly booted Debian, once for each release.
 
 Each of them boots a box of its own on what that left, so none is in another's way.
 """
@@ -17,18 +17,23 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import PROJECT
+from tests.real import debian
 from tests.real.systemd_world import World, memory, world
 
 SOURCE = "/usr/src/grid-exporter"
 WHEELS = "/usr/src/wheels"
 NEEDED = ("systemd-nspawn", "nsenter", "setpriv", "make", "curl")
-SYSTEM_PYTHON = "/usr/bin/python3"
+RELEASES = ("bookworm", "trixie")
 
 
 @dataclass
 class Installation:
-    """What a box's `make install` left. said: what it printed. place: where more boxes can be put."""
+    """What a box's `make install` left.
 
+    system: the root of the release. said: what it printed. place: where more boxes can be put.
+    """
+
+    system: Path
     place: Path
     layer: Path
     said: str
@@ -37,7 +42,7 @@ class Installation:
     @contextlib.contextmanager
     def box(self) -> Iterator[World]:
         """A box on which grid-exporter is installed; not booted yet."""
-        with _fresh(self.place / f"box-{next(self.numbers)}", self.layer) as box:
+        with _fresh(self.place / f"box-{next(self.numbers)}", self.layer, system=self.system) as box:
             yield box
 
 
@@ -47,46 +52,39 @@ def make(box: World, *arguments: str) -> str:
     return box.run("make", "--no-print-directory", "-C", SOURCE, *arguments, env=offline)
 
 
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """grid-exporter, installed by its own `make install` in a box that was just booted."""
+@pytest.fixture(scope="session", params=RELEASES)
+def installed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """grid-exporter, installed by its own `make install` in a Debian of each release that was just booted."""
+    system = debian.system(request.param)
     place = tmp_path_factory.mktemp("boxes")
     wheels = tmp_path_factory.mktemp("wheels")
-    _download(wheels)
+    download_wheels(system, wheels)
     with memory(place):
-        with _fresh(place / "installing") as box:
+        with _fresh(place / "installing", system=system) as box:
             _copy_project(box.root / SOURCE.lstrip("/"))
             shutil.copytree(wheels, box.root / WHEELS.lstrip("/"))
             box.boot()
             said = make(box, "install")
-        yield Installation(place, place / "installing/upper", said)
+        yield Installation(system, place, place / "installing/upper", said)
 
 
 @contextlib.contextmanager
-def _fresh(base: Path, *lower: Path) -> Iterator[World]:
+def _fresh(base: Path, *lower: Path, system: Path) -> Iterator[World]:
     base.mkdir()
-    with world(base, *lower) as box:
+    with world(base, *lower, system=system) as box:
         yield box
 
 
-def _download(wheels: Path) -> None:
-    """Fetches what the lock names, for the Python that the box has."""
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    version = subprocess.run(
-        [SYSTEM_PYTHON, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
+def download_wheels(system: Path, place: Path) -> None:
+    """Fetches the wheels that the lock names, for the release's own Python."""
+    version = (system / "usr/bin/python3").readlink().name.removeprefix("python")
     subprocess.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "-q",
-                "--only-binary=:all:",
-                f"--python-version={version}",
-            ),
-            *("--require-hashes", "-r", str(PROJECT / "requirements.lock"), "-d", str(wheels)),
+            *(sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:"),
+            *(f"--python-version={version}", "--require-hashes"),
+            *("-r", str(PROJECT / "requirements.lock"), "-d", str(place)),
         ],
         check=True,
     )

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.real(*NEEDED), pytest.mark.timeout(300)]
 OURS = ("/usr/local", "/etc/grid-exporter", "/etc/default", "/etc/prometheus", "/etc/systemd", "/etc/grafana")
 # What booting, installing packages of Python's and giving a user a group leave behind themselves.
 BOOT = re.compile(
-    "/(var/(log|cache|tmp)|run|tmp|dev|root|etc/(passwd|group|shadow|gshadow)-|usr/src|var/lib/(cni|systemd))"
+    "/(var/(log|cache|tmp)|run|tmp|dev|root|etc/(passwd|group|shadow|gshadow)-|usr/src|var/lib/(cni|containers|systemd))"
 )
 ENABLED = (UNIT, "grid-aide-check.timer", "grid-aide-accept.path")
 
@@ -161,7 +161,7 @@ def _new(installed: Installation, box: World) -> set[str]:
     for layer in (installed.layer, box.root.parent / "upper"):
         for path in layer.rglob("*"):
             name = f"/{path.relative_to(layer)}"
-            if os.path.lexists(f"{box.root}{name}") and not os.path.lexists(name):
+            if os.path.lexists(f"{box.root}{name}") and not os.path.lexists(f"{installed.system}{name}"):
                 found.add(name)
     found = {name for name in found if str(Path(name).parent) not in found and not BOOT.match(name)}
     return found - {f"/etc/systemd/system/{unit}" for unit in UNWANTED}

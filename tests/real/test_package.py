@@ -1,7 +1,6 @@
 """The Debian package: built in a clean tree of its release; installed, upgraded and purged by apt there."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from tests.daemon import PROJECT
 from tests.real import debian
+from tests.real.installation import RELEASES, SOURCE, WHEELS, download_wheels
 from tests.real.lived_in import UNIT, working
 from tests.real.systemd_world import World, memory, until, world
 
@@ -18,7 +18,6 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 
-SOURCE, WHEELS = "/usr/src/grid-exporter", "/usr/src/wheels"
 BUILD = "cd /usr/src/grid-exporter && dpkg-buildpackage -us -uc -b"
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
 APT = ("apt-get", "-y", "-q", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold")
@@ -33,7 +32,7 @@ class Built:
     place: Path
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+@pytest.fixture(scope="module", params=RELEASES)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """Two versions of the package, built in that release without any network."""
     system = debian.system(request.param)
@@ -42,7 +41,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         (place / "build").mkdir()
         with world(place / "build", system=system) as box:
             _copy_tracked(box.root / SOURCE.lstrip("/"))
-            _download(system, box.root / WHEELS.lstrip("/"))
+            download_wheels(system, box.root / WHEELS.lstrip("/"))
             box.boot()
             for version in ("0.2.0", "0.2.1"):
                 changelog = f"grid-exporter ({version}) unstable; urgency=medium\n\n  * A test.\n\n"
@@ -118,16 +117,3 @@ def _copy_tracked(place: Path) -> None:
     files = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, check=True).stdout
     argv = ["xargs", "-0", "cp", "--parents", "-t", str(place)]
     subprocess.run(argv, cwd=PROJECT, input=files, check=True)
-
-
-def _download(system: Path, place: Path) -> None:
-    """The wheels that the lock names, for the release's Python."""
-    version = (system / "usr/bin/python3").readlink().name.removeprefix("python")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:"),
-            *(f"--python-version={version}", "--require-hashes"),
-            *("-r", str(PROJECT / "requirements.lock"), "-d", str(place)),
-        ],
-        check=True,
-    )

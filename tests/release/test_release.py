@@ -38,8 +38,11 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def interpreter(version: str) -> str:
     """A Python of this version, from PATH or pyenv; skips aloud where there is none."""
-    places = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")]
-    for place in filter(None, places):
+    places: list[str | Path | None] = [shutil.which(f"python{version}")]
+    places += Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")
+    for place in places:
+        if place is None:
+            continue
         code = "import sys, ensurepip; print('%d.%d' % sys.version_info[:2])"
         done = subprocess.run([place, "-c", code], capture_output=True, text=True, check=False)
         if done.stdout.strip() == version:
