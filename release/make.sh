@@ -20,7 +20,7 @@ git archive --prefix=source/ HEAD | tar -x -C "$work"
 # The bill of materials is read from an environment of exactly what the lock names, which tells the licences too.
 "$PYTHON" -m venv "$work/environment"
 "$work/environment/bin/python" -m pip --disable-pip-version-check -q install --only-binary=:all: --require-hashes -r requirements.lock
-"$work/environment/bin/python" -m pip --disable-pip-version-check -q uninstall -y pip setuptools
+"$work/environment/bin/python" -m pip --disable-pip-version-check -q uninstall -y flit_core pip setuptools
 "$PYTHON" -m cyclonedx_py environment --output-reproducible --pyproject pyproject.toml --mc-type application \
     --output-file "dist/grid-exporter-$version.cdx.json" "$work/environment/bin/python"
 "$PYTHON" release/licences.py "dist/grid-exporter-$version.cdx.json" >dist/licences.txt

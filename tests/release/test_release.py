@@ -74,7 +74,10 @@ def test_everything_is_there(released: Path) -> None:
 def test_the_bill_of_materials_is_the_locks(released: Path) -> None:
     """Each library that the lock names for this platform, with its version, and no other."""
     (file,) = released.glob("*.cdx.json")
-    named = {f"{it['name']}=={it['version']}".lower() for it in json.loads(file.read_text())["components"]}
+    named = {
+        f"{it['name'].replace('_', '-')}=={it['version']}".lower()
+        for it in json.loads(file.read_text())["components"]
+    }
     locked = set(re.findall(r"^([\w.-]+==[\w.]+)", (PROJECT / "requirements.lock").read_text(), re.MULTILINE))
     assert named <= {name.lower() for name in locked}
     assert {name.partition("==")[0] for name in named} >= {
