@@ -75,7 +75,8 @@ def box(installed: Installation) -> Iterator[World]:
         made.boot()
         made.run("chgrp", "grid-exporter", "/etc/grid-exporter/aide-token")
         made.run("sh", "-ec", ODD)
-        made.run("useradd", "--system", "_aide")
+        if made.try_run("getent", "passwd", "_aide").returncode:
+            made.run("useradd", "--system", "_aide")
         made.run("mkdir", "-p", "/var/lib/aide")
         initialize(made)
         made.run("chown", "-R", "_aide:_aide", "/var/lib/aide")

@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.real(*NEEDED), pytest.mark.timeout(300)]
 OURS = ("/usr/local", "/etc/grid-exporter", "/etc/default", "/etc/prometheus", "/etc/systemd", "/etc/grafana")
 # What booting, installing packages of Python's and giving a user a group leave behind themselves.
 BOOT = re.compile(
-    "/(var/(log|cache|tmp)|run|tmp|dev|root|etc/(passwd|group|shadow|gshadow)-|usr/src|var/lib/(cni|containers|systemd))"
+    "/(var/(log|cache|tmp)|run|tmp|dev|root|usr/src|var/lib/(cni|containers|dbus|systemd)"
+    "|etc/((passwd|group|shadow|gshadow)-|machine-id)|(etc|var)/.updated)"
 )
 ENABLED = (UNIT, "grid-aide-check.timer", "grid-aide-accept.path")
 
@@ -64,7 +65,7 @@ def test_doctor_tells_of_closed_homes(box: World) -> None:
     box.run("mkdir", "-p", "/home/alice/.ollama/models")
     box.run("chmod", "700", "/home/alice")
     said = box.run("grid-exporter", "doctor", user="grid-exporter")
-    assert "closed to it: /home/alice/.cache/huggingface/hub, /home/alice/.ollama/models" in said
+    assert "can't read: /home/alice/.cache/huggingface/hub, /home/alice/.ollama/models" in said
     assert 'directories: ["/home/alice/.cache/huggingface/hub"]' in said
 
 
