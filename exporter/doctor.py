@@ -11,6 +11,7 @@ from exporter.engine.exporter import Exporter
 from exporter.metrics.exposition import join, printable
 from exporter.scanner.scan import user
 from exporter.status.status import BAD, Status, as_text, statuses
+from exporter.system.secrets import masked
 from exporter.system.subprocesses import Output, trace
 
 
@@ -72,7 +73,8 @@ def _choice(exporter: Exporter, plan: Plan, name: str) -> str:
 
 def _commands(ran: list[Output]) -> Iterator[str]:
     for output in ran:
-        yield f"  ran {printable(shlex.join(output.argv))[:200]}: exit {output.code}, {output.seconds:.2f}s"
+        command = printable(shlex.join(masked(output.argv)))[:200]
+        yield f"  ran {command}: exit {output.code}, {output.seconds:.2f}s"
         if output.code != 0 and output.stderr:
             yield f"      {printable(output.error_message)}"
 

@@ -16,6 +16,7 @@ import yaml
 from exporter.config.mistakes import explain, quoted
 
 SIZE_LIMIT = 1024 * 1024
+NODE_LIMIT = 100_000  # keys and values, with each alias counted as what it stands for
 UNUSABLE = re.compile("[\0\ud800-\udfff]")  # a NUL, and halves of a character
 
 
@@ -74,6 +75,8 @@ def decode(
     try:
         loader = _StrictLoader(text)
         node = loader.get_single_node()
+        if node and _written_out(node, {}) > NODE_LIMIT:
+            raise ConfigError("it is too large: its aliases stand for too much")
         document = loader.construct_document(node) if node else None
         if message := check(document):
             raise ConfigError(explain(message, document, node, check, secret=secret))
@@ -84,6 +87,16 @@ def decode(
         raise ConfigError(
             "it is nested too deeply, or contains itself (an alias in its own anchor)"
         ) from error
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """The number of nodes, with each alias written out: a few lines may stand for 4 ** 20."""
+    if id(node) not in known:
+        known[id(node)] = 0  # what contains itself has no end; that is another mistake
+        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+        pairs = [part for each in inner for part in (each if isinstance(each, tuple) else (each,))]
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in pairs)
+    return known[id(node)]
 
 
 class _StrictLoader(yaml.SafeLoader):

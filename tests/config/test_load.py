@@ -1,10 +1,11 @@
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from exporter.config.load import HUNG, TIMEOUT, discover, duration, load, parse
+from exporter.config.load import HUNG, TIMEOUT, discover, duration, load, load_in_time, parse
 from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Host, Kind, Note, Schedule
 from exporter.probes import KINDS, host
@@ -91,6 +92,32 @@ def test_a_mistake_is_one_line_with_its_path(text: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse(text)
     assert str(error.value) == BAD[text]
+
+
+def bomb(kind: str) -> str:
+    """A few lines of YAML that stand for 4 ** 20 values."""
+    lines = [f"x{n}: &x{n} " + kind.format(*[f"*x{n - 1}"] * 4) for n in range(1, 20)]
+    return "\n".join(["x0: &x0 {a: 1}", *lines, "probes: {host: *x19}"])
+
+
+@pytest.mark.parametrize(
+    "kind", ["{{<<: [{}, {}, {}, {}]}}", "[{}, {}, {}, {}]", "{{a: {}, b: {}, c: {}, d: {}}}"]
+)
+async def test_a_bomb_is_refused(tmp_path: Path, kind: str) -> None:
+    """At once, and leaves no thread behind that works on it, however often it is read."""
+    path = tmp_path / "config.yml"
+    path.write_text(bomb(kind))
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(ConfigError, match="its aliases stand for too much"):
+            await load_in_time(path, Host())
+    assert threading.active_count() == before
+
+
+def test_an_alias_is_taken() -> None:
+    """It is a part of YAML, and saves writing."""
+    settings = parse("probes: {gpu: &often {ttl: 5s}, host: *often}")
+    assert settings["host"].ttl == settings["gpu"].ttl == 5
 
 
 def test_every_directory_and_command_is_a_probe_of_its_own(tmp_path: Path) -> None:
