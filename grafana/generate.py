@@ -14,6 +14,7 @@ from grafana.pages import (
     fleet,
     gpu,
     host,
+    llm,
     overview,
     services,
     tor,
@@ -23,6 +24,7 @@ PAGES = (
     overview.page,
     changes.page,
     gpu.page,
+    llm.page,
     disk.page,
     host.page,
     containers.page,
@@ -43,7 +45,8 @@ def render() -> dict[str, str]:
 
 def write(directory: Path = DASHBOARDS) -> None:
     """Writes them all, and deletes what is no page any more."""
+    pages = render()
     for path in directory.glob("*.json"):
         path.unlink()
-    for name, text in render().items():
+    for name, text in pages.items():
         (directory / name).write_text(text, encoding="utf-8")

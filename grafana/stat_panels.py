@@ -83,7 +83,7 @@ def values_stat(title: str, description: str, values: Sequence[Value]) -> Panel:
 def names_stat(title: str, description: str, promql: str, legend: str, *, text: str, empty: str) -> Panel:
     """The names of a query's series, each with the same text instead of its value."""
     builder = _stat("short", 12).text_mode(BigValueTextMode.VALUE_AND_NAME).text(_sizes(12, 12))
-    builder.wide_layout(wide_layout=True).orientation(VizOrientation.HORIZONTAL)
+    builder.wide_layout(wide_layout=False)
     builder.mappings([sdk.value_map(dict.fromkeys((0, 1), (text, value_mappings.OFF)))])
     builder.thresholds(sdk.thresholds(value_mappings.OFF))
     return sdk.finish(builder.build(), title, description, [now(promql, legend)], empty)

@@ -70,6 +70,8 @@ FILLING = " and ".join(
     )
 )
 RESTARTED = f"round(increase(grid_container_restarts_total{{BOX}}[{CONTAINER_RESTARTS_WINDOW_SECONDS}s]))"
+# An increase outlives the last scrape; a container that is no longer scraped is no problem any more.
+SCRAPED = "on (job, instance, container) grid_container_info{BOX}"
 # Down though its restart policy says run; one series a container on each side, so that they always fit.
 EXITED = 'max by (job, instance, container) (grid_container_state{BOX, state="exited"})'
 KEPT_RUNNING = (
@@ -127,7 +129,7 @@ CONDITIONS = {
     "containers": (
         Condition(states.ENGINE_DOWN, "grid_container_engine_up{BOX} == 0"),
         Condition(states.RESTARTS, 'grid_container_state{BOX, state=~"restarting|dead"} > 0', "container"),
-        Condition(states.RESTARTS, f"{RESTARTED} > {CONTAINER_RESTARTS}", "container"),
+        Condition(states.RESTARTS, f"{RESTARTED} > {CONTAINER_RESTARTS} and {SCRAPED}", "container"),
         Condition(states.UNHEALTHY, 'grid_container_health{BOX, health="unhealthy"} > 0', "container"),
         Condition(states.STOPPED, f"{STOPPED_CONTAINER} > 0", "container"),
     ),

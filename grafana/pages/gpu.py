@@ -12,7 +12,7 @@ from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.state_codes import one_code
 from grafana.tables import Column, number, share, table, text, text_of
 from grafana.threshold_steps import steps
-from grafana.value_mappings import OFF
+from grafana.value_mappings import NO_VALUE, OFF
 from prometheus.expressions import CARD_MEMORY_USED
 from prometheus.health import GPU
 
@@ -24,17 +24,21 @@ BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(h
 THROTTLE_REASONS = (
     ("gpu_idle", 1, "idle", OFF),
     ("sw_power_cap", 2, "power limit", value_mappings.NEUTRAL),
+    ("applications_clocks_setting", 3, "clock setting", value_mappings.NEUTRAL),
+    ("sync_boost", 4, "sync boost", value_mappings.NEUTRAL),
     ("sw_thermal_slowdown", 11, "heat", value_mappings.WARNING),
     ("hw_slowdown", 12, "hardware", value_mappings.WARNING),
     ("hw_thermal_slowdown", 13, "heat (hardware)", value_mappings.CRITICAL),
     ("hw_power_brake_slowdown", 14, "power brake", value_mappings.CRITICAL),
 )
-REASON_TEXTS = {0: ("none", value_mappings.OK)} | {
+ASLEEP = 5  # runtime-suspended: it reports nothing else, and nothing wakes it
+REASON_TEXTS = {ASLEEP: ("asleep", OFF), 0: ("none", value_mappings.OK)} | {
     code: (text, colour) for _, code, text, colour in THROTTLE_REASONS
 }
 THROTTLED_BY = one_code(
     EACH,
-    {f'grid_gpu_throttle_active{{BOX, reason="{reason}"}}': code for reason, code, _, _ in THROTTLE_REASONS},
+    {f'grid_gpu_throttle_active{{BOX, reason="{reason}"}}': code for reason, code, _, _ in THROTTLE_REASONS}
+    | {"(grid_gpu_asleep{BOX} == 1)": ASLEEP},
 )
 # Without the vendor, which is in the driver's name.
 MODEL = 'label_replace(grid_gpu_info{BOX}, "model", "$1", "name", "(?:NVIDIA )?(.*)")'
@@ -56,8 +60,11 @@ def page() -> Page:
     gpu.band(8, memory_by_process(), will_it_fit(), widths=(14, 10))
     gpu.heading("Power and temperature")
     gpu.band(7, power(), temperature())
-    gpu.heading("Fans, media engines, PCIe and memory errors", folded=True)
-    gpu.band(7, fan(), media(), pcie(), ecc_errors())
+    gpu.heading("Hardware", folded=True)
+    gpu.band(6, hardware_now())
+    gpu.band(7, fan(), performance_state(), media(), widths=(8, 8, 8))
+    gpu.band(7, pcie(), ecc_errors(), throttled_share(), widths=(8, 8, 8))
+    gpu.band(6, mig(), shared_memory())
     gpu.annotate(reboots(), alerts("gpu"))
     return gpu
 
@@ -119,21 +126,22 @@ def gpus_now() -> Panel:
 def what_limits() -> list[Panel]:
     """For each GPU, all that can limit it on one axis."""
     gpu = 'BOX, gpu=~"$gpu"'
-    fastest = f'max_over_time(grid_gpu_clock_hertz{{{gpu}, clock="sm"}}[$__range])'
+    highest = f'max_over_time(grid_gpu_clock_hertz{{{gpu}, clock="sm"}}[$__range])'
+    fastest = f'(grid_gpu_clock_max_hertz{{{gpu}, clock="sm"}} or {highest})'
     clock = f'grid_gpu_clock_hertz{{{gpu}, clock="sm"}} / {fastest}'
     power = f"grid_gpu_power_draw_watts{{{gpu}}} / grid_gpu_power_limit_watts{{{gpu}}}"
     heat = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason=~".*thermal.*|hw_.*"}})'
     capped = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason="sw_power_cap"}})'
     panel = lines(
         "GPU $gpu",
-        "Utilization, how busy its memory is, the clock of its highest here, power of its limit, throttling.",
+        "Utilization, how busy its memory is, the clock of its highest, power of its limit, throttling.",
         "percentunit",
         over_time(f"grid_gpu_utilization_ratio{{{gpu}}}", "${who}utilization"),
         over_time(f"grid_gpu_memory_utilization_ratio{{{gpu}}}", "${who}memory bandwidth"),
         over_time(clock, "${who}clock"),
         over_time(power, "${who}power"),
-        over_time(f"{heat} > 0", "${who}throttled by heat"),
-        over_time(f"{capped} > 0", "${who}throttled by power"),
+        over_time(heat, "${who}throttled by heat"),
+        over_time(capped, "${who}throttled by power"),
         names=("utilization", "memory bandwidth", "clock", "power"),
         high=1,
         empty=NO_GPU,
@@ -262,14 +270,110 @@ def fan() -> Panel:
     )
 
 
-def media() -> Panel:
-    """The performance state."""
+def performance_state() -> Panel:
+    """How fast the driver lets each GPU run."""
     return gpu_lines(
         "Performance state",
         "NVIDIA's performance state: P0 is the fastest, P8 and above are idle.",
         "prefix:P",
         "grid_gpu_performance_state{BOX}",
         empty="No GPU here reports a performance state",
+    )
+
+
+def media() -> Panel:
+    """How busy the video engines are."""
+    return lines(
+        "Video engines",
+        "How busy each GPU's encoder and decoder are.",
+        "percentunit",
+        over_time("grid_gpu_encoder_utilization_ratio{BOX}", f"{PER_CARD} encoder"),
+        over_time("grid_gpu_decoder_utilization_ratio{BOX}", f"{PER_CARD} decoder"),
+        high=1,
+        empty="No GPU here reports its video engines",
+    )
+
+
+def throttled_share() -> Panel:
+    """For how much of the time each GPU was throttled."""
+    rate = f"sum {EACH[:-1]}, reason) (rate(grid_gpu_throttle_seconds_total{{BOX}}[$__rate_interval]))"
+    return lines(
+        "Throttled time",
+        "The share of time in which each reason throttled the GPU, where the driver counts it.",
+        "percentunit",
+        over_time(rate, f"{PER_CARD} {{{{reason}}}}"),
+        high=1,
+        empty="No GPU here was throttled, or counts it",
+    )
+
+
+def hardware_now() -> Panel:
+    """A row a GPU: its parts that wear, its links and limits."""
+    known = f"or max {EACH} (grid_gpu_info{{BOX}}) * 0 - 1"
+    none = {-1: (NO_VALUE, OFF)}
+    return table(
+        "Hardware",
+        "A row a GPU: its link of the possible, power limits, replaced memory, what the driver asks for.",
+        text("GPU", "gpu", 55),
+        text("Driver", "driver_version", 95),
+        text("VBIOS", "vbios_version", least=105),
+        share("Link speed", _of_possible("generation"), width=100),
+        share("Lanes", _of_possible("width"), width=95),
+        number("Default W", f"max {EACH} (grid_gpu_power_default_limit_watts{{BOX}})", "watt", 90),
+        number("Max W", f"max {EACH} (grid_gpu_power_max_limit_watts{{BOX}})", "watt", 75),
+        text_of("Rows", f"sum {EACH} (grid_gpu_remapped_rows{{BOX}}) {known}", none, 60),
+        text_of("Pages", f"sum {EACH} (grid_gpu_retired_pages{{BOX}}) {known}", none, 65),
+        text_of("Needs", f"{NEEDS} {known}", NEEDS_TEXTS, 80),
+        labels_from=("max by (instance, gpu, driver_version, vbios_version) (grid_gpu_info{BOX})"),
+        worst_by="Needs",
+        empty="No GPU metrics now",
+    )
+
+
+def _of_possible(part: str) -> str:
+    """PromQL: a part of the PCIe link in use, of what the slot and the GPU can do."""
+    link = f"grid_gpu_pcie_link_{part}"
+    return f"max {EACH} ({link}{{BOX}}) / max {EACH} ({link}_max{{BOX}})"
+
+
+# What the driver asks for: the reboot that remaps rows, or its own recovery action.
+NEEDS = (
+    f"max {EACH} (grid_gpu_remapped_rows_pending{{BOX}} * 2 or "
+    'grid_gpu_recovery_action{BOX, action!~"(?i)none"})'
+)
+NEEDS_TEXTS = {
+    -1: (NO_VALUE, OFF),
+    0: ("nothing", value_mappings.PLAIN),
+    1: ("recovery", value_mappings.CRITICAL),
+    2: ("reboot", value_mappings.WARNING),
+}
+
+
+def mig() -> Panel:
+    """The parts of GPUs that are divided."""
+    # The exporter's label instance comes so renamed out of Prometheus.
+    each = "by (instance, gpu, exported_instance, profile)"
+    return table(
+        "MIG parts",
+        "The parts of GPUs that are divided by MIG, with the memory that each uses.",
+        text("GPU", "gpu", 55),
+        text("Profile", "profile", least=100),
+        number("Used", f"max {each} (grid_gpu_mig_memory_used_bytes{{BOX}})", "bytes", 85, decimals=1),
+        number("Total", f"max {each} (grid_gpu_mig_memory_total_bytes{{BOX}})", "bytes", 85, decimals=1),
+        hidden=("exported_instance",),
+        empty="No GPU here is divided",
+    )
+
+
+def shared_memory() -> Panel:
+    """System memory that AMD GPUs use."""
+    return lines(
+        "GTT memory",
+        "System memory that AMD GPUs use, and may use.",
+        "bytes",
+        over_time("grid_gpu_gtt_used_bytes{BOX}", f"{PER_CARD} used"),
+        over_time("grid_gpu_gtt_total_bytes{BOX}", f"{PER_CARD} total"),
+        empty="No AMD GPU here",
     )
 
 

@@ -23,13 +23,14 @@ IDLE = 'grid_cpu_seconds_total{BOX, mode=~"idle|iowait"}'
 def page() -> Page:
     """The page."""
     overview = Page("grid-overview", PAGE, since="24h", refresh="30s")
-    overview.band(5, states(), off(), widths=(20, 4))
-    overview.band(3, values())
+    overview.band(6, states())
+    overview.band(4, values())
     history = states_over_time()
     overview.band(5, firing_now())
     overview.band(8, history)
     overview.band(7, utilization(), memory())
     overview.band(7, pressure(), disk_used())
+    overview.band(3, off())
     overview.annotate(reboots(), limited_to(history, alerts()))
     return overview
 

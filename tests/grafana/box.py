@@ -11,9 +11,10 @@ CARDS = ("0", "1")
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 SERVICE_STATES = ("active", "reloading", "inactive", "failed", "activating", "deactivating", "not-found")
 REASONS = ("gpu_idle", "sw_power_cap", "hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown")
+TIMES = ("queue", "time_to_first_token", "request")
 PROBES = ("host", "gpu", "disk:/ai/models", "tor", "containers", "services", "aide", "command:ups")
 KINDS = ("host", "gpu", "disk", "tor", "containers", "services", "aide", "commands")
-DOMAINS = ("gpu", "host", "disk", "tor", "containers", "services", "aide", "exporter")
+DOMAINS = ("gpu", "host", "disk", "tor", "containers", "services", "aide", "exporter", "llm")
 DISK = 'mountpoint="/ai",device="/dev/nvme1n1",fstype="ext4"'
 TIMER = 'name="sync.timer"'
 
@@ -63,6 +64,17 @@ def _growing() -> dict[str, float]:
         'grid_service_cpu_seconds_total{name="ollama.service",category="ai"}': 0.5,
         "process_cpu_seconds_total": 0.01,
         **{
+            f'grid_llm_{name}{{server="ollama",model="qwen3:8b"}}': 0.5
+            for name in (
+                *("model_loads_total", "prompt_tokens_total", "prompt_cached_tokens_total"),
+                *("generated_tokens_total", "prompt_seconds_total", "generate_seconds_total"),
+                *(f"{each}_seconds_{part}" for each in TIMES for part in ("sum", "count")),
+            )
+        },
+        'grid_llm_model_unloads_total{server="ollama",model="qwen3:8b",reason="expired"}': 0.1,
+        'grid_llm_requests_finished_total{server="ollama",model="qwen3:8b",outcome="ok"}': 0.1,
+        'grid_gpu_throttle_seconds_total{gpu="0",uuid="GPU-0",reason="sw_power_cap"}': 0.1,
+        **{
             f'grid_probe_runs_total{{probe="{probe}",outcome="{outcome}"}}': 0.1
             for probe in PROBES
             for outcome in ("success", "failure", "timeout")
@@ -70,10 +82,41 @@ def _growing() -> dict[str, float]:
     }
 
 
+def _llm(end: int) -> dict[str, float]:
+    server, model = 'server="ollama"', 'server="ollama",model="qwen3:8b"'
+    return {
+        f"grid_llm_up{{{server}}}": 1,
+        f"grid_llm_ready{{{server}}}": 1,
+        f'grid_llm_server_info{{{server},kind="ollama",version="0.30",container=""}}': 1,
+        f'grid_llm_read_error{{{server},reason="auth"}}': 1,
+        f'grid_llm_models{{{server},where="loaded"}}': 1,
+        f'grid_llm_models{{{server},where="disk"}}': 3,
+        f'grid_llm_model_state{{{model},state="loaded"}}': 1,
+        f'grid_llm_model_memory_bytes{{{model},location="gpu"}}': 8e9,
+        f'grid_llm_model_memory_bytes{{{model},location="host"}}': 1e9,
+        f"grid_llm_model_disk_bytes{{{model}}}": 5e9,
+        f"grid_llm_model_context_tokens{{{model}}}": 32768,
+        f"grid_llm_model_expires_timestamp_seconds{{{model}}}": end + 300,
+        f"grid_llm_model_pinned{{{model}}}": 0,
+        f'grid_llm_requests{{{model},state="running"}}': 1,
+        f'grid_llm_requests{{{model},state="waiting"}}': 2,
+        f"grid_llm_kv_cache_usage_ratio{{{model}}}": 0.3,
+        f"grid_llm_read_seconds{{{server}}}": 0.1,
+    }
+
+
 def _values(end: int) -> dict[str, float]:
     """What stays."""
     return (
-        _own(end) | _host(end) | _gpu() | _disk() | _tor(end) | _containers(end) | _services(end) | _aide(end)
+        _own(end)
+        | _llm(end)
+        | _host(end)
+        | _gpu()
+        | _disk()
+        | _tor(end)
+        | _containers(end)
+        | _services(end)
+        | _aide(end)
     )
 
 
@@ -142,6 +185,16 @@ def _gpu() -> dict[str, float]:
         "performance_state": 2,
         "pcie_link_generation": 4,
         "pcie_link_width": 16,
+        "pcie_link_generation_max": 4,
+        "pcie_link_width_max": 16,
+        "encoder_utilization_ratio": 0.1,
+        "decoder_utilization_ratio": 0.1,
+        "power_default_limit_watts": 450,
+        "power_max_limit_watts": 480,
+        "remapped_rows_pending": 0,
+        "gtt_used_bytes": 1e9,
+        "gtt_total_bytes": 1e10,
+        "asleep": 0,
     }
     samples: dict[str, float] = {"grid_gpus": 2}
     for gpu in CARDS:
@@ -152,6 +205,14 @@ def _gpu() -> dict[str, float]:
             f'grid_gpu_info{{{card},name="RTX",driver_version="570",vbios_version="1",pci_bus_id="{gpu}"}}'
         ] = 1
         samples[f'grid_gpu_clock_hertz{{{card},clock="sm"}}'] = 2e9
+        samples |= {
+            f'grid_gpu_clock_max_hertz{{{card},clock="sm"}}': 2.5e9,
+            f'grid_gpu_remapped_rows{{{card},kind="correctable"}}': 0,
+            f'grid_gpu_retired_pages{{{card},kind="double_bit"}}': 0,
+            f'grid_gpu_recovery_action{{{card},action="Reset"}}': 0,
+            f'grid_gpu_mig_memory_used_bytes{{{card},exported_instance="0",profile="1g.10gb"}}': 1e9,
+            f'grid_gpu_mig_memory_total_bytes{{{card},exported_instance="0",profile="1g.10gb"}}': 1e10,
+        }
         for kind in ("corrected", "uncorrected"):
             samples[f'grid_gpu_ecc_errors_total{{{card},kind="{kind}"}}'] = 0
             samples[f'grid_gpu_ecc_errors_lifetime_total{{{card},kind="{kind}"}}'] = 0

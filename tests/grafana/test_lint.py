@@ -28,7 +28,7 @@ from tests.grafana.dashboards import (
 
 UNITS = {
     *("none", "short", "string", "percentunit", "bytes", "decbytes", "Bps", "s"),
-    *("celsius", "watt", "watth", "hertz", "dateTimeAsIso"),
+    *("celsius", "watt", "watth", "hertz", "dateTimeAsIso", "reqps"),
 }
 # Rule, then an expression for what departs from it, then why.
 EXCEPTIONS = (

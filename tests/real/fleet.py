@@ -18,7 +18,7 @@ import yaml
 from aiohttp import web
 
 from prometheus import recording
-from prometheus.health import DOMAINS, health
+from prometheus.health import DOMAINS, health, problems
 from prometheus.stack import copies, programs
 from prometheus.stack.program import Program, address
 from tests.box import control
@@ -27,7 +27,6 @@ from tests.grafana.dashboards import Target, filled, targets
 from tests.real.stack.observatory import Series, ask
 
 RECORDED = re.compile(r"(grid:\w+:\w+)\{([^}]*)\}")
-DOMAIN = re.compile(r', domain="(\w+)"')
 
 Body = Callable[[int], bytes]
 
@@ -118,8 +117,8 @@ def watching(folder: Path, count: int, boxes: str, interval: str) -> Iterator[Pr
 
 
 def recorded_queries() -> list[Target]:
-    """The fleet page's queries that ask for what is recorded, as Grafana sends them."""
-    fleet = (target for target in targets() if target.page == "grid-fleet")
+    """The fleet page's queries of recorded series as they are now, as Grafana sends them."""
+    fleet = (target for target in targets() if target.page == "grid-fleet" and target.instant)
     return [target._replace(expr=filled(target.expr)) for target in fleet if RECORDED.search(target.expr)]
 
 
@@ -129,12 +128,12 @@ def raw(expr: str) -> str:
 
 
 def _source(record: str, matchers: str) -> str:
-    if record != recording.HEALTH:
+    states = {recording.HEALTH: health, recording.PROBLEM: problems}
+    if record not in states:
         return recording.aggregate(record, matchers)
-    boxes = DOMAIN.sub("", matchers)
-    if domain := DOMAIN.search(matchers):
-        return health(domain[1], boxes)
-    every = (f'label_replace({health(it.name, boxes)}, "domain", "{it.name}", "", "")' for it in DOMAINS)
+    every = (
+        f'label_replace({states[record](it.name, matchers)}, "domain", "{it.name}", "", "")' for it in DOMAINS
+    )
     return " or ".join(every)
 
 
