@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
 from exporter.aide.summary import Outcome, Summary, save
 from exporter.metrics.exposition import join, render
-from exporter.probe import Host, Note, ProbeError, Result
+from exporter.probe import Duration, Host, Note, ProbeError, Result
 from exporter.probes.aide import KIND, Settings, build, debian_runs_too, discover
 from tests.aide.store import Store, killed_in, make, summary
 from tests.unprivileged import unprivileged
@@ -271,13 +272,13 @@ async def test_discover_without_permission(box: Host, monkeypatch: pytest.Monkey
         {"state": "/with space"},
         {"state": ""},
         {"action_token_file": "relative"},
-        {"ttl": 0},
+        {"ttl": Duration(0)},
     ],
 )
-def test_bad_settings(bad: dict[str, str]) -> None:
+def test_bad_settings(bad: dict[str, Any]) -> None:
     """A path that is not absolute, or that AIDE would misread, is refused."""
     with pytest.raises(ValueError, match=r"absolute path|ttl"):
-        Settings(**bad)  # type: ignore[arg-type]
+        Settings(**bad)
 
 
 def test_settings() -> None:

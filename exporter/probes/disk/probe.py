@@ -98,13 +98,13 @@ def result(directory: str, scan: ScanResult, mounts: Mapping[int, Mount]) -> Res
         ProbeError: the directory can't be scanned; the root's file system is known all the same.
     """
     samples = Samples()
-    known = {origin(mounts, system.mount): system for system in scan.file_systems}
-    for mount, system in known.items():
-        if mount and system.size:  # some of FUSE's file systems report 0 for everything
+    known = {origin(mounts, file_system.mount): file_system for file_system in scan.file_systems}
+    for mount, file_system in known.items():
+        if mount and file_system.size:  # some of FUSE's file systems report 0 for everything
             labels = (mount.point, mount.device, mount.fstype)
-            samples.add(FILE_SYSTEM_SIZE, system.size, *labels)
-            samples.add(FILE_SYSTEM_FREE, system.free, *labels)
-            samples.add(FILE_SYSTEM_AVAIL, system.avail, *labels)
+            samples.add(FILE_SYSTEM_SIZE, file_system.size, *labels)
+            samples.add(FILE_SYSTEM_FREE, file_system.free, *labels)
+            samples.add(FILE_SYSTEM_AVAIL, file_system.avail, *labels)
     if scan.error:
         raise ProbeError(*scan_result.failure(directory, scan), families=samples.families())
     if mount := origin(mounts, scan.file_systems[0].mount):

@@ -215,7 +215,7 @@ def test_refuses_directories_that_make_no_sense(directories: str, mistake: str) 
     """What can't be scanned, or would be scanned twice, is one clear line of the configuration."""
     with pytest.raises(ConfigError) as caught:
         parse_config(f"probes: {{disk: {{directories: {directories}}}}}")
-    assert str(caught.value) == mistake
+    assert str(caught.value) == f"{mistake} (line 1)"
 
 
 def test_has_its_defaults() -> None:
