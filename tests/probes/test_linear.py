@@ -8,7 +8,7 @@ import pytest
 
 from exporter.probe import ProbeError
 from exporter.probes import host
-from exporter.probes.containers import cgroups, engine, inspect_json
+from exporter.probes.containers import cgroups, command_line, inspect_json
 from exporter.probes.services import systemctl
 from exporter.probes.tor import control, cookie, curl
 from exporter.system.subprocesses import Output
@@ -24,7 +24,7 @@ def fill(text: str) -> str:
 def error_message(text: str) -> object:
     """What is made of a tool's standard error."""
     return curl.parse(Output(("curl",), 97, b"\n000 0.1", text.encode(), 0.1)), [
-        engine._is_forbidden(line) for line in text.splitlines()
+        command_line._is_forbidden(line) for line in text.splitlines()
     ]
 
 
@@ -53,8 +53,8 @@ WORST = [
     (error_message, fill("permission denied ")),
     (error_message, fill("SOCKS5 connection to ")),
     (error_message, fill("connect")),
-    (engine.GONE.search, fill("no such ")),
-    (engine.ID.findall, fill("a" * 63 + "g")),
+    (command_line.GONE.search, fill("no such ")),
+    (command_line.ID.findall, fill("a" * 63 + "g")),
     (show, fill("A")),
     (show, fill("A=\n\n")),
     (show, "A=" + fill("1h ")),

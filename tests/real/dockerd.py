@@ -131,6 +131,21 @@ def podman() -> Iterator[Engine]:
             engine.remove()
 
 
+@contextlib.contextmanager
+def podman_service(engine: Engine) -> Iterator[str]:
+    """Podman's API, which answers as Docker's does; gives its address."""
+    with _directory() as directory:
+        socket = directory / "podman.sock"
+        argv = [*engine.argv, "system", "service", "--time=0", f"unix://{socket}"]
+        service = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            until(socket.exists)
+            yield f"unix://{socket}"
+        finally:
+            service.terminate()
+            service.wait()
+
+
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Docker]:
     """One daemon for all tests of a session: each removes the containers that it starts."""

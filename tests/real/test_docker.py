@@ -1,6 +1,7 @@
 import asyncio
 import http.client
 import json
+import os
 import shutil
 import socket
 import time
@@ -14,9 +15,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from exporter.probe import Host, ProbeError
+from exporter.probes.containers.api import Api
+from exporter.probes.containers.command_line import CommandLine
 from exporter.probes.containers.probe import collect
 from tests.real.container_world import in_every_state, in_states_of_docker
 from tests.real.dockerd import FOR_EVER, Docker, dockerd, processes, until
+from tests.real.engines import by_both
 from tests.series import series
 
 pytestmark = pytest.mark.real("dockerd", "docker", "busybox")
@@ -34,7 +38,7 @@ def docker(docker: Docker) -> Iterator[Docker]:
 
 async def collected(argv: Sequence[str], host: Host | None = None) -> dict[str, float]:
     """The series of one run."""
-    result = await collect(argv, host or Host())
+    result = await collect(CommandLine(argv), host or Host())
     return series(result.families)
 
 
@@ -79,6 +83,14 @@ async def test_every_state_and_health(world: Docker, tool: str) -> None:
     assert now[on("created_timestamp_seconds", "created")] == pytest.approx(time.time(), abs=600)
     assert on("started_timestamp_seconds", "created") not in now
     assert on("exit_code", "plain") not in now
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_both_ways_to_ask_are_equal(world: Docker, tool: str) -> None:
+    """The API and each command line give the same families of containers in every state."""
+    by_command, by_api, by_api_again = await by_both((tool, *world.argv[1:]), f"unix://{world.socket}")
+    assert by_api == by_command
+    assert by_api_again == by_command
 
 
 async def test_hostile_label(world: Docker) -> None:
@@ -171,7 +183,7 @@ async def test_frozen_daemon(docker: Docker) -> None:
     """A daemon that answers nothing hangs the tool; ending the run leaves no process, the next is well."""
     with docker.frozen():
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(collect(docker.argv, Host()), 0.5)
+            await asyncio.wait_for(collect(CommandLine(docker.argv), Host()), 0.5)
         assert not processes(" ".join(docker.argv))
     assert (await collected(docker.argv))["grid_container_engine_up"] == 1
 
@@ -188,6 +200,30 @@ async def test_daemon_dies(tool: str) -> None:
         assert await collected(docker.argv) == {"grid_container_engine_up": 0}
         docker.socket.unlink()
         assert await collected(docker.argv) == {"grid_container_engine_up": 0}
+
+
+async def test_api_of_an_engine_that_dies_and_is_closed_to_others() -> None:
+    """The API's socket is for root and a group; a killed daemon is down, a frozen one late."""
+    with dockerd() as docker:
+        docker.create("there")
+        api = Api(f"unix://{docker.socket}", Path("/proc"))
+        assert on("state", "there", state="created") in series((await collect(api, Host())).families)
+        with docker.frozen(), pytest.raises(TimeoutError):
+            await asyncio.wait_for(collect(api, Host()), 0.5)
+        assert on("state", "there", state="created") in series((await collect(api, Host())).families)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(ProbeError, match="may not open the engine's socket"):
+                await collect(Api(f"unix://{docker.socket}", Path("/proc")), Host())
+        finally:
+            os.seteuid(0)
+        docker.daemon.kill()
+        docker.daemon.wait()
+        assert docker.socket.exists()
+        assert series((await collect(api, Host())).families) == {"grid_container_engine_up": 0}
+        docker.socket.unlink()
+        assert series((await collect(api, Host())).families) == {"grid_container_engine_up": 0}
+        await api.close()
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -226,8 +262,10 @@ async def test_proxy_that_lets_only_get_through(docker: Docker, tool: str) -> No
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", relay)
     async with TestServer(app) as proxy:
-        now = await collected((tool, "-H", f"tcp://127.0.0.1:{proxy.port}"))
-    assert on("state", "there", state="created") in now
+        address = f"tcp://127.0.0.1:{proxy.port}"
+        by_command, by_api, by_api_again = await by_both((tool, "-H", address), address)
+    assert on("state", "there", state="created") in by_command
+    assert by_api == by_api_again == by_command
     assert set(refused) <= {"HEAD"}
 
 

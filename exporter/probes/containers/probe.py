@@ -1,22 +1,23 @@
 """Containers of Docker or Podman: their state, what they use, and whether Watchtower updates them.
 
-Two processes a run, however many containers there are: `ps` for the ids and one `inspect` of them all.
+The engine's own API is asked where it listens; its command line where that is configured, or nothing listens.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client.core import Metric
 
 from exporter.metrics.families import Samples, counter, gauge
 from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probes.containers.api import Api, check_host
 from exporter.probes.containers.cgroups import usage
-from exporter.probes.containers.engine import EngineDown, inspect_all
+from exporter.probes.containers.command_line import CommandLine
+from exporter.probes.containers.engine import Engine, EngineDown
 from exporter.probes.containers.inspect_json import COMPOSE_PROJECT, COMPOSE_SERVICE, Container, by_name
 from exporter.probes.containers.summary import summarize
 from exporter.system.threads import run_in_thread
@@ -89,22 +90,33 @@ MEMORY_LIMIT = gauge(
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTHS = ("starting", "healthy", "unhealthy")
-ROOTS = "set probes.containers.command: [podman, --url, unix:///run/podman/podman.sock] to see root's"
-
-
+SOCKETS = ("var/run/docker.sock", "run/podman/podman.sock")
+ROOTS = "set probes.containers.host: unix:///run/podman/podman.sock to see root's"
 SCRIPT_LIMIT = 4096
 
 
 class Settings(Schedule, frozen=True):
-    """command: the engine's command line, such as [docker], [podman] or [docker, -H, tcp://127.0.0.1:2375]."""
+    """How to ask the engine; without either, at the socket that is there, else by the command line that is.
 
-    command: tuple[str, ...] = ("docker",)
+    host: where its API listens, such as unix:///run/podman/podman.sock or a proxy's tcp://127.0.0.1:2375.
+    command: its command line, such as [docker], [podman] or [docker, --context, lab].
+    """
+
+    host: str | None = None
+    command: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuses a command that names no program."""
+        """Refuses a command that names no program, an address that is none, and both at once."""
         super().__post_init__()
-        if not self.command or not self.command[0]:
+        if self.command is not None and not (self.command and self.command[0]):
             raise ValueError("command must name a program, such as [docker]")
+        if self.host is not None:
+            try:
+                check_host(self.host)
+            except ValueError as error:
+                raise ValueError(f"host: {error}") from None
+            if self.command is not None:
+                raise ValueError("set either host or command")
 
 
 def describe(samples: Samples, name: str, container: Container) -> None:
@@ -142,14 +154,14 @@ def measure(containers: Mapping[str, Container], host: Host) -> list[Metric]:
     return samples.families()
 
 
-async def collect(engine: Sequence[str], host: Host) -> Result:
+async def collect(engine: Engine, host: Host) -> Result:
     """Asks the engine for its containers and the kernel for what they use.
 
     Raises:
         ProbeError: the engine can't be asked, or some containers are missing; then with the others.
     """
     try:
-        inspected, error = await inspect_all(engine)
+        inspected, error = await engine.inspect_all()
     except EngineDown as down:
         return _engine_down(str(down))
     containers = by_name(inspected)
@@ -163,13 +175,15 @@ async def collect(engine: Sequence[str], host: Host) -> Result:
 def _engine_down(error_message: str) -> Result:
     samples = Samples()
     samples.add(ENGINE_UP, 0)
-    hint = "start it (systemctl start docker), or set probes.containers.command to where it listens"
+    hint = "start it (systemctl start docker), or set probes.containers.host to where it listens"
     return Result(samples.families(), (Note(f"no container engine responds: {error_message}", hint),))
 
 
-def _rootless_note(engine: Sequence[str]) -> tuple[Note, ...]:
+def _rootless_note(engine: Engine) -> tuple[Note, ...]:
     """Podman without a daemon shows each user only their own containers, which may well be none."""
-    if len(engine) > 1 or os.geteuid() == 0 or not _is_podman(engine[0]):
+    if not isinstance(engine, CommandLine) or len(engine.argv) > 1 or os.geteuid() == 0:
+        return ()
+    if not _is_podman(engine.argv[0]):
         return ()
     return (Note("podman shows this user no containers; it shows everyone only their own", ROOTS),)
 
@@ -188,17 +202,44 @@ def _is_podman(program: str) -> bool:
 
 
 def build(settings: Settings, host: Host) -> list[Probe]:
-    """The one probe of the engine."""
-    return [Probe("containers", settings, settings, partial(collect, settings.command, host), summarize)]
+    """The one probe of the engine; it keeps the connection to it."""
+    api: Api | None = None
+
+    async def run() -> Result:
+        nonlocal api
+        address = settings.host or (None if settings.command else _socket(host))
+        if address is None:
+            return await collect(CommandLine(settings.command or _program()), host)
+        if api is None or api.host != address:
+            api = Api(address, host.proc)
+        return await collect(api, host)
+
+    return [Probe("containers", settings, settings, run, summarize)]
+
+
+def _socket(host: Host) -> str | None:
+    """Where an engine listens on this host, Docker before Podman; None where none does."""
+    return next((f"unix://{path}" for name in SOCKETS if _is_socket(path := host.root / name)), None)
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return path.is_socket()
+    except OSError:  # Podman's directory is closed to others
+        return False
+
+
+def _program() -> tuple[str]:
+    return ("podman",) if shutil.which("podman") and not shutil.which("docker") else ("docker",)
 
 
 async def discover(host: Host) -> Settings | Note:
-    """Docker where its socket is (its tool alone is often there without a daemon), else Podman."""
+    """Docker or Podman where it listens, else Podman's command line where it shows containers."""
     return _find(host)
 
 
 def _find(host: Host) -> Settings | Note:
-    if shutil.which("docker") and (host.root / "var/run/docker.sock").exists():
+    if _socket(host):
         return Settings()
     if shutil.which("podman"):
         # Podman's first run makes a user (a service's, too) a storage, and leaves a process behind.
@@ -206,7 +247,7 @@ def _find(host: Host) -> Settings | Note:
         if os.geteuid() == 0 or os.access(host.root / own.lstrip("/"), os.R_OK):
             return Settings(command=("podman",))
         return Note("podman shows everyone only their own containers, and this user has none", ROOTS)
-    hint = "set probes.containers.command, such as [docker, -H, unix:///run/user/1000/docker.sock]"
+    hint = "set probes.containers.host, such as unix:///run/user/1000/docker.sock"
     return Note("no /var/run/docker.sock and no podman on PATH", hint)
 
 

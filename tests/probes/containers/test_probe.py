@@ -1,6 +1,8 @@
 import json
 import shutil
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.exposition import join, render
 from exporter.probe import Duration, Host, Note, ProbeError
+from exporter.probes.containers.command_line import CommandLine
 from exporter.probes.containers.inspect_json import by_name, parse
 from exporter.probes.containers.probe import Settings, build, collect, discover, measure
 from tests.probes.container_tool import FIRST, SECOND, Tool, inspected
+from tests.probes.containers.fake_engine import fake_engine
 from tests.series import series
 
 CAPTURES = Path(__file__).parents[2] / "captures"
@@ -143,7 +147,7 @@ def test_no_watchtower() -> None:
 async def test_names_for_the_gpu(tool: Tool) -> None:
     """A run leaves every container's name by its full id, and takes away those that are gone."""
     host = Host(proc=NOTHING, container_names={"0" * 64: "gone"})
-    await collect(tool.argv, host)
+    await collect(CommandLine(tool.argv), host)
     assert host.container_names == {FIRST: "ab", SECOND: "cd"}
 
 
@@ -151,7 +155,7 @@ async def test_same_name_in_names_for_the_gpu(tool: Tool) -> None:
     """The GPU's metrics name a container as its own do, also where two have one name."""
     host = Host(proc=NOTHING)
     tool.prints("inspect", inspected(FIRST, SECOND).replace("/cd", "/ab"))
-    await collect(tool.argv, host)
+    await collect(CommandLine(tool.argv), host)
     assert host.container_names == {FIRST: "ab", SECOND: SECOND[:12]}
 
 
@@ -159,7 +163,7 @@ async def test_engine_down(tool: Tool) -> None:
     """An engine that is down is a fact: the run succeeds with it, and leaves the names alone."""
     host = Host(container_names={FIRST: "ab"})
     tool.prints("ps", "", (CAPTURES / "docker" / "down.err").read_text(), 1)
-    result = await collect(tool.argv, host)
+    result = await collect(CommandLine(tool.argv), host)
     assert series(result.families) == {"grid_container_engine_up": 0}
     assert "Is the docker daemon running?" in result.notes[0].text
     assert host.container_names == {FIRST: "ab"}
@@ -168,7 +172,7 @@ async def test_engine_down(tool: Tool) -> None:
 async def test_no_containers(tool: Tool) -> None:
     """An engine without a container is up, and that is all."""
     tool.prints("ps", "")
-    result = await collect(tool.argv, Host())
+    result = await collect(CommandLine(tool.argv), Host())
     assert series(result.families) == {"grid_container_engine_up": 1}
     assert not result.notes
 
@@ -177,7 +181,7 @@ async def test_one_that_is_invalid(tool: Tool) -> None:
     """The run fails for one container that is invalid, with the metrics of the others."""
     tool.prints("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
     with pytest.raises(ProbeError, match="1 of 2") as caught:
-        await collect(tool.argv, Host(proc=NOTHING))
+        await collect(CommandLine(tool.argv), Host(proc=NOTHING))
     found = series(caught.value.families)
     assert found['grid_container_state{container="cd",state="running"}'] == 1
     assert found["grid_container_engine_up"] == 1
@@ -204,7 +208,7 @@ async def test_podman_of_one_user(
     podman.write_text(f'#!/bin/sh\n[ "$1" = --remote ] && shift\nexec {tool.argv[0]} - "$@"\n')
     podman.chmod(0o755)
     monkeypatch.setattr("os.geteuid", lambda: euid)
-    result = await collect((str(podman), *options), BARE)
+    result = await collect(CommandLine((str(podman), *options)), BARE)
     assert [note.text for note in result.notes] == (
         ["podman shows this user no containers; it shows everyone only their own"] if noted else []
     )
@@ -228,7 +232,7 @@ async def test_podman_by_the_name_of_docker(
         docker.symlink_to(podman)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("PATH", f"{podman.parent}:/usr/bin:/bin")
-    result = await collect(("docker",), BARE)
+    result = await collect(CommandLine(("docker",)), BARE)
     assert [note.text for note in result.notes] == [
         "podman shows this user no containers; it shows everyone only their own"
     ]
@@ -296,45 +300,77 @@ def test_build() -> None:
     assert build(Settings(command=("podman",)), Host()) != [probe]
 
 
-@pytest.mark.parametrize("command", [(), ("",)])
-def test_command_without_a_program(command: tuple[str, ...]) -> None:
-    """A command has to name a program."""
-    with pytest.raises(ValueError, match="must name a program"):
-        Settings(command=command)
+@pytest.mark.parametrize(
+    ("invalid", "reason"),
+    [
+        ({"command": ()}, "must name a program"),
+        ({"command": ("",)}, "must name a program"),
+        ({"host": "/run/docker.sock"}, "^host: expected unix:///path or tcp://host:port"),
+        ({"host": "unix:///x", "command": ("docker",)}, "either host or command"),
+    ],
+)
+def test_invalid_settings(invalid: dict[str, Any], reason: str) -> None:
+    """A command has to name a program, an address to be one, and there is one way to ask."""
+    with pytest.raises(ValueError, match=reason):
+        Settings(**invalid)
+
+
+def listen(path: Path) -> None:
+    """Leaves a socket there."""
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
 
 
 @pytest.mark.parametrize(
-    ("programs", "socket", "command"),
+    ("programs", "sockets", "found"),
     [
-        (["docker", "podman"], True, ("docker",)),
-        (["docker", "podman"], False, ("podman",)),
-        (["podman"], True, ("podman",)),
-        (["docker"], False, None),
-        ([], True, None),
+        (["docker", "podman"], ["var/run/docker.sock"], Settings()),
+        ([], ["var/run/docker.sock"], Settings()),
+        ([], ["run/podman/podman.sock"], Settings()),
+        (["docker", "podman"], [], Settings(command=("podman",))),
+        (["docker"], [], None),
+        ([], [], None),
     ],
 )
 async def test_discover(
-    tmp_path: Path,
+    tree: Path,
     monkeypatch: pytest.MonkeyPatch,
     programs: list[str],
-    command: tuple[str, ...] | None,
-    *,
-    socket: bool,
+    sockets: list[str],
+    found: Settings | None,
 ) -> None:
-    """Docker is taken where its tool and its socket are, else Podman; else a note has what to set."""
-    monkeypatch.setenv("PATH", str(tmp_path))
+    """An engine is found where it listens, else Podman's tool; else a note has what to set."""
+    monkeypatch.setenv("PATH", str(tree))
     monkeypatch.setattr("os.geteuid", lambda: 0)
     for program in programs:
-        shutil.copy("/bin/true", tmp_path / program)
-    if socket:
-        (tmp_path / "var/run").mkdir(parents=True)
-        (tmp_path / "var/run/docker.sock").touch()
-    found = await discover(Host(root=tmp_path))
-    if command:
-        assert found == Settings(command=command)
-    else:
-        assert isinstance(found, Note)
-        assert "probes.containers.command" in found.hint
+        shutil.copy("/bin/true", tree / program)
+    for name in sockets:
+        listen(tree / name)
+    result = await discover(Host(root=tree))
+    assert result == found or (found is None and isinstance(result, Note))
+    if isinstance(result, Note):
+        assert "probes.containers.host" in result.hint
+
+
+async def test_way_to_ask(tool: Tool, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API is asked where it listens; the command line without that, and where it is configured."""
+    monkeypatch.setenv("PATH", f"{tree}:/usr/bin:/bin")
+    docker = tree / "docker"
+    docker.write_text(f'#!/bin/sh\nexec {tool.argv[0]} - "$@"\n')
+    docker.chmod(0o755)
+    host = Host(root=tree, proc=NOTHING, cgroup=NOTHING)
+    (probe,) = build(Settings(), host)
+    (by_command,) = build(Settings(command=tool.argv), host)
+    (elsewhere,) = build(Settings(host=f"unix://{tree}/nowhere.sock"), host)
+    assert 'container="ab"' in "".join(series((await probe.run()).families))
+    (tree / "var/run").mkdir(parents=True)
+    async with fake_engine(tree / "var/run") as engine:
+        engine.put("ef" * 32)
+        assert 'container="ef"' in "".join(series((await probe.run()).families))
+        assert 'container="ab"' in "".join(series((await by_command.run()).families))
+    assert series((await probe.run()).families) == {"grid_container_engine_up": 0}
+    assert series((await elsewhere.run()).families) == {"grid_container_engine_up": 0}
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -353,4 +389,4 @@ async def test_discover_podman_of_one_user(
         assert found == Settings(command=("podman",))
     else:
         assert isinstance(found, Note)
-        assert "unix:///run/podman/podman.sock" in found.hint
+        assert "probes.containers.host: unix:///run/podman/podman.sock" in found.hint

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from exporter.probe import ProbeError
-from exporter.probes.containers.engine import EngineDown, inspect_all
+from exporter.probes.containers.command_line import CommandLine
+from exporter.probes.containers.engine import EngineDown
 from tests.probes.container_tool import FIRST, SECOND, Tool, inspected
 
 CAPTURES = Path(__file__).parents[2] / "captures"
@@ -17,7 +18,7 @@ def tool(tmp_path: Path) -> Tool:
 
 async def test_two_processes_whatever_the_number(tool: Tool) -> None:
     """One ps and one inspect of all; ids alone are asked for, since no template suits every version."""
-    containers, errors = await inspect_all(tool.argv)
+    containers, errors = await CommandLine(tool.argv).inspect_all()
     assert [it.id for it in containers] == [FIRST, SECOND]
     assert not errors
     assert tool.calls() == [
@@ -30,14 +31,14 @@ async def test_configuration_of_whoever_runs_it(tool: Tool, tmp_path: Path) -> N
     """The tool is kept from the user's own configuration, which may choose another engine."""
     script = Path(tool.argv[0])
     script.write_text(script.read_text().replace("echo ", 'echo "$DOCKER_CONFIG" >>config; echo '))
-    await inspect_all(tool.argv)
+    await CommandLine(tool.argv).inspect_all()
     assert (tmp_path / "config").read_text() == "/nonexistent\n" * 2
 
 
 async def test_no_containers(tool: Tool) -> None:
     """Without a container one process suffices."""
     tool.prints("ps", "")
-    assert await inspect_all(tool.argv) == ([], "")
+    assert await CommandLine(tool.argv).inspect_all() == ([], "")
     assert len(tool.calls()) == 1
 
 
@@ -46,7 +47,7 @@ async def test_thousands_of_containers(tool: Tool) -> None:
     ids = [f"{number:064x}" for number in range(5000)]
     tool.prints("ps", "\n".join(ids))
     tool.prints("inspect", inspected(*ids).replace("{", '{"Padding": "' + "x" * 1000 + '", '))
-    containers, errors = await inspect_all(tool.argv)
+    containers, errors = await CommandLine(tool.argv).inspect_all()
     assert (len(containers), errors) == (5000, "")
 
 
@@ -56,7 +57,7 @@ async def test_warnings_on_standard_error(tool: Tool) -> None:
         "ps", FIRST, "WARNING: Error loading config file: permission denied, cannot connect to anything\n"
     )
     tool.prints("inspect", inspected(FIRST), "Emulate Docker CLI using podman.\n")
-    assert (await inspect_all(tool.argv))[1] == ""
+    assert (await CommandLine(tool.argv).inspect_all())[1] == ""
 
 
 @pytest.mark.parametrize("engine", ["docker", "docker/20.10", "podman"])
@@ -70,7 +71,7 @@ async def test_vanished_container(tool: Tool, engine: str) -> None:
         (CAPTURES / engine / "gone.err").read_text(),
         1,
     )
-    containers, errors = await inspect_all(tool.argv)
+    containers, errors = await CommandLine(tool.argv).inspect_all()
     assert [it.id for it in containers] == [there]
     assert not errors
 
@@ -78,14 +79,14 @@ async def test_vanished_container(tool: Tool, engine: str) -> None:
 async def test_all_vanished(tool: Tool) -> None:
     """All may vanish."""
     tool.prints("inspect", "[]\n", f"Error: No such object: {FIRST}\nError: No such object: {SECOND}\n", 1)
-    assert await inspect_all(tool.argv) == ([], "")
+    assert await CommandLine(tool.argv).inspect_all() == ([], "")
 
 
 async def test_one_can_not_be_inspected(tool: Tool) -> None:
     """One that can't be inspected is an error with the engine's reason; the others are reported."""
     reason = f"Error response from daemon: readlink /layers/{FIRST}: no such file or directory"
     tool.prints("inspect", inspected(SECOND), f"{reason}\n", 1)
-    containers, errors = await inspect_all(tool.argv)
+    containers, errors = await CommandLine(tool.argv).inspect_all()
     assert [it.id for it in containers] == [SECOND]
     assert errors == f"{tool.argv[0]} inspect fails for 1 of 2 containers: {reason}"
 
@@ -93,7 +94,7 @@ async def test_one_can_not_be_inspected(tool: Tool) -> None:
 async def test_one_is_invalid(tool: Tool) -> None:
     """One that is invalid is an error, the others are reported."""
     tool.prints("inspect", inspected(FIRST, SECOND).replace(f'"{FIRST}"', "3"))
-    containers, errors = await inspect_all(tool.argv)
+    containers, errors = await CommandLine(tool.argv).inspect_all()
     assert [it.id for it in containers] == [SECOND]
     assert "1 of 2" in errors
     assert "$.Id" in errors
@@ -102,7 +103,7 @@ async def test_one_is_invalid(tool: Tool) -> None:
 async def test_silently_left_out(tool: Tool) -> None:
     """One that inspect leaves out is an error, even with exit status 0."""
     tool.prints("inspect", inspected(FIRST))
-    assert "1 of 2" in (await inspect_all(tool.argv))[1]
+    assert "1 of 2" in (await CommandLine(tool.argv).inspect_all())[1]
 
 
 @pytest.mark.parametrize("subcommand", ["ps", "inspect"])
@@ -120,7 +121,7 @@ async def test_engine_down(tool: Tool, subcommand: str, error_message: str) -> N
     """However a tool words it, and whenever it happens: an engine that does not run is down."""
     tool.prints(subcommand, "[]\n", error_message, 1)
     with pytest.raises(EngineDown) as down:
-        await inspect_all(tool.argv)
+        await CommandLine(tool.argv).inspect_all()
     assert str(down.value) in error_message
 
 
@@ -130,7 +131,7 @@ async def test_socket_that_may_not_be_opened(tool: Tool, subcommand: str, versio
     """The hint names the group, what it gives away, and the proxy."""
     tool.prints(subcommand, "", (CAPTURES / version / "denied.err").read_text(), 1)
     with pytest.raises(ProbeError, match="may not open the engine's socket: permission denied") as caught:
-        await inspect_all(tool.argv)
+        await CommandLine(tool.argv).inspect_all()
     assert "group docker, which makes it root" in caught.value.hint
     assert "proxy" in caught.value.hint
 
@@ -142,7 +143,7 @@ async def test_ps_prints_something_else(tool: Tool, out: str | bytes) -> None:
     """What is no id never becomes an argument (20.10 answers some formats with the format itself)."""
     tool.prints("ps", out)
     with pytest.raises(ProbeError, match="what is no container's id"):
-        await inspect_all(tool.argv)
+        await CommandLine(tool.argv).inspect_all()
     assert len(tool.calls()) == 1
 
 
@@ -151,7 +152,7 @@ async def test_inspect_prints_something_else(tool: Tool, out: str | bytes) -> No
     """Empty, cut off and binary output is an error with a reason."""
     tool.prints("inspect", out)
     with pytest.raises(ProbeError, match="is invalid"):
-        await inspect_all(tool.argv)
+        await CommandLine(tool.argv).inspect_all()
 
 
 @pytest.mark.parametrize("subcommand", ["ps", "inspect"])
@@ -159,17 +160,17 @@ async def test_other_failures(tool: Tool, subcommand: str) -> None:
     """Any other failure is reported with the tool's own message."""
     tool.prints(subcommand, "", "Error response from daemon: client version 1.24 is too old\n", 1)
     with pytest.raises(ProbeError, match=f"docker {subcommand}: Error response from daemon: client version"):
-        await inspect_all(tool.argv)
+        await CommandLine(tool.argv).inspect_all()
 
 
 async def test_not_installed(tmp_path: Path) -> None:
     """A tool that isn't there is reported as missing."""
     with pytest.raises(ProbeError, match="is not installed"):
-        await inspect_all((str(tmp_path / "docker"),))
+        await CommandLine((str(tmp_path / "docker"),)).inspect_all()
 
 
 async def test_more_ids_than_a_box_has_containers(tool: Tool) -> None:
     """A list without end is an error before it is read: it would hold up the event loop for seconds."""
     tool.prints("ps", "\n".join(f"{number:064x}" for number in range(60_000)))
     with pytest.raises(ProbeError, match="printed more than 1024 KiB"):
-        await inspect_all(tool.argv)
+        await CommandLine(tool.argv).inspect_all()
