@@ -111,8 +111,7 @@ async def _plan(options: argparse.Namespace) -> Plan:
 
 def _serve(options: argparse.Namespace) -> int:
     auth = Auth(options.web_config)
-    listeners = listen(options.listen)
-    asyncio.run(daemon.serve(listeners, auth, lambda: _plan(options)))
+    asyncio.run(daemon.serve(lambda: listen(options.listen), auth, lambda: _plan(options)))
     return 0
 
 

@@ -23,14 +23,18 @@ from exporter.web.server import Server
 
 log = logging.getLogger(__name__)
 
+Listen = Callable[[], list[socket.socket]]
 MakePlan = Callable[[], Awaitable[Plan]]
 
 
-async def serve(listeners: list[socket.socket], auth: Auth, make_plan: MakePlan) -> None:
+async def serve(listen: Listen, auth: Auth, make_plan: MakePlan) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP has the plan made again.
+
+    It listens once there is a plan: a port that is taken must not hide a mistake in the configuration.
 
     Raises:
         ConfigError: the first plan can't be made.
+        ListenError: it can't listen.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -40,10 +44,10 @@ async def serve(listeners: list[socket.socket], auth: Auth, make_plan: MakePlan)
     reloads = _Reloads(exporter, make_plan)
     loop.add_signal_handler(signal.SIGHUP, reloads.request)
 
-    site = Server(make_app(exporter, auth), listeners, auth)
-    await site.start()
+    server = Server(make_app(exporter, auth), listen(), auth)
+    await server.start()
     exporter.start_runs()
-    background = [_announce(exporter, site), feed_watchdog(), reloads.run(), site.watch()]
+    background = [_announce(exporter, server), feed_watchdog(), reloads.run(), server.watch()]
     tasks = [asyncio.create_task(each) for each in background]
     for task in tasks:
         task.add_done_callback(_log_failure)
@@ -54,16 +58,16 @@ async def serve(listeners: list[socket.socket], auth: Auth, make_plan: MakePlan)
         task.cancel()
     await exporter.cache.stop()
     await orphans.end_all()
-    await site.stop()
+    await server.stop()
 
 
-async def _announce(exporter: Exporter, site: Server) -> None:
+async def _announce(exporter: Exporter, server: Server) -> None:
     """Announces readiness once the first quick runs have finished, and prints the start-up screen."""
     await exporter.cache.refresh(exporter.cache.runners.values())
     gc.freeze()  # what is loaded now stays: garbage collection need not visit it again and again
     notify(READY=1, STATUS=f"serving {exporter.plan.source}")
     with contextlib.suppress(OSError):  # a closed terminal, or a full disk
-        sys.stdout.write(welcome(exporter, site.url))
+        sys.stdout.write(welcome(exporter, server.url))
         sys.stdout.flush()
 
 

@@ -1,11 +1,11 @@
-"""A site in this process, and clients that do as they like."""
+"""A server in this process, and clients that do as they like."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +47,9 @@ class Client:
 
 @dataclass
 class Crowd:
-    """A site and all its clients, which end with it."""
+    """A server and all its clients, which end with it."""
 
-    site: Server
+    server: Server
     address: tuple[str, int]
     clients: list[Client]
 
@@ -71,6 +71,11 @@ class Crowd:
         async with asyncio.timeout(10):
             return await (await self.connect(GET, tls=tls)).status()
 
+    @property
+    def answering(self) -> Sized:
+        """Those whose request is being handled."""
+        return self.server._connections._answering  # type: ignore[union-attr]
+
     def connected(self) -> int:
         """How many of the clients still have their connection, as far as they know."""
         return sum(not client.reader._eof and not client.reader.exception() for client in self.clients)  # type: ignore[attr-defined]
@@ -78,16 +83,16 @@ class Crowd:
 
 @contextlib.asynccontextmanager
 async def crowd(*scripts: Script, web_config: Path | None = None) -> AsyncIterator[Crowd]:
-    """Starts a site with these probes; at its end everything is closed."""
+    """Starts a server with these probes; at its end everything is closed."""
     auth = Auth(web_config)
     listeners = listen("127.0.0.1:0")
-    site = Server(make_app(exporter_of(*scripts), auth), listeners, auth)
-    await site.start()
-    running = Crowd(site, listeners[0].getsockname(), [])
+    server = Server(make_app(exporter_of(*scripts), auth), listeners, auth)
+    await server.start()
+    running = Crowd(server, listeners[0].getsockname(), [])
     try:
         yield running
     finally:
-        await site.stop()
+        await server.stop()
         for client in running.clients:
             client.writer.transport.abort()
         await asyncio.sleep(0)

@@ -66,6 +66,22 @@ def test_a_bad_new_configuration_changes_nothing(tmp_path: Path) -> None:
         assert 'grid_probe_ttl_seconds{probe="host"} 2.0' in text
 
 
+def test_a_busy_port_hides_no_mistake_in_a_file(tmp_path: Path) -> None:
+    """Both files are read before the exporter listens."""
+    (tmp_path / "config.yml").write_text("probes: {host: {tll: 60s}}\n")
+    (tmp_path / "web.yml").write_text("basic_auth_user: {}\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for flag, name, message in (
+            ("--config.file", "config.yml", "probes.host.tll: unknown key"),
+            ("--web.config.file", "web.yml", "basic_auth_user: unknown key"),
+        ):
+            ended = run("--web.listen-address", address, flag, tmp_path / name)
+            assert (ended.returncode, ended.stderr) == (2, f"grid-exporter: configuration: {message}\n")
+
+
 def test_a_port_already_taken_is_one_clear_line() -> None:
     """No trace, a hint, and exit status 1."""
     with socket.socket() as taken:

@@ -12,7 +12,7 @@ from exporter.engine.runner import Runner
 from exporter.engine.self_metrics import SelfMetrics
 from exporter.metrics.exposition import join
 
-RENEWED_EVERY = 1.0  # seconds for which the exporter's own figures may be shown again
+RENEWED_EVERY = 1.0  # seconds for which the exporter's own metrics may be shown again
 KEPT = 16  # bodies; endless different questions must not fill the memory
 
 
@@ -20,8 +20,8 @@ KEPT = 16  # bodies; endless different questions must not fill the memory
 class Body:
     """A body as it goes out.
 
-    true_until: what it shows stands until then, while the cache's generation is this one (boot clock).
-    quiet_until: before then nothing is due either, so that it may go out without a look at the probes.
+    expires_at: what it shows stands until then, while the cache's generation is this one (boot clock).
+    next_due_at: before then nothing is due either, so that it may go out without a check of the probes.
     """
 
     data: bytes
@@ -48,20 +48,20 @@ class Scraper:
             return body.data
         return None
 
-    async def scrape(self, key: Hashable, names: list[str], patience: float, *, compress: bool) -> bytes:
-        """A body with the figures of the named probes or kinds (all for none), kept under ``key``.
+    async def scrape(self, key: Hashable, names: list[str], max_wait: float, *, compress: bool) -> bytes:
+        """A body with the metrics of the named probes or kinds (all for none), kept under ``key``.
 
         Args:
             key: what the answer depends on: the question and its encoding.
             names: probes or kinds of probes.
-            patience: seconds that the client can still wait.
+            max_wait: seconds that the client can still wait.
             compress: whether to give it gzipped.
 
         Raises:
             KeyError: with a name that is no probe's.
         """
         runners = self.cache.select(names)
-        await self.cache.refresh(runners, patience)
+        await self.cache.refresh(runners, max_wait)
         # Another that waited for the same run may have made the body by now, or the run only just begun.
         now, body = self.cache.clock(), self._kept.get(key)
         if body is None or body.generation != self.cache.generation or now >= body.expires_at:

@@ -19,11 +19,11 @@ TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 SPARE = 0.5  # seconds of Prometheus's own timeout that are left for the answer's way back
 BODY_LIMIT = 4096  # bytes; what is sent here is an ID at most
-PAGE_PATIENCE = 2.0  # seconds that a person waits for quick probes' figures
+PAGE_TIMEOUT = 2.0  # seconds that the page waits for quick probes
 
 
 def make_app(exporter: Exporter, auth: Auth | None = None) -> web.Application:
-    """The application that serves this exporter to whom the guard lets in (to everybody, without one)."""
+    """The application that serves this exporter to everyone, or to those whom ``auth`` lets in."""
     handlers = _Handlers(exporter)
     app = web.Application(client_max_size=BODY_LIMIT)
     if auth is not None:
@@ -32,11 +32,11 @@ def make_app(exporter: Exporter, auth: Auth | None = None) -> web.Application:
     app.router.add_get("/", handlers.page)
     app.router.add_get("/-/healthy", handlers.healthy)
     app.router.add_get("/-/ready", handlers.ready)
-    mount(app, _action_in_force(exporter))
+    mount(app, _active_action(exporter))
     return app
 
 
-def _action_in_force(exporter: Exporter) -> Callable[[], Action | None]:
+def _active_action(exporter: Exporter) -> Callable[[], Action | None]:
     """Gives AIDE's action where it is on; one for as long as its settings stay, since it counts tries."""
     held: tuple[object, Action | None] = (None, None)
 
@@ -67,7 +67,7 @@ class _Handlers:
         if body is None:
             names = request.query.getall("collect[]", [])
             try:
-                body = await scraper.scrape(key, names, patience(request), compress=compress)
+                body = await scraper.scrape(key, names, max_wait(request), compress=compress)
             except KeyError as unknown:
                 return web.Response(
                     status=400, text=f"collect[]: there is no probe {unknown.args[0]!r} here\n"
@@ -76,7 +76,7 @@ class _Handlers:
 
     async def page(self, _: web.Request) -> web.Response:
         cache = self._exporter.cache
-        await cache.refresh(cache.runners.values(), PAGE_PATIENCE)
+        await cache.refresh(cache.runners.values(), PAGE_TIMEOUT)
         body = page.status_page(self._exporter)
         return web.Response(body=body, content_type="text/html", charset="utf-8", headers=page.HEADERS)
 
@@ -98,8 +98,8 @@ def takes_gzip(accepted: str) -> bool:
     return False
 
 
-def patience(request: web.Request) -> float:
-    """Seconds that the client can wait: Prometheus says its timeout; others are taken to have time."""
+def max_wait(request: web.Request) -> float:
+    """Seconds that the client can wait: Prometheus sends its timeout; others have no limit."""
     try:
         seconds = float(request.headers.get(TIMEOUT_HEADER, "inf"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Stands before every request: the web-config in force, read again when it changes."""
+"""Authenticates every request by the active web-config, which is read again when it changes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from exporter.web.web_config import load
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = ("/-/healthy", "/-/ready")  # they say nothing but that
-OWN_DOOR = "/-/aide/"  # what lies below has a token of its own, and a request carries one Authorization
+OPEN_PATHS = ("/-/healthy", "/-/ready")  # they reveal nothing else
+OWN_AUTH = "/-/aide/"  # what lies below has a token of its own, and a request carries one Authorization
 
 TLS, CERTIFICATES, CREDENTIALS = "TLS", "client certificates", "passwords or tokens"
 
@@ -33,21 +33,21 @@ Fingerprints = tuple[tuple[Path, object], ...]
 class Rules:
     """One reading of the web-config with everything that it names, ready for use.
 
-    marks: what the files looked like just before they were read.
+    fingerprints: of the files, just before they were read.
     """
 
     credentials: Credentials
     context: ssl.SSLContext | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    marks: Fingerprints = ()
+    fingerprints: Fingerprints = ()
 
     @property
     def layers(self) -> set[str]:
-        """What stands between the figures and a stranger."""
+        """What stands between the metrics and a stranger."""
         context = self.context
         verifies = context is not None and context.verify_mode == ssl.CERT_REQUIRED
         layers = {TLS: context is not None, CERTIFICATES: verifies, CREDENTIALS: self.credentials.needed}
-        return {name for name, there in layers.items() if there}
+        return {name for name, active in layers.items() if active}
 
 
 def read_rules(path: Path) -> Rules:
@@ -56,27 +56,27 @@ def read_rules(path: Path) -> Rules:
     Raises:
         ConfigError: any of it can't be used.
     """
-    own_mark = _fingerprints([path])
+    own = _fingerprints([path])
     config, directory = load(path), path.parent
     tokens = [directory / name for name in config.bearer_token_files]
     tls_config = config.tls_server_config
-    marks = own_mark + _fingerprints([*tokens, *(tls.files(tls_config, directory) if tls_config else ())])
+    fingerprints = own + _fingerprints([*tokens, *(tls.files(tls_config, directory) if tls_config else ())])
     return Rules(
         Credentials(config.users, [read_token(token) for token in tokens]),
         tls.server_context(tls_config, directory) if tls_config else None,
         {name: value for name, value in config.headers.items() if value},
-        marks,
+        fingerprints,
     )
 
 
 class Auth:
-    """The rules in force. Without a web-config everybody may come in."""
+    """The active rules. Without a web-config everybody may come in."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self.rules = read_rules(path) if path else Rules(Credentials({}, []))
-        self._seen: Fingerprints | str = ()  # what came of the last look at changed files
-        self._said = ""  # why they were not taken
+        self._last_read: Fingerprints | str = ()  # what came of the last reading of changed files
+        self._logged = ""  # the last error, which is logged once
 
     @property
     def protects(self) -> bool:
@@ -84,24 +84,27 @@ class Auth:
         return bool(self.rules.layers - {TLS})
 
     def refresh(self) -> bool:
-        """Takes changed files into force once two looks in a row find the same: a file may be half written.
+        """Activates changed files once two readings in a row agree: a file may be half written.
 
-        Faulty ones leave everything as it was, are logged once, and are tried again at every look: what was
-        wrong may be a file that they name. Returns whether other rules are in force now.
+        Invalid ones leave everything as it was, are logged once, and are read again each time: what was wrong
+        may be a file that they name. Returns whether other rules are active now.
         """
-        if self._path is None or _fingerprints(path for path, _ in self.rules.marks) == self.rules.marks:
-            self._seen, self._said = (), ""
+        if (
+            self._path is None
+            or _fingerprints(path for path, _ in self.rules.fingerprints) == self.rules.fingerprints
+        ):
+            self._last_read, self._logged = (), ""
             return False
-        found = self._changed(self._path)
-        before, self._seen = self._seen, found if isinstance(found, str) else found.marks
-        if self._seen != before:
+        new = self._changed(self._path)
+        before, self._last_read = self._last_read, new if isinstance(new, str) else new.fingerprints
+        if self._last_read != before:
             return False
-        if isinstance(found, str):
-            if found != self._said:
-                log.error("the web configuration was not taken, the one before stays in force: %s", found)
-            self._said = found
+        if isinstance(new, str):
+            if new != self._logged:
+                log.error("the new web configuration was refused, the one before stays active: %s", new)
+            self._logged = new
             return False
-        self.rules, self._said = found, ""
+        self.rules, self._logged = new, ""
         log.info("the web configuration was read again")
         return True
 
@@ -123,15 +126,15 @@ class Auth:
         What aiohttp's parser refuses (400) never comes to an application, so it has neither.
         """
         if self._path is not None:
-            app.middlewares.append(self._admit)
+            app.middlewares.append(self._authenticate)
             app.on_response_prepare.append(self._add_headers)
 
     @web.middleware
-    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         credentials = self.rules.credentials
         if tls.resumed(request.get_extra_info("ssl_object")):
             raise web.HTTPForbidden(text="begin a new TLS session: none is resumed here\n")
-        if await _may_come_in(request, credentials):
+        if await _is_allowed(request, credentials):
             return await handler(request)
         challenge = {"WWW-Authenticate": credentials.challenge}
         return web.Response(status=401, text="Unauthorized\n", headers=challenge)
@@ -142,8 +145,8 @@ class Auth:
             response.headers.setdefault(name, value)
 
 
-async def _may_come_in(request: web.Request, credentials: Credentials) -> bool:
-    if request.path in OPEN_PATHS or request.path.startswith(OWN_DOOR):
+async def _is_allowed(request: web.Request, credentials: Credentials) -> bool:
+    if request.path in OPEN_PATHS or request.path.startswith(OWN_AUTH):
         return True
     try:
         return await credentials.authenticate(authorization(request), client_key(request.remote))

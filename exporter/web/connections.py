@@ -37,7 +37,7 @@ class Connections:
         server.request_handler = self._note_and_answer
         # Half of the descriptors are for the probes' files and pipes.
         self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-        self._there: dict[web.RequestHandler, asyncio.Task[None]] = {}  # the oldest first
+        self._open: dict[web.RequestHandler, asyncio.Task[None]] = {}  # the oldest first
         self._answering: set[asyncio.BaseProtocol] = set()
         self._listeners: list[socket.socket] = []
         self._backing_off = False
@@ -56,7 +56,7 @@ class Connections:
         finds it closed and asks again on a new one, as Go's client does by itself.
         """
         context = self._context()
-        for handler, connecting in self._there.items():
+        for handler, connecting in self._open.items():
             if not connecting.done():
                 connecting.cancel()
             elif handler.transport is None or handler.ssl_context is context:
@@ -71,7 +71,7 @@ class Connections:
         for listener in self._listeners:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
-        for connecting in self._there.values():
+        for connecting in self._open.values():
             connecting.cancel()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -81,11 +81,11 @@ class Connections:
         except OSError as error:
             if error.errno in NO_ROOM:
                 self._back_off(listener, error)
-            return  # anything else is the trouble of the one who asked
+            return  # anything else is an error of the one who asked
         self._backing_off = False
         self._make_room()
         handler = self._server()
-        self._there[handler] = asyncio.create_task(self._connect(handler, sock))
+        self._open[handler] = asyncio.create_task(self._connect(handler, sock))
 
     async def _connect(self, handler: web.RequestHandler, sock: socket.socket) -> None:
         context = self._context()
@@ -96,20 +96,20 @@ class Connections:
             )
 
     def _make_room(self) -> None:
-        gone = [it for it, connecting in self._there.items() if connecting.done() and it.transport is None]
+        gone = [it for it, connecting in self._open.items() if connecting.done() and it.transport is None]
         for handler in gone:
-            del self._there[handler]
-        while len(self._there) >= self._most:
+            del self._open[handler]
+        while len(self._open) >= self._most:
             oldest = self._pick_eviction()
-            self._there.pop(oldest).cancel()
+            self._open.pop(oldest).cancel()
             if oldest.transport is not None:
                 oldest.transport.abort()
 
     def _pick_eviction(self) -> web.RequestHandler:
         """The oldest that is not being answered; of those who are, only half of the places are safe."""
         too_busy = len(self._answering) > self._most // 2
-        eligible = (handler for handler in self._there if (handler in self._answering) is too_busy)
-        return next(eligible, next(iter(self._there)))
+        eligible = (handler for handler in self._open if (handler in self._answering) is too_busy)
+        return next(eligible, next(iter(self._open)))
 
     async def _note_and_answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers, and notes who waits for that."""

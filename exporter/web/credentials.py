@@ -1,4 +1,4 @@
-"""Whether a request's Authorization opens the door: passwords (bcrypt) and bearer tokens."""
+"""Checks a request's Authorization: passwords (bcrypt) and bearer tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from exporter.web.bearer import WANTED, token_in
 from exporter.web.web_config import BCRYPT
 
 REMEMBERED = 64  # passwords that were right lately
-LONGEST = 72  # bytes that bcrypt looks at; a longer password would be cut, so it is wrong
+LONGEST = 72  # bytes that bcrypt reads; a longer password would be cut, so it is wrong
 
 
 class Credentials:
@@ -51,7 +51,7 @@ class Credentials:
         return ", ".join([*offers, "Bearer"] if self._tokens else offers)
 
     async def authenticate(self, authorization: str, client: str = "") -> bool:
-        """Whether this Authorization header's value is right. client: who sent it, in whatever words.
+        """Whether this Authorization header's value is right. client: who sent it, in any form.
 
         Raises:
             ProbeError: the system lets the exporter have no thread to check a password in.
@@ -66,7 +66,7 @@ class Credentials:
         return False
 
     def _token_is_right(self, token: str) -> bool:
-        """Compares with every token whatever the outcome, by digest, so that time tells nothing."""
+        """Compares with every token whatever the outcome, by digest, so that time reveals nothing."""
         given = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         return sum([hmac.compare_digest(given, known) for known in self._tokens]) > 0
 

@@ -24,11 +24,11 @@ BACKLOG = 1024
 HIGHEST_PORT = 65535
 HEAD_SECONDS = 20.0  # that a request's head may take, and that an idle connection is kept
 UNREAD_SECONDS = 30.0  # that an answer may lie unread before the connection is dropped
-LOOK_EVERY = 2.0  # seconds between looks at whether the web-config has changed
+REFRESH_SECONDS = 2.0  # between checks for a changed web-config
 
 
 class ListenError(Exception):
-    """There is no listening there. Its text says why, and what to do."""
+    """The address can't be listened on. Its text is the reason and what to do."""
 
 
 def listen(address: str) -> list[socket.socket]:
@@ -45,7 +45,7 @@ def listen(address: str) -> list[socket.socket]:
     name = host.removeprefix("[").removesuffix("]") or None
     try:
         places = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [_listen_at(family, place) for family, _, _, _, place in dict.fromkeys(places)]
+        return [_bind(family, place) for family, _, _, _, place in dict.fromkeys(places)]
     except UnicodeError as error:
         raise ListenError(f"can't listen on {address!r}: no host has such a name") from error
     except OSError as error:
@@ -53,7 +53,7 @@ def listen(address: str) -> list[socket.socket]:
         raise ListenError(f"can't listen on {address}: {error.strerror or error}{hint}") from error
 
 
-def _listen_at(family: int, place: tuple[object, ...]) -> socket.socket:
+def _bind(family: int, place: tuple[object, ...]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,7 +80,7 @@ class Server:
 
     def __init__(self, app: web.Application, listeners: list[socket.socket], auth: Auth) -> None:
         self._listeners = listeners
-        self._guard = auth
+        self._auth = auth
         # Who has gone away waits for nothing: neither for a run nor, among those who guess, for bcrypt.
         self._runner = web.AppRunner(
             app,
@@ -96,43 +96,43 @@ class Server:
         """Where a person on this machine finds it."""
         host, port = self._listeners[0].getsockname()[:2]
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-        scheme = "https" if self._guard.rules.context else "http"
+        scheme = "https" if self._auth.rules.context else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def start(self) -> None:
         """Begins to answer."""
         raise_descriptor_limit()
-        logging.getLogger("aiohttp.server").addFilter(_is_worth_a_line)
-        # aiohttp has no switch for this: it tells every stranger its version and Python's.
+        logging.getLogger("aiohttp.server").addFilter(_should_be_logged)
+        # aiohttp has no switch for this: it sends every stranger its version and Python's.
         web_response.SERVER_SOFTWARE = "grid-exporter"  # type: ignore[attr-defined]
         await self._runner.setup()
         if self._runner.server is None:
             raise RuntimeError("the application is not set up")
-        self._connections = Connections(self._runner.server, lambda: self._guard.rules.context)
+        self._connections = Connections(self._runner.server, lambda: self._auth.rules.context)
         self._connections.accept_from(self._listeners)
         local = all(_is_loopback(listener) for listener in self._listeners)
-        if not local and not self._guard.protects:
+        if not local and not self._auth.protects:
             log.warning("everybody who reaches this address may read everything: see --web.config.file")
 
     async def watch(self) -> None:
-        """Takes a changed web-config into force; where its TLS is another, every connection is made anew.
+        """Activates a changed web-config; where its TLS is another, every connection is made anew.
 
-        Whatever goes wrong in a look, the next one comes: a bug must not end the reloading unseen.
+        An unforeseen error is logged and the next check comes: a bug must not end the reloading unseen.
         """
-        said = ""
+        logged = ""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(REFRESH_SECONDS)
             try:
-                context = self._guard.rules.context
-                await run_in_thread(self._guard.refresh)
-                if self._connections is not None and self._guard.rules.context is not context:
+                context = self._auth.rules.context
+                await run_in_thread(self._auth.refresh)
+                if self._connections is not None and self._auth.rules.context is not context:
                     self._connections.renew()
             except ProbeError:
                 continue  # no thread can be had just now
             except Exception as error:
-                if repr(error) != said:
-                    log.exception("this is a bug in grid-exporter: the web configuration was not looked at")
-                said = repr(error)
+                if repr(error) != logged:
+                    log.exception("this is a bug in grid-exporter: the web configuration was not checked")
+                logged = repr(error)
 
     async def stop(self) -> None:
         """Stops listening and ends the connections."""
@@ -141,7 +141,7 @@ class Server:
         await self._runner.cleanup()
 
 
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
+def _should_be_logged(record: logging.LogRecord) -> bool:
     """Not a request that makes no sense: whoever sends those could fill the log, and with what they like."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | web.RequestPayloadError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,27 +14,14 @@ from exporter.system.files import read
 from exporter.web.web_config import TlsConfig
 
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-# Go's names of the suites that it holds secure, and OpenSSL's. TLS 1.3's are always on, in both worlds.
-SUITES = {
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
-}
-SUITES_13 = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
-DEFAULT_SUITES = [name for go, name in SUITES.items() if "_CBC_" not in go]
-CURVES = {
-    "CurveP256": "prime256v1",
-    "CurveP384": "secp384r1",
-    "CurveP521": "secp521r1",
-    "X25519": "X25519",
-}
+# The suites that Go holds secure. Those of TLS 1.3 are always on, in Go and in OpenSSL.
+SUITE_12 = re.compile(
+    r"TLS_ECDHE_(ECDSA|RSA)_WITH_"
+    r"(AES_(128|256)_CBC_SHA|AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256)"
+)
+SUITE_13 = re.compile(r"TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256)")
+DEFAULT_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
+CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 
 
 def server_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
@@ -48,7 +36,7 @@ def server_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
     if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     try:
-        context.set_ciphers(":".join(_suites(tls.cipher_suites)))
+        context.set_ciphers(_cipher_string(tls.cipher_suites))
         _set_curve(context, tls.curve_preferences)
     except ssl.SSLError as error:
         raise _refused("the suites or the curve can't be had here", error) from error
@@ -84,7 +72,7 @@ def _versions(tls: TlsConfig) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
     oldest, newest = _version("min_version", tls.min_version), _version("max_version", tls.max_version)
     if oldest > newest:
         raise ConfigError("tls_server_config: min_version is above max_version")
-    if tls.cipher_suites and SUITES_13.issuperset(tls.cipher_suites):
+    if tls.cipher_suites and all(map(SUITE_13.fullmatch, tls.cipher_suites)):
         oldest = ssl.TLSVersion.TLSv1_3
     if oldest > newest:
         raise ConfigError("tls_server_config.cipher_suites: TLS 1.2, which is max_version, has none of these")
@@ -98,11 +86,18 @@ def _version(key: str, name: str) -> ssl.TLSVersion:
     return version
 
 
-def _suites(names: list[str]) -> list[str]:
+def _cipher_string(names: list[str]) -> str:
+    """OpenSSL's cipher string for suites of TLS 1.2."""
     for name in names:
-        if name not in SUITES and name not in SUITES_13:
+        if not (SUITE_12.fullmatch(name) or SUITE_13.fullmatch(name)):
             raise ConfigError(f"tls_server_config.cipher_suites: {name!r} is not supported here")
-    return [SUITES[name] for name in names if name in SUITES] or DEFAULT_SUITES
+    return ":".join(_openssl_name(name) for name in names if SUITE_12.fullmatch(name)) or DEFAULT_SUITES
+
+
+def _openssl_name(suite: str) -> str:
+    """``ECDHE-RSA-AES128-GCM-SHA256`` for ``TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256``."""
+    words = suite.removeprefix("TLS_").replace("_WITH", "").replace("AES_", "AES").replace("_CBC", "")
+    return words.replace("POLY1305_SHA256", "POLY1305").replace("_", "-")
 
 
 def _set_curve(context: ssl.SSLContext, names: list[str]) -> None:

@@ -1,7 +1,7 @@
 """The exporter-toolkit's web-config.yml, so that files written for other exporters work here.
 
 What can't be had here is refused by name rather than ignored: a protection that somebody believes in must not
-be missing without a word. One key is added, ``bearer_token_files``.
+be missing unnoticed. One key is added, ``bearer_token_files``.
 """
 
 from __future__ import annotations

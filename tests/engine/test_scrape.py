@@ -109,7 +109,7 @@ async def test_values_that_are_too_old_leave_a_kept_body() -> None:
 
 
 @virtual_time
-async def test_gzip_and_plain_say_the_same() -> None:
+async def test_gzip_and_plain_hold_the_same() -> None:
     """The compressed body is one gzip member with the plain body in it."""
     scraper = scraper_of(Script(), ttl=60)
     plain = await scrape(scraper)

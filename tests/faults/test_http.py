@@ -15,7 +15,7 @@ import pytest
 from tests.daemon import Daemon, daemon
 from tests.faults.vitals import Vitals, scraped, vitals
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 def asks(line: bytes, *headers: bytes, body: bytes = b"") -> bytes:
@@ -94,21 +94,21 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture
 def before(exporter: Daemon) -> Iterator[Vitals]:
     """How the exporter was; afterwards it must be as before: nothing leaks, nothing is logged."""
-    said = exporter.log.read_text()
+    logged = exporter.log.read_text()
     was = vitals(exporter)
     yield was
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while (now := vitals(exporter)).descriptors > was.descriptors or now.children:
         assert time.monotonic() < end, f"{was} became {now}"
         time.sleep(0.05)
     assert now.threads <= was.threads + 2
     assert now.memory < was.memory + 32 * 1024 * 1024
-    assert exporter.log.read_text() == said
+    assert exporter.log.read_text() == logged
     assert scraped(exporter, seconds=5)
 
 
 def connect(exporter: Daemon) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", exporter.port), PATIENCE)
+    return socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
 
 
 def answer_to(exporter: Daemon, request: bytes) -> int:
@@ -163,7 +163,7 @@ def test_endless_bodies(exporter: Daemon, before: Vitals) -> None:
 
 def test_endless_different_questions(exporter: Daemon, before: Vitals) -> None:
     """A thousand questions that differ take no scrape's turn; how few are kept is shown in test_scrape."""
-    client = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=PATIENCE)
+    client = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=TIMEOUT)
     for number in range(1000):
         known = number % 2
         client.request("GET", f"/metrics?collect[]={'host' if known else number}&{number}={'x' * 4000}")
@@ -237,7 +237,7 @@ def test_no_descriptors_left(tmp_path: Path) -> None:
     ):
         for _ in range(1000):
             stack.enter_context(connect(exporter))
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while (
             scraped(exporter, seconds=5)['grid_probe_runs_total{outcome="success",probe="command:tool"}'] < 3
         ):

@@ -70,7 +70,7 @@ def probe(kind: str, settings: object, *sessions: Session, files: Mapping[str, b
         _substitute(workshop.monkeypatch, tools, threads_too=not workshop.threads)
         run = _run_of(kind, settings, workshop.folder)
 
-        async def look(change: Change) -> Iterable[Metric]:
+        async def execute(change: Change) -> Iterable[Metric]:
             for name, data in (files or {}).items():
                 path = workshop.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def probe(kind: str, settings: object, *sessions: Session, files: Mapping[str, b
             tools.begin(change)
             return await run()
 
-        return look
+        return execute
 
     return make
 
@@ -143,31 +143,31 @@ def parser(parse: Callable[[bytes], object], *good: bytes, errors: type[Exceptio
         for text in good:
             parse(text)
 
-        async def look(change: Change) -> Iterable[Metric]:
+        async def execute(change: Change) -> Iterable[Metric]:
             try:
                 parse(change(workshop.rng.choice(good)))
             except errors as error:
                 _check(str(error)[:REASON])
             return ()
 
-        return look
+        return execute
 
     return make
 
 
-def door(*good: bytes) -> Make:
+def authorization(*good: bytes) -> Make:
     """Who may scrape: what is no header of theirs, whatever it is, is answered by no."""
 
     def make(workshop: Workshop) -> Target:
         credentials = Credentials({"alice": texts.HASH}, [texts.TOKEN])
 
-        async def look(change: Change) -> Iterable[Metric]:
+        async def execute(change: Change) -> Iterable[Metric]:
             await credentials.authenticate(
                 change(workshop.rng.choice(good)).decode("utf-8", "surrogateescape")
             )
             return ()
 
-        return look
+        return execute
 
     return make
 
@@ -273,7 +273,7 @@ TARGETS: dict[str, Make] = {
     "aide database": parser(
         lambda data: count_entries(iter(data.splitlines(keepends=True))), texts.DATABASE, errors=ValueError
     ),
-    "authorization": door(b"Basic YWxpY2U6c2VjcmV0", b"Bearer " + texts.TOKEN),
+    "authorization": authorization(b"Basic YWxpY2U6c2VjcmV0", b"Bearer " + texts.TOKEN),
     "token file": parser(token_in, texts.TOKEN),
     "accept-encoding": parser(latin(takes_gzip), b"gzip, deflate;q=0.5, *;q=0"),
     "manifest": parser(models.manifest_size, texts.MANIFEST, errors=ValueError),

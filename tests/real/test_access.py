@@ -27,11 +27,11 @@ from tests.web.certificates import Certificates
 
 pytestmark = pytest.mark.real("prometheus")
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 JOBS = ("tls", "certificate", "password", "token", "plain")
 OLD_TOKEN, NEW_TOKEN = "first-token" * 3, "second-token" * 3
 SECRETS = ("first-password", "second-password", OLD_TOKEN, NEW_TOKEN, "grid-secret")
-# Its tool tells what it was given: the figures' names are all that comes of it.
+# Its tool writes down what it was given, and prints one metric.
 TOOL = """\
 #!/bin/sh
 env >{folder}/environment
@@ -41,7 +41,7 @@ echo tool_ran 1
 
 
 @dataclass
-class Door:
+class Access:
     """A Prometheus that scrapes five exporters, each of which it reaches in another way."""
 
     folder: Path
@@ -50,7 +50,7 @@ class Door:
     prometheus: Program | None = None
 
     def query(self, expr: str) -> list[dict[str, Any]]:
-        """What Prometheus says now."""
+        """What Prometheus returns now."""
         assert self.prometheus
         return ask(self.prometheus.url, "query", query=expr, time=time.time())
 
@@ -75,13 +75,13 @@ class Door:
     def changes(self, job: str, name: str, text: str) -> None:
         """Replaces a file that an exporter reads, and waits until it has."""
         log = self.exporters[job].log
-        said = len(log.read_text())
+        before = len(log.read_text())
         self.write(name, text)
-        until(lambda: "read again" in log.read_text()[said:])
+        until(lambda: "read again" in log.read_text()[before:])
 
 
 def until(happens: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not happens():
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -91,30 +91,30 @@ def hashed(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
 
 
-def exporters(door: Door, block: contextlib.ExitStack) -> Iterator[tuple[str, Daemon]]:
+def exporters(access: Access, block: contextlib.ExitStack) -> Iterator[tuple[str, Daemon]]:
     """Each with a web configuration of its own, and a secret in its environment."""
-    tls, mine = door.certificates.client_context(), door.certificates.client_context("client")
-    doors = {
-        "tls": (door.certificates.server(), tls),
-        "certificate": (door.certificates.server(clients=True), mine),
+    tls, mine = access.certificates.client_context(), access.certificates.client_context("client")
+    configs = {
+        "tls": (access.certificates.server(), tls),
+        "certificate": (access.certificates.server(clients=True), mine),
         "password": (f"basic_auth_users: {{prometheus: '{hashed('first-password')}'}}\n", None),
         "token": ("bearer_token_files: [tokens/old, tokens/new]\n", None),
     }
-    tool = door.folder / "tool"
-    tool.write_text(TOOL.format(folder=door.folder))
+    tool = access.folder / "tool"
+    tool.write_text(TOOL.format(folder=access.folder))
     tool.chmod(0o755)
     config = f"probes: {{host: {{}}, commands: [{{name: tool, argv: [{tool}], ttl: 1s, wait: 1s}}]}}\n"
     for job in JOBS:
-        text, context = doors.get(job, ("", None))
-        door.write(f"{job}.yml", text)
-        folder = door.folder / f"{job}-exporter"
+        text, context = configs.get(job, ("", None))
+        access.write(f"{job}.yml", text)
+        folder = access.folder / f"{job}-exporter"
         folder.mkdir()
-        flags = ["--web.config.file", door.folder / f"{job}.yml"] if text else []
+        flags = ["--web.config.file", access.folder / f"{job}.yml"] if text else []
         secret = {"GRID_PASSWORD": "grid-secret"}
         yield job, block.enter_context(daemon(folder, config, *flags, env=secret, tls=context))
 
 
-def scrape_configs(door: Door) -> list[dict[str, Any]]:
+def scrape_configs(access: Access) -> list[dict[str, Any]]:
     """How Prometheus comes in."""
     tls = {"ca_file": "ca.pem"}
     ways: dict[str, dict[str, Any]] = {
@@ -132,14 +132,14 @@ def scrape_configs(door: Door) -> list[dict[str, Any]]:
             "static_configs": [{"targets": [f"127.0.0.1:{running.port}"]}],
             **ways.get(job, {}),
         }
-        for job, running in door.exporters.items()
+        for job, running in access.exporters.items()
     ]
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    folder = tmp_path_factory.mktemp("door")
-    door = Door(folder, Certificates(folder))
+def access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
+    folder = tmp_path_factory.mktemp("access")
+    access = Access(folder, Certificates(folder))
     for name in ("crt", "key"):
         shutil.copy(folder / f"client.{name}", folder / f"mine.{name}")
     shutil.copy(folder / "ca.crt", folder / "ca.pem")
@@ -149,55 +149,55 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         "tokens/old": OLD_TOKEN,
         "tokens/new": NEW_TOKEN,
     }.items():
-        door.write(name, text)
+        access.write(name, text)
     with contextlib.ExitStack() as block:
-        door.exporters.update(exporters(door, block))
+        access.exporters.update(exporters(access, block))
         every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-        door.write(
-            "prometheus.yml", yaml.safe_dump({"global": every, "scrape_configs": scrape_configs(door)})
+        access.write(
+            "prometheus.yml", yaml.safe_dump({"global": every, "scrape_configs": scrape_configs(access)})
         )
-        door.prometheus = block.enter_context(programs.prometheus(folder, address()))
-        until(lambda: all(door.scrapes(job) for job in JOBS))
-        yield door
+        access.prometheus = block.enter_context(programs.prometheus(folder, address()))
+        until(lambda: all(access.scrapes(job) for job in JOBS))
+        yield access
 
 
-def test_every_way_in_works(door: Door) -> None:
+def test_every_way_in_works(access: Access) -> None:
     """TLS, a client's certificate, a password, a token, and none: each is scraped, with all that there is."""
     for job in JOBS:
-        door.goes_on(job)
-        assert door.query(f'tool_ran{{job="{job}"}}')
-        assert door.query(f'grid_memory_total_bytes{{job="{job}"}}')
-    assert not door.failed()
+        access.goes_on(job)
+        assert access.query(f'tool_ran{{job="{job}"}}')
+        assert access.query(f'grid_memory_total_bytes{{job="{job}"}}')
+    assert not access.failed()
 
 
-def test_a_certificate_is_renewed(door: Door) -> None:
+def test_a_certificate_is_renewed(access: Access) -> None:
     """Another one of the same CA, then one of another CA that Prometheus trusts as well."""
-    certificates, context = door.certificates, door.exporters["tls"].tls
+    certificates, context = access.certificates, access.exporters["tls"].tls
     assert context
-    renew(door, context, certificates.ca)
+    renew(access, context, certificates.ca)
     other = trustme.CA()
-    door.write("ca.pem", (certificates.ca.cert_pem.bytes() + other.cert_pem.bytes()).decode())
+    access.write("ca.pem", (certificates.ca.cert_pem.bytes() + other.cert_pem.bytes()).decode())
     context.load_verify_locations(cadata=other.cert_pem.bytes().decode())
-    renew(door, context, other)
-    assert not door.failed()
+    renew(access, context, other)
+    assert not access.failed()
 
 
-def renew(door: Door, context: ssl.SSLContext, ca: trustme.CA) -> None:
+def renew(access: Access, context: ssl.SSLContext, ca: trustme.CA) -> None:
     """Gives the exporters another certificate, and waits until they are scraped with it."""
     jobs = ("tls", "certificate")
-    before = {serial(door, job, context) for job in jobs}
-    door.certificates.issue("server", ca)
-    until(lambda: not before & {serial(door, job, context) for job in jobs})
+    before = {serial(access, job, context) for job in jobs}
+    access.certificates.issue("server", ca)
+    until(lambda: not before & {serial(access, job, context) for job in jobs})
     for job in jobs:
-        door.goes_on(job)
+        access.goes_on(job)
 
 
-def serial(door: Door, job: str, context: ssl.SSLContext) -> str:
+def serial(access: Access, job: str, context: ssl.SSLContext) -> str:
     """The number of the certificate that a new connection is shown; one made while TLS changes is dropped."""
     while True:
         with (
             contextlib.suppress(ConnectionError),
-            socket.create_connection(("127.0.0.1", door.exporters[job].port), PATIENCE) as plain,
+            socket.create_connection(("127.0.0.1", access.exporters[job].port), TIMEOUT) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1") as wrapped,
         ):
             certificate = wrapped.getpeercert()
@@ -205,34 +205,34 @@ def serial(door: Door, job: str, context: ssl.SSLContext) -> str:
             return str(certificate["serialNumber"])
 
 
-def test_the_scrapers_ca_is_replaced(door: Door) -> None:
+def test_the_scrapers_ca_is_replaced(access: Access) -> None:
     """Both CAs for a while, then the new one alone, with Prometheus's certificate changed in between."""
-    old, new = door.certificates.ca, trustme.CA()
-    door.changes("certificate", "ca.crt", (old.cert_pem.bytes() + new.cert_pem.bytes()).decode())
+    old, new = access.certificates.ca, trustme.CA()
+    access.changes("certificate", "ca.crt", (old.cert_pem.bytes() + new.cert_pem.bytes()).decode())
     leaf = new.issue_cert("prometheus.test")
-    door.write("mine.key", leaf.private_key_pem.bytes().decode())
-    door.write("mine.crt", leaf.cert_chain_pems[0].bytes().decode())
-    door.goes_on("certificate")
-    door.changes("certificate", "ca.crt", new.cert_pem.bytes().decode())
-    door.goes_on("certificate")
-    assert not door.failed()
+    access.write("mine.key", leaf.private_key_pem.bytes().decode())
+    access.write("mine.crt", leaf.cert_chain_pems[0].bytes().decode())
+    access.goes_on("certificate")
+    access.changes("certificate", "ca.crt", new.cert_pem.bytes().decode())
+    access.goes_on("certificate")
+    assert not access.failed()
 
 
-def test_a_token_and_a_password_are_replaced(door: Door) -> None:
+def test_a_token_and_a_password_are_replaced(access: Access) -> None:
     """Prometheus changes over while both tokens count; then the old one goes, as does the password's hash."""
-    door.write("token", NEW_TOKEN)
-    door.goes_on("token")
-    door.changes("token", "tokens/old", NEW_TOKEN)
-    door.goes_on("token")
+    access.write("token", NEW_TOKEN)
+    access.goes_on("token")
+    access.changes("token", "tokens/old", NEW_TOKEN)
+    access.goes_on("token")
     old, new = hashed("first-password"), hashed("second-password")
     users = f"basic_auth_users: {{prometheus: '{old}', scraper: '{new}'}}\n"
-    door.changes("password", "password.yml", users)
-    door.goes_on("password")
-    assert not door.failed()
+    access.changes("password", "password.yml", users)
+    access.goes_on("password")
+    assert not access.failed()
 
 
 @pytest.mark.parametrize(
-    ("broken", "complaint"),
+    ("broken", "message"),
     [
         (lambda whole: whole[:25], "line 1: this is no YAML"),
         (lambda whole: whole[: whole.index("\n") + 1], "it is without passwords or tokens"),
@@ -241,30 +241,30 @@ def test_a_token_and_a_password_are_replaced(door: Door) -> None:
     ids=["half a line", "its first lines", "nothing"],
 )
 @pytest.mark.parametrize("job", ["password", "token"])
-def test_a_broken_file_shuts_nobody_out_and_lets_nobody_in(
-    door: Door, job: str, broken: Callable[[str], str], complaint: str
+def test_a_broken_file_changes_no_access(
+    access: Access, job: str, broken: Callable[[str], str], message: str
 ) -> None:
-    """Half a file, which may be a good one, and an emptied one leave in force what was."""
-    path, exporter = door.folder / f"{job}.yml", door.exporters[job]
-    good, said = path.read_text(), exporter.log.read_text()
+    """Half a file, which may be a good one, and an emptied one change nothing."""
+    path, exporter = access.folder / f"{job}.yml", access.exporters[job]
+    good, logged = path.read_text(), exporter.log.read_text()
     whole = f"http_server_config: {{http2: false}}\n{good}"
     path.write_text(broken(whole))
-    until(lambda: complaint in exporter.log.read_text()[len(said) :])
-    door.goes_on(job)
+    until(lambda: message in exporter.log.read_text()[len(logged) :])
+    access.goes_on(job)
     assert exporter.get()[0] == 401
-    door.changes(job, path.name, good)
-    assert not door.failed()
+    access.changes(job, path.name, good)
+    assert not access.failed()
 
 
-def test_who_may_not_come_in_does_not(door: Door) -> None:
+def test_who_may_not_come_in_does_not(access: Access) -> None:
     """Neither with nothing nor with what used to be right."""
     for authorization in ("", f"Bearer {OLD_TOKEN}", "Bearer ", "Basic cHJvbWV0aGV1czo="):
         for job in ("password", "token"):
-            status, said = door.exporters[job].get(headers={"Authorization": authorization})
-            assert (status, said) == (401, "Unauthorized\n")
+            status, text = access.exporters[job].get(headers={"Authorization": authorization})
+            assert (status, text) == (401, "Unauthorized\n")
 
 
-def test_a_crowd_does_not_cost_prometheus_a_scrape(door: Door) -> None:
+def test_a_crowd_does_not_cost_prometheus_a_scrape(access: Access) -> None:
     """While hundreds come and stay, with TLS and without, each scrape ends within its timeout."""
     request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
     with contextlib.ExitStack() as block:
@@ -273,30 +273,30 @@ def test_a_crowd_does_not_cost_prometheus_a_scrape(door: Door) -> None:
             for job in ("plain", "tls", "password"):
                 for begun in (b"", request, request + b"\r\n"):
                     client = block.enter_context(
-                        socket.create_connection(("127.0.0.1", door.exporters[job].port), PATIENCE)
+                        socket.create_connection(("127.0.0.1", access.exporters[job].port), TIMEOUT)
                     )
                     with contextlib.suppress(ConnectionError):
                         client.sendall(begun)
             time.sleep(0.02)
-        assert vitals(door.exporters["tls"]).descriptors < 300
+        assert vitals(access.exporters["tls"]).descriptors < 300
         for job in JOBS:
-            door.goes_on(job)
-    assert not door.failed()
-    assert not door.query("max_over_time(scrape_duration_seconds[1m]) > 1")
+            access.goes_on(job)
+    assert not access.failed()
+    assert not access.query("max_over_time(scrape_duration_seconds[1m]) > 1")
 
 
-def test_no_secret_gets_out(door: Door) -> None:
-    """Neither passwords, tokens, hashes nor keys are in a log, a command line, a figure or the page."""
+def test_no_secret_gets_out(access: Access) -> None:
+    """Neither passwords, tokens, hashes nor keys are in a log, a command line, a metric or the page."""
     kept = [*SECRETS, "PRIVATE KEY", "$2"]
-    said = [running.log.read_text() for running in door.exporters.values()]
-    for job, running in door.exporters.items():
+    found_in = [running.log.read_text() for running in access.exporters.values()]
+    for job, running in access.exporters.items():
         pid = running.process.pid
-        said.append(Path(f"/proc/{pid}/cmdline").read_text())
+        found_in.append(Path(f"/proc/{pid}/cmdline").read_text())
         if job in ("tls", "plain"):
-            said += [running.get("/metrics")[1], running.get("/")[1], running.get("/nothing")[1]]
-    said += [(door.folder / name).read_text() for name in ("environment", "command")]
-    assert door.prometheus
-    found = door.query('{job="password"}')
-    said.append(str(found))
+            found_in += [running.get("/metrics")[1], running.get("/")[1], running.get("/nothing")[1]]
+    found_in += [(access.folder / name).read_text() for name in ("environment", "command")]
+    assert access.prometheus
+    found = access.query('{job="password"}')
+    found_in.append(str(found))
     for secret in kept:
-        assert not [text for text in said if secret in text], secret
+        assert not [text for text in found_in if secret in text], secret

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.config.load import Plan
 from exporter.engine.exporter import Exporter
 from exporter.probes.aide import Settings as Aide
-from exporter.web.app import TIMEOUT_HEADER, make_app, patience, takes_gzip
+from exporter.web.app import TIMEOUT_HEADER, make_app, max_wait, takes_gzip
 from tests.scripted import Script, failing
 
 Connect = Callable[[web.Application], Awaitable["TestClient[web.Request, web.Application]"]]
@@ -23,7 +23,7 @@ def exporter_of(*scripts: Script) -> Exporter:
 
 
 async def test_metrics_are_prometheus_text(aiohttp_client: Connect) -> None:
-    """A scrape is valid text with the probe's figures and the exporter's own."""
+    """A scrape is valid text with the probe's metrics and the exporter's own."""
     client = await aiohttp_client(make_app(exporter_of(Script())))
     answer = await client.get("/metrics", headers={"Accept-Encoding": "identity"})
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -59,7 +59,7 @@ async def test_an_unknown_probe_is_a_clear_error(aiohttp_client: Connect) -> Non
     assert await answer.text() == "collect[]: there is no probe 'gone' here\n"
 
 
-async def test_prometheus_own_timeout_is_heeded(aiohttp_client: Connect) -> None:
+async def test_prometheus_timeout_bounds_the_answer(aiohttp_client: Connect) -> None:
     """A scrape that may take 0.6 s is answered before that, although the probe takes 3 s."""
     client = await aiohttp_client(make_app(exporter_of(Script(seconds=3))))
     async with asyncio.timeout(2.5):
@@ -78,20 +78,20 @@ async def test_prometheus_own_timeout_is_heeded(aiohttp_client: Connect) -> None
     ],
 )
 def test_half_a_second_is_left_for_the_way_back(headers: dict[str, str], seconds: float) -> None:
-    """An answer that leaves at the last moment would come too late; who says nothing has time."""
-    assert patience(make_mocked_request("GET", "/metrics", headers=headers)) == seconds
+    """An answer that leaves at the last moment would come too late; who sends no timeout has time."""
+    assert max_wait(make_mocked_request("GET", "/metrics", headers=headers)) == seconds
 
 
-@pytest.mark.parametrize("said", ["nan", "soon", "-5", "1e999"])
-async def test_a_senseless_timeout_does_no_harm(aiohttp_client: Connect, said: str) -> None:
+@pytest.mark.parametrize("seconds", ["nan", "soon", "-5", "1e999"])
+async def test_a_senseless_timeout_does_no_harm(aiohttp_client: Connect, seconds: str) -> None:
     """A header that is no time leaves the scrape complete or early, never an error."""
     client = await aiohttp_client(make_app(exporter_of(Script())))
-    answer = await client.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": said})
+    answer = await client.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": seconds})
     assert answer.status == 200
 
 
 async def test_a_failing_probe_does_not_fail_the_scrape(aiohttp_client: Connect) -> None:
-    """The scrape is complete but for the broken probe, which says so."""
+    """The scrape is complete but for the broken probe, which is reported."""
     client = await aiohttp_client(make_app(exporter_of(Script("bad", error=failing()), Script("good"))))
     text = await (await client.get("/metrics")).text()
     assert 'grid_probe_success{probe="bad"} 0.0' in text
@@ -99,7 +99,7 @@ async def test_a_failing_probe_does_not_fail_the_scrape(aiohttp_client: Connect)
 
 
 async def test_ready_waits_for_the_first_runs(aiohttp_client: Connect) -> None:
-    """Ready means that a scrape now holds the quick probes' figures; healthy only that it serves."""
+    """Ready means that a scrape now holds the quick probes' metrics; healthy only that it serves."""
     script = Script(seconds=0.2)
     exporter = exporter_of(script)
     client = await aiohttp_client(make_app(exporter))
@@ -128,7 +128,7 @@ def watching_aide(token_file: Path | None) -> Plan:
 async def test_the_aide_action_is_there_where_it_is_switched_on(
     aiohttp_client: Connect, tmp_path: Path
 ) -> None:
-    """Without a token file in force its paths do not exist; a reload switches it on and off."""
+    """Without an active token file its paths do not exist; a reload switches it on and off."""
     token_file = tmp_path / "token"
     token_file.write_text("0123456789abcdef" * 4)
     token_file.chmod(0o640)

@@ -51,7 +51,7 @@ async def test_who_is_being_answered_is_not_dropped() -> None:
     release = asyncio.Event()
     async with crowd(held(release)) as there, asyncio.timeout(20):
         waiting = await there.connect(GET)
-        while not there.site._connections._answering:  # type: ignore[union-attr]
+        while not there.answering:
             await asyncio.sleep(0)
         idle = [await there.connect() for _ in range(3 * MOST)]
         await idle[0].closed()
@@ -78,7 +78,7 @@ async def test_a_half_open_tls_connection_counts_too(tmp_path: Path) -> None:
         assert there.connected() <= MOST
 
 
-async def test_who_speaks_no_tls_is_dropped_without_a_word(
+async def test_who_speaks_no_tls_is_dropped_and_not_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Plain HTTP, rubbish and a handshake broken off neither disturb others nor fill the log."""
@@ -115,7 +115,7 @@ async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> No
     async with crowd(Script("x" * 200)) as there, asyncio.timeout(30):
         greedy = await there.connect()
         greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        while not _dropped(there.site):
+        while not _dropped(there.server):
             greedy.send(GET * 10)
             await asyncio.sleep(0.02)
 
@@ -130,7 +130,7 @@ async def test_who_goes_away_waits_for_nothing() -> None:
     script = Script(seconds=30)
     async with crowd(script) as there, asyncio.timeout(20):
         client: Client = await there.connect(GET)
-        answering = there.site._connections._answering  # type: ignore[union-attr]
+        answering = there.answering
         while not answering:
             await asyncio.sleep(0)
         client.writer.transport.abort()

@@ -27,10 +27,10 @@ async def test_without_users_and_tokens_everybody_may_come_in() -> None:
 @pytest.mark.parametrize("user", USERS)
 async def test_the_right_password_opens_every_time(user: str) -> None:
     """The first time by bcrypt, then by what is remembered; the scheme's case does not matter."""
-    door = Credentials(USERS, [])
+    known = Credentials(USERS, [])
     for _ in range(2):
-        assert await door.authenticate(basic(user, "secret"))
-        assert await door.authenticate(basic(user, "secret").replace("Basic", "bAsIc"))
+        assert await known.authenticate(basic(user, "secret"))
+        assert await known.authenticate(basic(user, "secret").replace("Basic", "bAsIc"))
 
 
 WRONG = {
@@ -45,7 +45,7 @@ WRONG = {
     "base64 with rubbish": basic("alice", "secret") + "!",
     "not ASCII": "Basic é",
     "a NUL": basic("alice", "secret\0"),
-    "longer than bcrypt looks": basic("alice", "secret" + "x" * 100),
+    "longer than bcrypt reads": basic("alice", "secret" + "x" * 100),
     "a bearer token": "Bearer secret",
     "another scheme": "Digest secret",
 }
@@ -54,38 +54,38 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 async def test_everything_else_stays_outside(name: str) -> None:
     """Also right after the right password was seen, and a second time."""
-    door = Credentials(USERS, [])
-    assert await door.authenticate(basic("alice", "secret"))
-    assert not await door.authenticate(WRONG[name])
-    assert not await door.authenticate(WRONG[name])
+    known = Credentials(USERS, [])
+    assert await known.authenticate(basic("alice", "secret"))
+    assert not await known.authenticate(WRONG[name])
+    assert not await known.authenticate(WRONG[name])
 
 
 async def test_a_remembered_password_opens_nothing_for_another_user() -> None:
     """What is remembered is name, hash and password together; parts that join up differently don't count."""
-    door = Credentials({"alice": HASH, "alices": HASH}, [])
-    assert await door.authenticate(basic("alice", "secret"))
-    assert not await door.authenticate(basic("alices", "ecret"))
+    known = Credentials({"alice": HASH, "alices": HASH}, [])
+    assert await known.authenticate(basic("alice", "secret"))
+    assert not await known.authenticate(basic("alices", "ecret"))
 
 
 @pytest.mark.parametrize("version", ["2a", "2b", "2y"])
 async def test_a_hash_of_every_maker_is_opened_by_its_password(version: str) -> None:
     """It begins with $2y$ from htpasswd, with $2a$ or $2b$ from others; they are the same thing."""
-    door = Credentials({"alice": HASH.replace("$2b$", f"${version}$")}, [])
-    assert await door.authenticate(basic("alice", "secret"))
-    assert not await door.authenticate(basic("alice", "Secret"))
+    known = Credentials({"alice": HASH.replace("$2b$", f"${version}$")}, [])
+    assert await known.authenticate(basic("alice", "secret"))
+    assert not await known.authenticate(basic("alice", "Secret"))
 
 
 async def test_right_and_wrong_passwords_at_once_get_each_their_answer() -> None:
     """However they are mixed, and with nothing remembered yet."""
-    door = Credentials(USERS, [])
+    known = Credentials(USERS, [])
     tries = [basic("alice", "secret" if n % 2 else f"wrong{n % 10}") for n in range(300)]
-    answers = await asyncio.gather(*(door.authenticate(tried, str(n % 7)) for n, tried in enumerate(tries)))
+    answers = await asyncio.gather(*(known.authenticate(tried, str(n % 7)) for n, tried in enumerate(tries)))
     assert answers == [bool(n % 2) for n in range(300)]
 
 
 async def test_no_wrong_password_makes_a_later_one_right() -> None:
     """Who knows a hash, as from a backup, can't have anything remembered that opens (CVE-2022-46146)."""
-    door = Credentials(USERS, [])
+    known = Credentials(USERS, [])
     attempts = [
         *(basic(f"alice{HASH}", "fakepassword"), basic("alice", f"{HASH}fakepassword")),
         *(basic("", f"alice{HASH}secret"), basic(f"alice{HASH}secret", ""), basic(f"alice{HASH}", "secret")),
@@ -93,10 +93,10 @@ async def test_no_wrong_password_makes_a_later_one_right() -> None:
     ]
     for _ in range(2):
         for attempt in attempts:
-            assert not await door.authenticate(attempt)
-    assert await door.authenticate(basic("alice", "secret"))
+            assert not await known.authenticate(attempt)
+    assert await known.authenticate(basic("alice", "secret"))
     for attempt in attempts:
-        assert not await door.authenticate(attempt)
+        assert not await known.authenticate(attempt)
 
 
 async def test_an_unknown_user_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,9 @@ async def test_an_unknown_user_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch)
         return real(password, known)
 
     monkeypatch.setattr(bcrypt, "checkpw", counting)
-    door = Credentials({"alice": HASH}, [])
-    await door.authenticate(basic("alice", "wrong"))
-    await door.authenticate(basic("mallory", "wrong"))
+    known = Credentials({"alice": HASH}, [])
+    await known.authenticate(basic("alice", "wrong"))
+    await known.authenticate(basic("mallory", "wrong"))
     assert checked == [HASH[:7].encode()] * 2
 
 
@@ -125,10 +125,10 @@ async def test_unknown_users_cost_what_the_users_do(monkeypatch: pytest.MonkeyPa
         return False
 
     monkeypatch.setattr(bcrypt, "checkpw", counting)
-    door = Credentials({"alice": HASH, "bob": HASH.replace("$04$", "$05$")}, [])
+    known = Credentials({"alice": HASH, "bob": HASH.replace("$04$", "$05$")}, [])
     for number in range(3 * 40):
         asking = f"user{number % 40}"
-        await door.authenticate(basic(asking, f"guess{number}"))
+        await known.authenticate(basic(asking, f"guess{number}"))
     assert {len(costs) for costs in checked.values()} == {1}
     assert set.union(*checked.values()) == {b"$2b$04$", b"$2b$05$"}
 
@@ -142,31 +142,31 @@ async def test_one_client_does_not_take_the_others_turns(monkeypatch: pytest.Mon
         return password == b"secret"
 
     monkeypatch.setattr(bcrypt, "checkpw", counting)
-    door = Credentials(USERS, [])
+    known = Credentials(USERS, [])
     guesses = [
-        asyncio.create_task(door.authenticate(basic("alice", str(n)), "192.0.2.1")) for n in range(100)
+        asyncio.create_task(known.authenticate(basic("alice", str(n)), "192.0.2.1")) for n in range(100)
     ]
     await asyncio.sleep(0)
-    assert await door.authenticate(basic("alice", "secret"), "192.0.2.2")
+    assert await known.authenticate(basic("alice", "secret"), "192.0.2.2")
     assert checked.index(b"secret") < 5
     await asyncio.gather(*guesses)
-    assert not door._turns
+    assert not known._turns
 
 
 async def test_what_is_remembered_is_bounded() -> None:
     """Many users do not make the memory grow without end."""
     users = {f"u{n}": HASH for n in range(credentials.REMEMBERED + 5)}
-    door = Credentials(users, [])
+    known = Credentials(users, [])
     for user in users:
-        assert await door.authenticate(basic(user, "secret"))
-    assert len(door._right) == credentials.REMEMBERED
+        assert await known.authenticate(basic(user, "secret"))
+    assert len(known._right) == credentials.REMEMBERED
 
 
 async def test_any_of_several_tokens_opens() -> None:
     """While a token is rotated the old and the new one both work; nothing else does."""
-    door = Credentials({}, [b"old-token", b"new-token"])
-    assert await door.authenticate("Bearer old-token")
-    assert await door.authenticate("bearer new-token")
+    known = Credentials({}, [b"old-token", b"new-token"])
+    assert await known.authenticate("Bearer old-token")
+    assert await known.authenticate("bearer new-token")
     for wrong in (
         "",
         "Bearer",
@@ -176,10 +176,10 @@ async def test_any_of_several_tokens_opens() -> None:
         "Basic old-token",
         "old-token",
     ):
-        assert not await door.authenticate(wrong)
+        assert not await known.authenticate(wrong)
 
 
-async def test_a_token_does_not_open_a_door_that_has_none() -> None:
+async def test_an_empty_token_is_refused_without_tokens() -> None:
     """Where only passwords are configured an empty token is no way in."""
     assert not await Credentials({"alice": HASH}, []).authenticate("Bearer ")
 
@@ -189,7 +189,7 @@ async def test_a_token_does_not_open_a_door_that_has_none() -> None:
     [b"", b" \n", b"two words" * 4, b"\xff\xfe" * 20, b"x" * 5000, b"a\nb" * 20, b"\x7f" * 40, b"x" * 31],
 )
 def test_a_file_that_holds_no_token_is_refused(tmp_path: Path, content: bytes) -> None:
-    """An empty token would open the door to everybody, and a short one to who has a day to guess."""
+    """An empty token would let everybody in, and a short one to who has a day to guess."""
     (tmp_path / "token").write_bytes(content)
     with pytest.raises(ConfigError):
         read_token(tmp_path / "token")

@@ -6,7 +6,7 @@ from exporter.web.rate_limit import Limiter, client_key
 
 
 class Clock:
-    """A clock that goes when told to."""
+    """A clock that goes when set."""
 
     now = 0.0
 
@@ -16,7 +16,7 @@ class Clock:
 
 
 def test_a_bucket() -> None:
-    """A burst goes through, then as many as time allows; the wait is told in whole seconds."""
+    """A burst goes through, then as many as time allows; the wait is in whole seconds."""
     clock = Clock()
     limiter = Limiter(burst=3, seconds=6, clock=clock)
     assert [limiter.wait("a") for _ in range(5)] == [0, 0, 0, 6, 6]
@@ -68,6 +68,6 @@ def test_memory_is_bounded() -> None:
         ("unix:", ""),
     ],
 )
-def test_neighbourhood(address: str | None, known_as: str) -> None:
+def test_client_key(address: str | None, known_as: str) -> None:
     """An IPv6 client counts by its network, since it has endless addresses in it."""
     assert client_key(address) == known_as

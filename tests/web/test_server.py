@@ -27,7 +27,7 @@ from tests.web.test_credentials import HASH
     ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
-    """The error shows what an address looks like."""
+    """The error shows an example of an address."""
     with pytest.raises(ListenError, match="expected host:port such as"):
         listen(address)
 
@@ -92,8 +92,8 @@ async def test_listening_to_the_world_without_protection_is_warned_of(
 async def test_the_url_is_one_that_works_on_this_machine(host: str, url: str) -> None:
     """Nobody can open http://0.0.0.0."""
     async with crowd(Script()) as there:
-        there.site._listeners = [cast("socket.socket", At(host))]
-        assert there.site.url == url
+        there.server._listeners = [cast("socket.socket", At(host))]
+        assert there.server.url == url
 
 
 async def serial(there: Crowd, tls: ssl.SSLContext) -> str:
@@ -115,9 +115,9 @@ async def until_refused(there: Crowd, tls: ssl.SSLContext) -> None:
 
 
 async def watched(there: Crowd, monkeypatch: pytest.MonkeyPatch) -> asyncio.Task[None]:
-    """Has the site look at its files all the time."""
-    monkeypatch.setattr(server, "LOOK_EVERY", 0.02)
-    return asyncio.create_task(there.site.watch())
+    """Has the server check its files all the time."""
+    monkeypatch.setattr(server, "REFRESH_SECONDS", 0.02)
+    return asyncio.create_task(there.server.watch())
 
 
 async def test_a_renewed_certificate_is_served_without_a_restart(
@@ -154,7 +154,7 @@ async def test_another_ca_is_taken_without_a_restart(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("before", ["TLS", "plain HTTP", "client certificates"])
-async def test_no_connection_outlives_the_tls_that_it_was_made_under(
+async def test_no_connection_outlives_its_tls_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     """When TLS changes, one that rests ends, one half agreed on too, one being answered then."""
@@ -167,7 +167,7 @@ async def test_no_connection_outlives_the_tls_that_it_was_made_under(
         resting = await there.connect(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", tls=tls)
         assert await resting.status() == 200
         asking = await there.connect(GET, tls=tls)
-        while not there.site._connections._answering:  # type: ignore[union-attr]
+        while not there.answering:
             await asyncio.sleep(0)
         mute = await there.connect()
         watching = await watched(there, monkeypatch)
@@ -189,9 +189,9 @@ async def test_another_password_ends_no_connection(tmp_path: Path, monkeypatch: 
         client = await there.connect(GET)
         assert await client.status() == 401
         watching = await watched(there, monkeypatch)
-        rules = there.site._guard.rules
+        rules = there.server._auth.rules
         touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
-        while there.site._guard.rules is rules:
+        while there.server._auth.rules is rules:
             await asyncio.sleep(0.02)
         client.send(GET)
         assert await client.status() == 401
@@ -244,7 +244,7 @@ async def test_a_broken_new_certificate_keeps_the_old(
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.1)
         assert await serial(there, tls) == before
-        assert ["was not taken" in record.getMessage() for record in caplog.records] == [True]
+        assert ["was refused" in record.getMessage() for record in caplog.records] == [True]
         certificates.issue("server", certificates.ca)
         while await serial(there, tls) == before:
             await asyncio.sleep(0.02)
@@ -252,25 +252,25 @@ async def test_a_broken_new_certificate_keeps_the_old(
 
 
 def test_without_a_web_config_nothing_is_watched() -> None:
-    """There is no file to look at."""
+    """There is no file to read."""
     assert Auth(None).refresh() is False
 
 
 async def test_a_bug_ends_no_watching(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that nobody thought of is logged once, and the looks go on."""
-    looks = 0
+    """An error that nobody thought of is logged once, and the checks go on."""
+    checks = 0
 
     def broken(_: Auth) -> bool:
-        nonlocal looks
-        looks += 1
+        nonlocal checks
+        checks += 1
         raise LookupError("a bug")
 
     monkeypatch.setattr(Auth, "refresh", broken)
     async with crowd(Script(), web_config=web_config(tmp_path, "")) as there, asyncio.timeout(20):
         watching = await watched(there, monkeypatch)
-        while looks < 3:
+        while checks < 3:
             await asyncio.sleep(0.02)
         watching.cancel()
     assert [record.getMessage()[:9] for record in caplog.records] == ["this is a"]

@@ -4,8 +4,8 @@ import bcrypt
 import pytest
 
 from exporter.config.strict_yaml import ConfigError
-from exporter.web.tls import SUITES, SUITES_13
 from exporter.web.web_config import BCRYPT, HEADERS, parse
+from tests.web.test_tls import SUITES, SUITES_13
 
 HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
 TLS = "cert_file: a.crt, key_file: a.key"
@@ -218,7 +218,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_refused_by_the_name_of_what_is_wrong(name: str) -> None:
+def test_a_mistake_is_named(name: str) -> None:
     """Each mistake, and each protection that can't be had here, has its one clear line."""
     text, message = BAD[name]
     with pytest.raises(ConfigError) as error:
