@@ -75,8 +75,8 @@ def test_a_busy_port_hides_no_mistake_in_a_file(tmp_path: Path) -> None:
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         for flag, name, message in (
-            ("--config.file", "config.yml", "probes.host.tll: unknown key"),
-            ("--web.config.file", "web.yml", "basic_auth_user: unknown key"),
+            ("--config.file", "config.yml", "probes.host.tll: unknown key (line 1)"),
+            ("--web.config.file", "web.yml", "basic_auth_user: unknown key (line 1)"),
         ):
             ended = run("--web.listen-address", address, flag, tmp_path / name)
             assert (ended.returncode, ended.stderr) == (2, f"grid-exporter: configuration: {message}\n")
