@@ -18,7 +18,9 @@ share=$PREFIX/share/$name
 # Where systemd looks, whatever the prefix is.
 case $PREFIX in /usr | /usr/local) settings=$PREFIX/lib ;; *) settings=/etc ;; esac
 units="grid-exporter.service grid-aide-check.service grid-aide-check.timer grid-aide-accept.service grid-aide-accept.path"
-enabled="grid-exporter.service grid-aide-check.timer grid-aide-accept.path"
+enabled="grid-exporter.service grid-aide-check.timer"
+# Whoever wants to accept over HTTP enables it; an upgrade restarts it where it runs.
+optional="grid-aide-accept.path"
 
 say() { printf '%s\n' "$*"; }
 fail() { printf '%s\n' "$name: $*" >&2 && exit 1; }
@@ -111,7 +113,7 @@ start() {
         systemctl -q enable --now $enabled
     else
         # shellcheck disable=SC2086
-        systemctl try-restart $enabled
+        systemctl try-restart $enabled $optional
     fi || fail "it is installed but does not start: journalctl -n 30 -u $name"
 }
 
@@ -148,7 +150,7 @@ install_all() {
 uninstall_all() {
     if booted; then
         # shellcheck disable=SC2086
-        systemctl -q disable --now $enabled 2>/dev/null || true
+        systemctl -q disable --now $enabled $optional 2>/dev/null || true
     fi
     for unit in $units; do rm -f "$DESTDIR$settings/systemd/system/$unit"; done
     rm -f "$DESTDIR$settings/sysusers.d/$name.conf" "$DESTDIR$settings/tmpfiles.d/$name.conf"

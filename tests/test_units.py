@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from exporter.aide import accept_request
+from exporter.aide import accept_request, proof
 from exporter.aide.files import Paths
 from exporter.config.load import parse
 from exporter.probes import KINDS
@@ -81,7 +81,8 @@ def test_nothing_is_hidden_from_aide() -> None:
 def test_units_and_code_mean_the_same_places() -> None:
     """What the code writes is what the units watch and let it write."""
     state, asked = Paths().state, accept_request.RUNTIME / accept_request.NAME
-    assert settings(PROJECT / "systemd/grid-aide-accept.path")["PathExists"] == str(asked)
+    watch = settings(PROJECT / "systemd/grid-aide-accept.path")
+    assert (watch["PathExists"], watch["ConditionPathExists"]) == (str(asked), str(proof.KEY_FILE))
     assert (
         settings(PROJECT / "systemd/grid-exporter.service")["RuntimeDirectory"] == accept_request.RUNTIME.name
     )

@@ -1,7 +1,7 @@
 """The one request that the exporter can pass to root: that a certain ID be accepted.
 
 The exporter writes it to its runtime directory; a path unit of systemd then starts `accept_request` as root,
-which treats whatever is there as hostile.
+which treats whatever is there as hostile, and accepts only with a person's proof.
 """
 
 from __future__ import annotations
@@ -12,20 +12,34 @@ import re
 import secrets
 import time
 from pathlib import Path
+from typing import Annotated
 
-from exporter.aide.accept import attempt
+import msgspec
+
+from exporter.aide import proof
+from exporter.aide.accept import attempt, offered
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
-from exporter.aide.output import print_error, print_line
-from exporter.aide.summary import Outcome, save
+from exporter.aide.output import describe, print_error, print_line
+from exporter.aide.summary import Outcome, load_summary, read_json, save
 from exporter.probe import ProbeError
 from exporter.system import files
 
 NAME = "aide-accept"
 RUNTIME = Path("/run/grid-exporter")
 
-_REQUEST = re.compile(rb"([0-9a-f]{64})\n?")
-_LONGEST = 65
+_REQUEST = re.compile(rb"([0-9a-f]{64}) ([0-9a-f]{64})\n?")
+_LONGEST = 130
+
+
+Hex = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be accepted, and the proof that a person has reviewed it."""
+
+    id: Hex
+    proof: Hex
 
 
 def runtime_directory() -> Path:
@@ -33,7 +47,7 @@ def runtime_directory() -> Path:
     return Path(os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or RUNTIME)
 
 
-def leave(runtime: Path, id_: str) -> None:
+def leave(runtime: Path, request: Request) -> None:
     """Writes the request, whole or not at all: the exporter's part.
 
     Raises:
@@ -43,7 +57,7 @@ def leave(runtime: Path, id_: str) -> None:
     with files.open_directory(runtime) as where:
         new = f".{NAME}.{secrets.token_hex(8)}"  # another request may be left at the same time
         with os.fdopen(files.create(new, where), "wb") as file:
-            file.write(f"{id_}\n".encode())
+            file.write(f"{request.id} {request.proof}\n".encode())
         try:
             os.link(new, NAME, src_dir_fd=where, dst_dir_fd=where)
         finally:
@@ -55,8 +69,8 @@ def waiting(runtime: Path) -> bool:
     return os.path.lexists(runtime / NAME)
 
 
-def accept_request(paths: Paths, runtime: Path = RUNTIME) -> int:
-    """Takes the request that the exporter left and does what `accept` does: the root service's part.
+def accept_request(paths: Paths, runtime: Path = RUNTIME, key_file: Path = proof.KEY_FILE) -> int:
+    """Takes the request that the exporter left and, with a valid proof, accepts: the root service's part.
 
     It waits for a running check, which makes the request stale; the outcome then reports that.
 
@@ -65,44 +79,59 @@ def accept_request(paths: Paths, runtime: Path = RUNTIME) -> int:
         no request.
     """
     try:
-        id_, reason = _taken(runtime)
+        request = _taken(runtime)
         with exclusive(paths, "accept", wait=True):
-            outcome = attempt(id_, paths) if id_ else _refused(reason, paths)
+            outcome = _answer(request, paths, key_file)
     except (ProbeError, OSError) as error:
         return print_error("not accepted", error)
     return print_line(f"accepted {outcome.id}" if outcome.success else f"refused: {outcome.reason}")
 
 
-def _taken(runtime: Path) -> tuple[str, str]:
-    """The ID, or why there is none."""
+def _taken(runtime: Path) -> Request | ValueError:
     try:
-        return take(runtime), ""
+        return take(runtime)
     except ValueError as error:
-        return "", str(error)
+        return error
 
 
-def _refused(reason: str, paths: Paths) -> Outcome:
-    outcome = Outcome(success=False, timestamp=time.time(), reason=reason)
-    save(paths.outcome, outcome)
-    return outcome
+def _answer(request: Request | ValueError, paths: Paths, key_file: Path) -> Outcome:
+    """Verifies the proof and accepts, with the lock held; the outcome is on disk when it returns."""
+    id_ = ""
+    try:
+        if isinstance(request, ValueError):
+            raise request
+        id_ = request.id
+        _verify(request, paths, key_file)
+    except (ProbeError, OSError, ValueError) as error:
+        outcome = Outcome(success=False, timestamp=time.time(), id=id_, reason=describe(error))
+        save(paths.outcome, outcome)
+        return outcome
+    return attempt(id_, paths)
 
 
-def take(runtime: Path) -> str:
-    """Returns the requested ID, and removes whatever was there.
+def _verify(request: Request, paths: Paths, key_file: Path) -> None:
+    summary = offered(request.id, load_summary(paths.summary))
+    if summary.unlisted:
+        raise ProbeError(f"{summary.unlisted} findings are not in the summary: review and accept on the box")
+    proof.verify(request.proof, read_json(paths.summary), key_file)
+
+
+def take(runtime: Path) -> Request:
+    """Returns the request, and removes whatever was there.
 
     Raises:
-        ValueError: it is no request: a link, no regular file, too long, or anything but 64 hex digits. The
-            message repeats nothing of it.
+        ValueError: it is no request: a link, no regular file, too long, or anything but twice 64 hex digits.
+            The message repeats nothing of it.
         OSError: there is none, or it cannot be removed and would come again and again.
     """
     with files.open_directory(runtime) as where:
         try:
-            return _id(where)
+            return _read(where)
         finally:
             _clear(where)
 
 
-def _id(where: int) -> str:
+def _read(where: int) -> Request:
     try:
         with files.open_regular(NAME, within=where) as file:
             data = file.read(_LONGEST + 1)
@@ -112,8 +141,8 @@ def _id(where: int) -> str:
         raise ValueError(f"the request cannot be read: {error.strerror}") from error
     request = _REQUEST.fullmatch(data)
     if not request:
-        raise ValueError("the request is not an ID of 64 hex digits")
-    return request[1].decode()
+        raise ValueError("the request is not an ID and a proof, of 64 hex digits each")
+    return Request(*(part.decode() for part in request.groups()))
 
 
 def _clear(where: int) -> None:

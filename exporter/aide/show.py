@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from os.path import lexists  # Path.exists raises where a folder above is closed
+from pathlib import Path
 
-from exporter.aide import aide_report
+from exporter.aide import aide_report, proof
 from exporter.aide.files import Paths
 from exporter.aide.output import print_error, print_line
 from exporter.aide.state import State, load_state
@@ -14,8 +16,8 @@ from exporter.probe import ProbeError
 from exporter.system import files
 
 
-def show(paths: Paths) -> int:
-    """Prints what the last check found.
+def show(paths: Paths, key_file: Path = proof.KEY_FILE) -> int:
+    """Prints what the last check found, and how to accept it; over HTTP, too, where there is a key for that.
 
     Returns:
         The exit status: 0 for clean, 1 for findings, 2 where the check failed or there is none to show.
@@ -28,7 +30,10 @@ def show(paths: Paths) -> int:
     if state.summary is None:
         print_error("nothing to show", ProbeError("no check has run yet", START))
         return 2
-    review = lines(state, state.summary, _all(state.summary, paths))
+    review = [
+        *lines(state, state.summary, _all(state.summary, paths)),
+        *_accepting(state, state.summary, paths.summary if lexists(key_file) else None),
+    ]
     print_line("\n".join(map(_printable, review)))
     if not state.summary.success:
         return 2
@@ -47,7 +52,7 @@ def _all(summary: Summary, paths: Paths) -> Sequence[Finding]:
 
 
 def lines(state: State, summary: Summary, findings: Sequence[Finding]) -> Iterator[str]:
-    """The lines of the review."""
+    """The lines of the review, but for how to accept."""
     yield f"AIDE check of {_time(summary.started)}, {summary.ended - summary.started:.0f} s"
     if state.under_way:
         yield f"({'another check' if state.under_way == 'check' else 'an accept'} is under way)"
@@ -64,7 +69,6 @@ def lines(state: State, summary: Summary, findings: Sequence[Finding]) -> Iterat
         yield f"... and {more} more, which only root can read: sudo grid-exporter aide show"
     for warning in summary.warnings:
         yield f"warning: {warning}"
-    yield from _accepting(state, summary)
 
 
 def _finding(finding: Finding) -> Iterator[str]:
@@ -74,12 +78,18 @@ def _finding(finding: Finding) -> Iterator[str]:
         yield f"           {name}: {' -> '.join(sides)}"
 
 
-def _accepting(state: State, summary: Summary) -> Iterator[str]:
+def _accepting(state: State, summary: Summary, signed: Path | None) -> Iterator[str]:
+    """How to accept. signed: the summary file, where a proof over it is accepted over HTTP."""
+    if not summary.success:
+        return
     if summary.accepted is not None:
         yield f"Accepted on {_time(summary.accepted)}."
     elif not summary.clean:
         yield "To accept exactly this:"
         yield f"  sudo grid-exporter aide accept {summary.id}"
+        if signed and not summary.unlisted:
+            yield "Or over HTTP, without root, with the token and the key in $TOKEN and $KEY:"
+            yield f"  {proof.command(summary.id, signed)}"
     if state.outcome and not state.outcome.success:
         when = _time(state.outcome.timestamp)
         yield f"The last attempt to accept, on {when}, failed: {state.outcome.reason}"

@@ -14,7 +14,7 @@ from exporter.system import files
 
 Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-Digest = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 Change = Literal["added", "removed", "changed"]
 
 START = "sudo systemctl start grid-aide-check"
@@ -84,15 +84,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def load(path: Path, kind: type[_T]) -> _T | None:
-    """Reads what a command wrote to a JSON file; None where there is none.
+def read_json(path: Path) -> bytes:
+    """What a command wrote, byte for byte.
 
     Raises:
         OSError: it can't be read, is no regular file, or is absurdly large.
+    """
+    return files.read(path, _LIMIT, follow_links=False)
+
+
+def load(path: Path, kind: type[_T]) -> _T | None:
+    """Decodes what a command wrote; None where it wrote nothing yet.
+
+    Raises as `read_json`, and:
         ValueError: it is damaged.
     """
     try:
-        return msgspec.json.decode(files.read(path, _LIMIT, follow_links=False), type=kind)
+        return msgspec.json.decode(read_json(path), type=kind)
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -67,7 +67,7 @@ class Settings(Schedule, frozen=True):
     """Schedule, and where the summary is.
 
     state: the directory to which the checks write their summary. action_token_file: a file with the token for
-    reviewing and accepting over HTTP; without it there is no such action.
+    reviewing over HTTP, and for requesting to accept; without it there are no such pages.
     """
 
     ttl: Duration = Duration(60)

@@ -1,6 +1,7 @@
 """Reviewing and accepting over HTTP: the exporter reads the summary and writes a request, and no more.
 
-It requires the action's own token. The outcome of the request is in the report and the metrics.
+It requires the action's own token. The request carries a proof that only root can verify, so that whoever
+takes over the exporter can accept nothing. Its outcome is in the report and the metrics.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ import msgspec
 from aiohttp import web
 
 from exporter.aide import accept_request as requests
-from exporter.aide.accept import ID, offered
+from exporter.aide.accept import offered
 from exporter.aide.files import Paths
 from exporter.aide.output import describe
 from exporter.aide.state import State, load_state
+from exporter.aide.summary import read_json
 from exporter.probe import ProbeError
 from exporter.web.aide_token import bearer, read_token, same
 from exporter.web.bearer import authorization
 from exporter.web.rate_limit import Limiter, client_key
 
 REPORT = "/-/aide/report"
+SUMMARY = "/-/aide/summary"
 ACCEPT = "/-/aide/accept"
 
+_EXPECTED = 'send JSON: {"id": "...", "proof": "..."}, each of 64 hex digits'
 _AWAY = "the client disconnected"
 _BODY_LIMIT = 1024
 _BODY_SECONDS = 10.0
@@ -36,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class Action:
-    """The two handlers and what they share. One lives as long as its settings are active.
+    """The handlers and what they share. One lives as long as its settings are active.
 
     token_file: holds the token. paths: the files of the checks. runtime: the directory for the request.
     """
@@ -50,8 +54,12 @@ class Action:
         """``GET``: the last check with its findings, the last attempt to accept, and what is under way."""
         return await self._guarded(request, self._report)
 
+    async def summary(self, request: web.Request) -> web.Response:
+        """``GET``: the last check as root wrote it, byte for byte: what a proof is made of."""
+        return await self._guarded(request, self._summary)
+
     async def accept(self, request: web.Request) -> web.Response:
-        """``POST`` of ``{"id": …}``: writes the request, 202; 409 where the last check has another ID."""
+        """``POST`` of ``{"id": …, "proof": …}``: writes the request, 202; 409 where that ID is stale."""
         return await self._guarded(request, self._accept)
 
     async def _guarded(
@@ -111,31 +119,38 @@ class Action:
             "under_way": state.under_way,
             "requested": waiting,
         }
-        return _json(200, await asyncio.to_thread(msgspec.json.encode, body))
+        return _json(200, await asyncio.to_thread(msgspec.json.encode, body) + b"\n")
+
+    async def _summary(self, _: web.Request) -> web.Response:
+        try:
+            return _json(200, await asyncio.to_thread(read_json, self._paths.summary))
+        except FileNotFoundError as error:
+            raise _Refusal(404, "no check has run yet") from error
+        except OSError as error:
+            raise _unreadable(error) from error
 
     async def _accept(self, request: web.Request) -> web.Response:
-        id_ = await _requested_id(request)
+        requested = await _requested(request)
         state, waiting = await self._state()
         if state.under_way:
             raise _Refusal(409, f"{_NAMES[state.under_way]} is under way")
         if waiting:
             raise _Refusal(409, "a request is waiting (is grid-aide-accept.path running?)")
-        _refuse_stale(id_, state)
+        _refuse_stale(requested.id, state)
         try:
-            await asyncio.to_thread(requests.leave, self._runtime, id_)
+            await asyncio.to_thread(requests.leave, self._runtime, requested)
         except FileExistsError as error:
             raise _Refusal(409, "a request is waiting") from error
         except OSError as error:
             log.warning("the AIDE action cannot write its request: %s", describe(error))
             raise _Refusal(503, "the request could not be written; see the log") from error
-        return _json(202, msgspec.json.encode({"requested": id_}))
+        return _json(202, msgspec.json.encode({"requested": requested.id}) + b"\n")
 
     async def _state(self) -> tuple[State, bool]:
         try:
             state = await asyncio.to_thread(load_state, self._paths)
         except (OSError, ValueError) as error:
-            log.warning("the AIDE action cannot read the result of the last check: %s", describe(error))
-            raise _Refusal(503, "the result of the last check cannot be read; see the log") from error
+            raise _unreadable(error) from error
         return state, requests.waiting(self._runtime)
 
 
@@ -150,26 +165,27 @@ class _Refusal(Exception):  # noqa: N818 - a response, not a fault
     ) -> None:
         super().__init__(text)
         self.is_old = is_old
-        self.response = _json(status, json.dumps({"error": text}).encode(), headers)
+        self.response = _json(status, json.dumps({"error": text}).encode() + b"\n", headers)
+
+
+def _unreadable(error: OSError | ValueError) -> _Refusal:
+    log.warning("the AIDE action cannot read the result of the last check: %s", describe(error))
+    return _Refusal(503, "the result of the last check cannot be read; see the log")
 
 
 def _json(status: int, body: bytes, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
         status=status,
-        body=body + b"\n",
+        body=body,
         content_type="application/json",
         headers={**_HEADERS, **(headers or {})},
     )
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
-    id: str
-
-
-async def _requested_id(request: web.Request) -> str:
-    """The ID in the request's body, which may be cut off, of any encoding, or never arrive."""
+async def _requested(request: web.Request) -> requests.Request:
+    """The ID and the proof in the request's body, which may be cut off, of any encoding, or never arrive."""
     if request.content_type != "application/json":
-        raise _Refusal(415, 'send JSON: {"id": "..."}')
+        raise _Refusal(415, _EXPECTED)
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             body = await _body(request)
@@ -178,12 +194,9 @@ async def _requested_id(request: web.Request) -> str:
     except (web.RequestPayloadError, OSError) as error:
         raise _Refusal(400, "the body is incomplete") from error
     try:
-        id_ = msgspec.json.decode(body, type=_Body).id
+        return msgspec.json.decode(body, type=requests.Request)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _Refusal(400, 'send JSON: {"id": "..."}') from error
-    if not ID.fullmatch(id_):
-        raise _Refusal(400, "an ID has 64 hex digits")
-    return id_
+        raise _Refusal(400, _EXPECTED) from error
 
 
 async def _body(request: web.Request) -> bytes:
@@ -205,13 +218,16 @@ def _refuse_stale(id_: str, state: State) -> None:
 
 
 def mount(app: web.Application, current: Callable[[], Action | None]) -> None:
-    """Adds the action's two paths, which do not exist (404) while ``current`` returns None.
+    """Adds the action's paths, which do not exist (404) while ``current`` returns None.
 
     They don't require the credentials of a scrape.
     """
 
     async def report(request: web.Request) -> web.Response:
         return await _current().report(request)
+
+    async def summary(request: web.Request) -> web.Response:
+        return await _current().summary(request)
 
     async def accept(request: web.Request) -> web.Response:
         return await _current().accept(request)
@@ -223,4 +239,5 @@ def mount(app: web.Application, current: Callable[[], Action | None]) -> None:
         return action
 
     app.router.add_get(REPORT, report, allow_head=False)
+    app.router.add_get(SUMMARY, summary, allow_head=False)
     app.router.add_post(ACCEPT, accept)

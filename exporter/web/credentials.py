@@ -17,8 +17,8 @@ import bcrypt
 
 from exporter.config.strict_yaml import ConfigError
 from exporter.system.files import read
+from exporter.system.secret_files import WANTED, token_in
 from exporter.system.threads import run_in_thread
-from exporter.web.bearer import WANTED, token_in
 from exporter.web.web_config import BCRYPT
 
 REMEMBERED = 64  # passwords that were right lately

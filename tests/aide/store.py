@@ -13,11 +13,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from exporter.aide.accept_request import Request
 from exporter.aide.database import trust
 from exporter.aide.files import Paths
 from exporter.aide.lock import Command, exclusive
+from exporter.aide.proof import make_proof
 from exporter.aide.summary import Finding, Summary, save
+from exporter.system import files
 
+KEY = "k" * 32
 CAPTURES = Path(__file__).parent.parent / "captures" / "aide"
 
 
@@ -53,6 +57,16 @@ class Store:
         """The candidate's."""
         return sha256(self.new).hexdigest()
 
+    @property
+    def key_file(self) -> Path:
+        """Root's key for proofs."""
+        return self.paths.private / "key"
+
+    def request(self) -> Request:
+        """What a person sends who has reviewed the summary."""
+        proof = make_proof(self.paths.summary.read_bytes(), KEY.encode())
+        return Request(self.id, proof)
+
 
 def make(root: Path) -> Store:
     """What a check leaves that found one added file."""
@@ -65,6 +79,7 @@ def make(root: Path) -> Store:
     store.paths.candidate(store.id).write_bytes(new)
     trust(store.paths, store.database, sha256(old).hexdigest())
     save(store.paths.summary, summary(store))
+    files.write(store.key_file, f"{KEY}\n".encode(), files.PRIVATE)
     return store
 
 

@@ -4,16 +4,28 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from exporter.aide.accept_request import NAME, accept_request, leave, runtime_directory, take, waiting
+from exporter.aide.accept_request import (
+    NAME,
+    Request,
+    accept_request,
+    leave,
+    runtime_directory,
+    take,
+    waiting,
+)
 from exporter.aide.lock import exclusive
-from exporter.aide.summary import Outcome, load_outcome
-from tests.aide.store import Store, make
+from exporter.aide.proof import make_proof
+from exporter.aide.summary import Outcome, load_outcome, save
+from tests.aide.store import KEY, Store, make, summary
 
-ID = "0123456789abcdef" * 4
+ID, PROOF = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+REQUEST = Request(ID, PROOF)
+WRITTEN = f"{ID} {PROOF}".encode()
 
 
 @pytest.fixture
@@ -40,25 +52,25 @@ def outcome(store: Store) -> Outcome:
 def test_request_is_left_and_taken(runtime: Path) -> None:
     """What the one leaves the other takes, and nothing stays behind."""
     assert not waiting(runtime)
-    leave(runtime, ID)
+    leave(runtime, REQUEST)
     assert waiting(runtime)
-    assert take(runtime) == ID
+    assert take(runtime) == REQUEST
     assert list(runtime.iterdir()) == []
 
 
 def test_waiting_request_is_not_overwritten(runtime: Path) -> None:
     """A request that waits is not overwritten, and the second one leaves no trace."""
-    leave(runtime, ID)
+    leave(runtime, REQUEST)
     with pytest.raises(FileExistsError):
-        leave(runtime, "f" * 64)
+        leave(runtime, Request("f" * 64, PROOF))
     assert [path.name for path in runtime.iterdir()] == [NAME]
-    assert take(runtime) == ID
+    assert take(runtime) == REQUEST
 
 
 def test_no_runtime_directory(tmp_path: Path) -> None:
     """Without the directory nothing can be asked."""
     with pytest.raises(FileNotFoundError):
-        leave(tmp_path / "run", ID)
+        leave(tmp_path / "run", REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -66,38 +78,42 @@ def test_no_runtime_directory(tmp_path: Path) -> None:
     [
         b"",
         b"\n",
-        ID[:-1].encode(),
-        ID.encode() + b"0",
-        ID.encode() + b"\n\n",
-        ID.encode() + b" \n",
-        ID.encode() + b"\r\n",
-        b"\n" + ID.encode(),
-        ID.upper().encode(),
-        ID.encode()[:-1] + b"g",
-        ID.encode()[:-1] + b"\x00",
-        "٣".encode() * 32,
-        b"\xff" * 64,
+        ID.encode(),
+        ID.encode() + b"\n",
+        WRITTEN[:-1],
+        WRITTEN + b"0",
+        WRITTEN + b"\n\n",
+        WRITTEN + b" \n",
+        WRITTEN + b"\r\n",
+        b"\n" + WRITTEN,
+        WRITTEN.replace(b" ", b"  "),
+        WRITTEN.replace(b" ", b"\n"),
+        WRITTEN.upper(),
+        WRITTEN[:-1] + b"g",
+        WRITTEN[:-1] + b"\x00",
+        "٣".encode() * 65,
+        b"\xff" * 129,
         b"a" * 1_000_000,
-        b"../" + ID.encode()[3:],
+        b"../" + WRITTEN[3:],
     ],
 )
 def test_malformed_request_is_removed(runtime: Path, data: bytes) -> None:
-    """Anything but 64 hex digits is no request, and it is gone."""
+    """Anything but twice 64 hex digits is no request, and it is gone."""
     (runtime / NAME).write_bytes(data)
-    with pytest.raises(ValueError, match="not an ID of 64 hex digits"):
+    with pytest.raises(ValueError, match="not an ID and a proof, of 64 hex digits each"):
         take(runtime)
     assert list(runtime.iterdir()) == []
 
 
 def test_with_and_without_a_newline(runtime: Path) -> None:
     """A request by hand may end in a newline or not."""
-    for end in ("", "\n"):
-        (runtime / NAME).write_text(ID + end)
-        assert take(runtime) == ID
+    for end in (b"", b"\n"):
+        (runtime / NAME).write_bytes(WRITTEN + end)
+        assert take(runtime) == REQUEST
 
 
 def _link(path: Path) -> None:
-    (path.parent / "target").write_text(ID)
+    (path.parent / "target").write_bytes(WRITTEN)
     path.symlink_to(path.parent / "target")
 
 
@@ -139,7 +155,7 @@ def test_a_device(runtime: Path) -> None:
 
 def test_a_link_for_the_directory(runtime: Path, tmp_path: Path) -> None:
     """The runtime directory itself is not followed where it is a link."""
-    leave(runtime, ID)
+    leave(runtime, REQUEST)
     (tmp_path / "link").symlink_to(runtime)
     with pytest.raises(OSError, match="Not a directory"):
         take(tmp_path / "link")
@@ -150,42 +166,100 @@ def test_a_hard_link(runtime: Path, tmp_path: Path) -> None:
     """What a hard link names is read, refused, and only the name is removed."""
     (tmp_path / "shadow").write_text("root:x:0:0")
     (runtime / NAME).hardlink_to(tmp_path / "shadow")
-    with pytest.raises(ValueError, match="64 hex digits"):
+    with pytest.raises(ValueError, match="64 hex digits each"):
         take(runtime)
     assert (tmp_path / "shadow").read_text() == "root:x:0:0"
 
 
-def test_accepted(store: Store, runtime: Path) -> None:
-    """A request for the candidate's ID is answered by the candidate active."""
-    leave(runtime, store.id)
-    assert accept_request(store.paths, runtime) == 0
+def test_reviewed_check_is_accepted(store: Store, runtime: Path) -> None:
+    """With a proof of the summary the candidate becomes the active database."""
+    leave(runtime, store.request())
+    assert accept_request(store.paths, runtime, store.key_file) == 0
     assert store.database.read_bytes() == store.new
-    assert outcome(store).success
+    assert (outcome(store).success, outcome(store).id) == (True, store.id)
 
 
-def test_refused(store: Store, runtime: Path) -> None:
-    """A stale ID and a hostile content leave an outcome, and the unit is not failed by them."""
-    for content, reason in ((ID, "not the ID of the last check"), ("x", "not an ID of 64 hex digits")):
-        (runtime / NAME).write_text(content)
-        assert accept_request(store.paths, runtime) == 0
-        assert not outcome(store).success
-        assert reason in outcome(store).reason
-        assert not waiting(runtime)
+def refused(store: Store, runtime: Path, request: bytes, reason: str) -> None:
+    """Sees that root refuses this request for this reason; its unit is not failed by that."""
+    (runtime / NAME).write_bytes(request)
+    assert accept_request(store.paths, runtime, store.key_file) == 0
+    assert not outcome(store).success
+    assert reason in outcome(store).reason
+    assert not waiting(runtime)
     assert store.database.read_bytes() == store.old
+
+
+def test_malformed_request_is_refused(store: Store, runtime: Path) -> None:
+    """What is no request leaves an outcome without an ID."""
+    refused(store, runtime, b"x", "not an ID and a proof")
     assert outcome(store).id == ""
+
+
+def test_stale_request_is_refused(store: Store, runtime: Path) -> None:
+    """The ID must be that of the last check."""
+    refused(store, runtime, WRITTEN, "not the ID of the last check")
+    store.paths.summary.unlink()
+    refused(store, runtime, WRITTEN, "no check has run yet")
+
+
+def test_exporter_cannot_accept_by_itself(store: Store, runtime: Path) -> None:
+    """Whoever knows all that the exporter knows, the ID, the summary and the token, has no proof."""
+    data = store.paths.summary.read_bytes()
+    for key in (b"", store.id.encode(), b"0123456789abcdef" * 4):
+        guess = make_proof(data, key)
+        refused(store, runtime, f"{store.id} {guess}".encode(), "the proof is wrong")
+    refused(store, runtime, f"{store.id} {sha256(data).hexdigest()}".encode(), "the proof is wrong")
+
+
+def test_proof_of_another_summary_is_refused(store: Store, runtime: Path) -> None:
+    """A proof is worth nothing for another check, nor where the person was shown another summary."""
+    data = store.paths.summary.read_bytes()
+    for other in (data.replace(b"/c", b"/x"), data.replace(b"1003.5", b"1004.5"), data[:-1], b""):
+        proof = make_proof(other, KEY.encode())
+        refused(store, runtime, f"{store.id} {proof}".encode(), "the proof is wrong")
+
+
+def test_proof_cannot_be_used_again(store: Store, runtime: Path) -> None:
+    """Where a later check finds the same files again, the old proof does not accept them."""
+    request = store.request()
+    leave(runtime, request)
+    accept_request(store.paths, runtime, store.key_file)
+    store.database.write_bytes(store.old)
+    save(store.paths.summary, summary(store, started=2000.0, ended=2003.5))
+    refused(store, runtime, f"{request.id} {request.proof}".encode(), "the proof is wrong")
+
+
+def test_without_a_key_nothing_is_accepted(store: Store, runtime: Path) -> None:
+    """Where root has no key, or one that others can read, no proof is valid."""
+    request = store.request()
+    written = f"{request.id} {request.proof}".encode()
+    store.key_file.chmod(0o640)
+    refused(store, runtime, written, "key is open to others than root:root")
+    store.key_file.write_bytes(b"short")
+    store.key_file.chmod(0o600)
+    refused(store, runtime, written, "has no token of at least 32 characters")
+    store.key_file.unlink()
+    refused(store, runtime, written, "key cannot be used: No such file")
+
+
+def test_findings_that_are_not_listed_are_not_accepted(store: Store, runtime: Path) -> None:
+    """A summary that lists but some findings cannot be reviewed, so it is not accepted over HTTP."""
+    save(store.paths.summary, summary(store, added=5, unlisted=4))
+    request = store.request()
+    refused(store, runtime, f"{request.id} {request.proof}".encode(), "4 findings are not in the summary")
 
 
 def test_no_request(store: Store, runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Started without a request, the service says so and changes nothing."""
-    assert accept_request(store.paths, runtime) == 1
+    assert accept_request(store.paths, runtime, store.key_file) == 1
     assert "No such file" in capsys.readouterr().err
     assert load_outcome(store.paths.outcome) is None
 
 
 def test_a_check_is_waited_for(store: Store, runtime: Path) -> None:
     """A request that comes while a check runs is taken at once and answered when the check has ended."""
-    leave(runtime, store.id)
-    service = threading.Thread(target=accept_request, args=(store.paths, runtime))
+    leave(runtime, store.request())
+    service = threading.Thread(target=accept_request, args=(store.paths, runtime, store.key_file))
     with exclusive(store.paths, "check"):
         service.start()
         while waiting(runtime):

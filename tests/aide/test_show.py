@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Store:
 
 def shown(store: Store, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """The exit status, and what was printed."""
-    code = show(store.paths)
+    code = show(store.paths, store.paths.private / "none")
     return code, capsys.readouterr().out
 
 
@@ -46,6 +46,18 @@ def test_findings(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
         "To accept exactly this:",
         f"  sudo grid-exporter aide accept {store.id}",
     ]
+
+
+def test_how_to_accept_over_http(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where root has a key for proofs, the command that accepts over HTTP is printed, too."""
+    show(store.paths, store.key_file)
+    *_, heading, command = capsys.readouterr().out.splitlines()
+    assert heading == "Or over HTTP, without root, with the token and the key in $TOKEN and $KEY:"
+    assert command == (
+        '  curl -H "Authorization: Bearer $TOKEN" --json '
+        f'\'{{"id": "{store.id}", "proof": "\'$(openssl dgst -sha256 -hmac "$KEY" -r'
+        f" {store.paths.summary} | cut -c1-64)'\"}}' http://127.0.0.1:10058/-/aide/accept"
+    )
 
 
 def test_clean(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

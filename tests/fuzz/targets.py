@@ -30,10 +30,10 @@ from exporter.probes.disk.mounts import parse_mounts
 from exporter.probes.tor import control, cookie
 from exporter.scanner import models
 from exporter.system import cgroup, subprocesses, threads
+from exporter.system.secret_files import token_in
 from exporter.system.subprocesses import Output
 from exporter.web import web_config
 from exporter.web.app import takes_gzip
-from exporter.web.bearer import token_in
 from exporter.web.credentials import Credentials
 from tests.box import nvidia_smi
 from tests.box.files import CAPTURES

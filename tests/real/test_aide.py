@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 import shutil
@@ -23,10 +24,11 @@ from exporter.aide.accept_request import accept_request
 from exporter.aide.check import check
 from exporter.aide.files import Paths
 from exporter.aide.lock import exclusive
+from exporter.aide.proof import make_proof
 from exporter.aide.show import show
 from exporter.aide.state import load_state
 from exporter.aide.summary import Summary
-from exporter.web.aide_api import ACCEPT, REPORT, Action, mount
+from exporter.web.aide_api import ACCEPT, REPORT, SUMMARY, Action, mount
 from tests.aide.store import killed_before
 
 pytestmark = pytest.mark.real("aide", "setpriv")
@@ -563,15 +565,13 @@ def test_killed_while_accepting(world: World) -> None:
 
 
 async def test_over_http(world: World, tmp_path: Path) -> None:
-    """From a changed file to its accepted database by the action alone, root's service in between."""
-    runtime, token_file, headers = (
-        tmp_path / "run",
-        tmp_path / "token",
-        {"Authorization": f"Bearer {'t' * 32}"},
-    )
+    """From a changed file to its accepted database over HTTP, root's service in between."""
+    runtime, token_file, key_file = (tmp_path / name for name in ("run", "token", "key"))
+    headers = {"Authorization": f"Bearer {'t' * 32}"}
     runtime.mkdir()
-    token_file.touch(mode=0o600)
-    token_file.write_text("t" * 32)
+    for path, secret in ((token_file, "t" * 32), (key_file, "k" * 32)):
+        path.touch(mode=0o600)
+        path.write_text(secret)
     (world.tree / "new").touch()
     with world.start() as process:
         process.communicate(timeout=60)
@@ -579,10 +579,12 @@ async def test_over_http(world: World, tmp_path: Path) -> None:
     app = web.Application()
     mount(app, lambda: action)
     async with TestClient(TestServer(app)) as client:
-        report = await (await client.get(REPORT, headers=headers)).json()
-        assert [one["path"] for one in report["check"]["findings"]] == [f"{world.tree}/new"]
-        assert (await client.post(ACCEPT, headers=headers, json={"id": report["check"]["id"]})).status == 202
-        assert accept_request(world.paths, runtime) == 0
+        data = await (await client.get(SUMMARY, headers=headers)).read()
+        summary = json.loads(data)
+        assert [one["path"] for one in summary["findings"]] == [f"{world.tree}/new"]
+        body = {"id": summary["id"], "proof": make_proof(data, b"k" * 32)}
+        assert (await client.post(ACCEPT, headers=headers, json=body)).status == 202
+        assert accept_request(world.paths, runtime, key_file) == 0
         report = await (await client.get(REPORT, headers=headers)).json()
         assert report["accept"]["success"]
     with world.start() as process:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exporter.aide.proof import make_proof
 from tests.real.installation import NEEDED, Installation
 from tests.real.lived_in import CONFIG_FILE, UNIT, figures
 from tests.real.systemd_world import World, until
@@ -19,7 +20,8 @@ WATCH = "grid-aide-accept.path"
 DATABASE = "/var/lib/aide/aide.db"
 STATE = "/var/lib/grid-exporter-aide"
 REQUEST = "/run/grid-exporter/aide-accept"
-TOKEN = "0123456789abcdef" * 4
+TOKEN, KEY = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+KEY_FILE = "/etc/grid-exporter/aide-accept-key"
 CONFIG = "probes: {aide: {action_token_file: /etc/grid-exporter/aide-token, ttl: 1s}}\n"
 # As it may be on a real box: all that AIDE can compare, in places that sandboxes like to hide or replace.
 AIDE = f"""\
@@ -72,6 +74,7 @@ def box(installed: Installation) -> Iterator[World]:
         made.put(CONFIG_FILE, CONFIG)
         made.put("/etc/default/grid-exporter", f'ARGS="--config.file={CONFIG_FILE}"\n')
         made.put("/etc/grid-exporter/aide-token", f"{TOKEN}\n", 0o640)
+        made.put(KEY_FILE, f"{KEY}\n", 0o600)
         made.boot()
         made.run("chgrp", "grid-exporter", "/etc/grid-exporter/aide-token")
         made.run("sh", "-ec", ODD)
@@ -82,6 +85,7 @@ def box(installed: Installation) -> Iterator[World]:
         made.run("chown", "-R", "_aide:_aide", "/var/lib/aide")
         made.run("chmod", "700", "/var/lib/aide")
         made.systemctl("restart", UNIT)
+        made.systemctl("enable", "--now", WATCH)
         yield made
         assert "Traceback" not in made.journal()
 
@@ -113,10 +117,17 @@ def report(box: World) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def accept(box: World, id_: str, token: str = TOKEN) -> int:
-    """Asks over HTTP for this ID to be accepted; the answer's status."""
+def accept(box: World, id_: str, token: str = TOKEN, key: str = KEY) -> int:
+    """Requests over HTTP that this ID be accepted, with a proof of the last summary; the answer's status."""
     header = ("-H", f"Authorization: Bearer {token}", "-H", "Content-Type: application/json")
-    return box.get("/-/aide/accept", *header, "-d", json.dumps({"id": id_}))[0]
+    return box.get("/-/aide/accept", *header, "-d", json.dumps({"id": id_, "proof": prove(box, key)}))[0]
+
+
+def prove(box: World, key: str = KEY) -> str:
+    """The proof of the summary that is served."""
+    status, text = box.get("/-/aide/summary", "-H", f"Authorization: Bearer {TOKEN}")
+    assert status == 200, text
+    return make_proof(text.encode(), key.encode())
 
 
 def accepted(box: World, id_: str) -> None:
@@ -125,6 +136,17 @@ def accepted(box: World, id_: str) -> None:
     until(lambda: left(box, "outcome").get("id") == id_)
     assert left(box, "outcome")["success"]
     until(lambda: box.show(ACCEPT, "ActiveState") == "inactive")
+
+
+def refused(box: World, command: str) -> str:
+    """Runs a command as the exporter's user that leaves a request; why root refuses it."""
+    last = left(box, "outcome").get("timestamp", 0)
+    box.run("sh", "-c", command, user="grid-exporter")
+    until(lambda: left(box, "outcome").get("timestamp", 0) > last)
+    outcome = left(box, "outcome")
+    assert not outcome["success"]
+    until(lambda: box.show(ACCEPT, "ActiveState") == "inactive")
+    return str(outcome["reason"])
 
 
 def changes(found: dict[str, Any]) -> dict[str, str]:
@@ -263,20 +285,16 @@ def test_the_exporter_can_ask_for_one_thing_only(box: World) -> None:
         "mkfifo",
         "mkdir -p",
         "f() { mkdir $1 && touch $1/full; }; f",
-        "f() { printf '%064d\\nroot' 0 >$1; }; f",
+        "f() { printf '%064d %064d\\nroot' 0 0 >$1; }; f",
+        "f() { printf '%064d\\n' 0 >$1; }; f",
         "f() { head -c 10000000 /dev/zero >$1; }; f",
         "touch",
     ],
 )
 def test_a_hostile_request_is_refused_and_gone(box: World, leave: str) -> None:
     """Whatever the exporter's user leaves instead of an ID is no request, and the next one is served."""
-    before, last = box.run("sha256sum", DATABASE), left(box, "outcome").get("timestamp", 0)
-    box.run("sh", "-c", f"{leave} {REQUEST}", user="grid-exporter")
-    until(lambda: left(box, "outcome").get("timestamp", 0) > last)
-    outcome = left(box, "outcome")
-    assert not outcome["success"]
-    assert re.match("the request (is not|cannot be read)", outcome["reason"])
-    until(lambda: box.show(ACCEPT, "ActiveState") == "inactive")
+    before = box.run("sha256sum", DATABASE)
+    assert re.match("the request (is not|cannot be read)", refused(box, f"{leave} {REQUEST}"))
     assert box.try_run("test", "-e", REQUEST).returncode != 0
     assert box.run("sha256sum", DATABASE) == before
     assert box.show(WATCH, "ActiveState") == "active"
@@ -307,6 +325,41 @@ def test_a_check_that_cannot_be_done_is_a_failed_unit(box: World) -> None:
     finally:
         box.run("mv", f"{DATABASE}.away", DATABASE)
     check(box)
+
+
+def test_taken_over_exporter_accepts_nothing(box: World) -> None:
+    """Its user has token, ID and summary, but cannot read the key: root refuses what it requests."""
+    box.run("sh", "-c", "echo nobody reviewed this >/srv/tree/intruder")
+    id_, before = check(box)["id"], box.run("sha256sum", DATABASE)
+    assert box.try_run("cat", KEY_FILE, user="grid-exporter").returncode != 0
+    for guess in (id_, prove(box, TOKEN), prove(box, "")):
+        assert refused(box, f"echo {id_} {guess} >{REQUEST}").startswith("the proof is wrong")
+    assert box.run("sha256sum", DATABASE) == before
+    box.run("rm", "/srv/tree/intruder")
+    check(box)
+
+
+def test_without_a_key_requests_are_not_watched_for(box: World) -> None:
+    """The path unit does not start without root's key."""
+    box.run("mv", KEY_FILE, f"{KEY_FILE}.away")
+    box.systemctl("restart", WATCH)
+    assert box.show(WATCH, "ActiveState") == "inactive"
+    box.run("mv", f"{KEY_FILE}.away", KEY_FILE)
+    box.systemctl("restart", WATCH)
+    assert box.show(WATCH, "ActiveState") == "active"
+
+
+def test_printed_command_accepts_over_http(box: World) -> None:
+    """`aide show` prints the command with which someone without root accepts, given token and key."""
+    box.run("sh", "-c", "echo by hand >/srv/tree/over-http")
+    id_ = check(box)["id"]
+    shown = box.try_run("grid-exporter", "aide", "show").stdout
+    command = next(line.strip() for line in shown.splitlines() if "curl" in line)
+    env = {"TOKEN": TOKEN, "KEY": KEY}
+    assert json.loads(box.run("sh", "-c", command, user="grid-exporter", env=env)) == {"requested": id_}
+    until(lambda: left(box, "outcome").get("id") == id_)
+    assert left(box, "outcome")["success"]
+    assert changes(check(box)) == {}
 
 
 def test_it_is_root_who_accepts_by_hand(box: World) -> None:

@@ -20,7 +20,8 @@ BOOT = re.compile(
     "/(var/(log|cache|tmp)|run|tmp|dev|root|usr/src|var/lib/(cni|containers|dbus|systemd)"
     "|etc/((passwd|group|shadow|gshadow)-|machine-id)|(etc|var)/.updated)"
 )
-ENABLED = (UNIT, "grid-aide-check.timer", "grid-aide-accept.path")
+ENABLED = (UNIT, "grid-aide-check.timer")
+OPTIONAL = "grid-aide-accept.path"
 
 
 @pytest.fixture
@@ -50,7 +51,11 @@ def test_a_freshly_booted_system_has_a_service_that_works(installed: Installatio
     """After `make install` and a boot it serves, as its own user, all that this box has without any group."""
     with installed.box() as box:
         box.boot()
-        assert [box.show(unit, "ActiveState") for unit in ENABLED] == ["active"] * 3
+        assert [box.show(unit, "ActiveState") for unit in ENABLED] == ["active"] * 2
+        assert (box.show(OPTIONAL, "ActiveState"), box.show(OPTIONAL, "UnitFileState")) == (
+            "inactive",
+            "disabled",
+        )
         assert box.show(UNIT, "User") == "grid-exporter"
         until(lambda: {"host", "services"} <= working(box))
         assert not [
@@ -144,7 +149,7 @@ def test_uninstall_leaves_what_is_the_owners(installed: Installation, box: World
     make(box, "uninstall")
     assert box.try_run("pgrep", "-u", "grid-exporter").stdout == ""
     assert box.run("id", "-nG", "grid-exporter") == "grid-exporter\n"
-    assert [box.show(unit, "LoadState") for unit in ENABLED] == ["not-found"] * 3
+    assert [box.show(unit, "LoadState") for unit in (*ENABLED, OPTIONAL)] == ["not-found"] * 3
     assert _new(installed, box) == {
         "/etc/default/grid-exporter",
         "/etc/grid-exporter",

@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import ClientResponse, web
@@ -17,12 +16,14 @@ from multidict import CIMultiDict
 
 from exporter.aide.accept_request import NAME, accept_request
 from exporter.aide.lock import exclusive
+from exporter.aide.proof import make_proof
 from exporter.aide.summary import Outcome, Summary, save
-from exporter.web.aide_api import ACCEPT, REPORT, Action, mount
-from tests.aide.store import Store, make, summary
+from exporter.web.aide_api import ACCEPT, REPORT, SUMMARY, Action, mount
+from tests.aide.store import KEY, Store, make, summary
 from tests.web.test_rate_limit import Clock
 
 TOKEN = "0123456789abcdef" * 4
+PROOF = "fedcba9876543210" * 4
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -40,9 +41,9 @@ class Host:
         """Asks for the report."""
         return await self.client.get(REPORT, headers=RIGHT if headers is None else headers)
 
-    async def accept(self, **body: Any) -> ClientResponse:
-        """Asks for an ID to be accepted."""
-        return await self.client.post(ACCEPT, json=body, headers=RIGHT)
+    async def accept(self, id_: str, proof: str = PROOF) -> ClientResponse:
+        """Requests that an ID be accepted."""
+        return await self.client.post(ACCEPT, json={"id": id_, "proof": proof}, headers=RIGHT)
 
     def requested(self) -> str | None:
         """The request that root would find."""
@@ -76,7 +77,7 @@ async def test_off(box: Host) -> None:
     """Without a token file configured there is no such page, whoever asks."""
     box.action = None
     assert (await box.report()).status == 404
-    assert (await box.accept(id=box.store.id)).status == 404
+    assert (await box.accept(box.store.id)).status == 404
     assert box.requested() is None
 
 
@@ -100,16 +101,26 @@ async def test_report_before_any_check(box: Host) -> None:
 
 
 async def test_accept(box: Host) -> None:
-    """The ID of the last check is asked of root, who finds it and makes the candidate the database."""
-    response = await box.accept(id=box.store.id)
-    assert response.status == 202
-    assert box.requested() == f"{box.store.id}\n"
+    """With the proof of the summary that is served, root makes the candidate the active database."""
+    summary = await box.client.get(SUMMARY, headers=RIGHT)
+    assert summary.content_type == "application/json"
+    proof = make_proof(await summary.read(), KEY.encode())
+    assert (await box.accept(box.store.id, proof)).status == 202
+    assert box.requested() == f"{box.store.id} {proof}\n"
     assert (await (await box.report()).json())["requested"] is True
-    assert accept_request(box.store.paths, box.runtime) == 0
+    assert accept_request(box.store.paths, box.runtime, box.store.key_file) == 0
     assert box.store.database.read_bytes() == box.store.new
     body = await (await box.report()).json()
     assert (body["accept"]["success"], body["requested"]) == (True, False)
-    assert (await box.accept(id=box.store.id)).status == 409
+    assert (await box.accept(box.store.id)).status == 409
+
+
+async def test_no_summary(box: Host) -> None:
+    """Before the first check there is no summary; one that can't be read is an error."""
+    box.store.paths.summary.unlink()
+    assert (await box.client.get(SUMMARY, headers=RIGHT)).status == 404
+    box.store.paths.summary.mkdir()
+    assert (await box.client.get(SUMMARY, headers=RIGHT)).status == 503
 
 
 @pytest.mark.parametrize(
@@ -132,14 +143,15 @@ async def test_without_the_token_nothing_is_served(
     """Without the token nothing opens, nothing is told, nothing is asked, and the address is logged."""
     for response in (
         await box.report(headers),
-        await box.client.post(ACCEPT, json={"id": box.store.id}, headers=headers),
+        await box.client.get(SUMMARY, headers=headers),
+        await box.client.post(ACCEPT, json={"id": box.store.id, "proof": PROOF}, headers=headers),
     ):
         assert response.status == status
         assert ("WWW-Authenticate" in response.headers) == (status == 401)
         assert box.store.id not in await response.text()
     assert box.requested() is None
     said = [record.getMessage() for record in logged.records]
-    for line, try_ in zip(said, (f"GET {REPORT}", f"POST {ACCEPT}"), strict=True):
+    for line, try_ in zip(said, (f"GET {REPORT}", f"GET {SUMMARY}", f"POST {ACCEPT}"), strict=True):
         assert line.startswith(f"{try_} from 127.0.0.1: {status} ")
     assert not [record for record in logged.records if TOKEN in record.getMessage()]
 
@@ -155,7 +167,7 @@ async def test_several_tokens_are_none(box: Host) -> None:
 async def test_every_try_is_logged(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """What was let through is logged as what was not."""
     await box.report()
-    await box.accept(id=box.store.id)
+    await box.accept(box.store.id)
     assert [record.getMessage() for record in logged.records] == [
         f"GET {REPORT} from 127.0.0.1: 200 OK",
         f"POST {ACCEPT} from 127.0.0.1: 202 Accepted",
@@ -196,14 +208,16 @@ async def test_no_token_file(box: Host) -> None:
         (b'{"id": 5}', "application/json", 400),
         (b'{"id": "x"}', "application/json", 400),
         (b'{"id": "../../../etc/passwd"}', "application/json", 400),
-        (b'{"id": "%s\\n"}' % (b"0" * 64), "application/json", 400),
-        (b'{"id": "%s"}' % (b"A" * 64), "application/json", 400),
-        (b'{"id": "%s", "force": true}' % (b"0" * 64), "application/json", 400),
+        (b'{"id": "%s\\n", "proof": "%s"}' % (b"0" * 64, b"0" * 64), "application/json", 400),
+        (b'{"id": "%s", "proof": "%s"}' % (b"A" * 64, b"0" * 64), "application/json", 400),
+        (b'{"id": "%s", "proof": "%s"}' % (b"0" * 64, b"0" * 63), "application/json", 400),
+        (b'{"id": "%s"}' % (b"0" * 64), "application/json", 400),
+        (b'{"id": "%s", "proof": "%s", "force": true}' % (b"0" * 64, b"0" * 64), "application/json", 400),
         (b'{"id": "%s"}' % (b"0" * 64), "text/plain", 415),
         (b"id=%s" % (b"0" * 64), "application/x-www-form-urlencoded", 415),
         (b'{"id": "%s"}' % (b"0" * 2000), "application/json", 413),
         (b" " * 900_000, "application/json", 413),
-        (b'{"id": "%s"}' % (b"0" * 64), "application/json; charset=utf-8", 409),
+        (b'{"id": "%s", "proof": "%s"}' % (b"0" * 64, b"0" * 64), "application/json; charset=utf-8", 409),
     ],
 )
 async def test_odd_bodies(box: Host, body: bytes, content_type: str, status: int) -> None:
@@ -248,15 +262,15 @@ async def test_a_body_of_another_encoding(box: Host) -> None:
 
 async def test_stale(box: Host) -> None:
     """An ID that the last check doesn't offer (any more) is refused, and says what is."""
-    assert (await box.accept(id="0" * 64)).status == 409
+    assert (await box.accept("0" * 64)).status == 409
     save(box.store.paths.summary, Summary(success=False, started=1, ended=2, reason="no disk"))
-    response = await box.accept(id=box.store.id)
+    response = await box.accept(box.store.id)
     assert response.status == 409
     assert "the last check failed: no disk" in (await response.json())["error"]
     box.store.paths.summary.unlink()
-    assert (await box.accept(id=box.store.id)).status == 409
+    assert (await box.accept(box.store.id)).status == 409
     save(box.store.paths.summary, summary(box.store, accepted=5.0))
-    assert (await box.accept(id=box.store.id)).status == 409
+    assert (await box.accept(box.store.id)).status == 409
     assert box.requested() is None
 
 
@@ -264,26 +278,26 @@ async def test_while_something_is_under_way(box: Host) -> None:
     """While a check or an accept runs, or a request waits, no other is taken."""
     for command in ("check", "accept"):
         with exclusive(box.store.paths, command):
-            assert (await box.accept(id=box.store.id)).status == 409
+            assert (await box.accept(box.store.id)).status == 409
             assert (await (await box.report()).json())["under_way"] == command
-    assert (await box.accept(id=box.store.id)).status == 202
-    response = await box.accept(id=box.store.id)
+    assert (await box.accept(box.store.id)).status == 202
+    response = await box.accept(box.store.id)
     assert response.status == 409
     assert "grid-aide-accept.path" in (await response.json())["error"]
 
 
 async def test_of_concurrent_requests_one_is_written(box: Host) -> None:
     """Of many that ask in one moment one is heard, and what root finds is whole."""
-    responses = await asyncio.gather(*(box.accept(id=box.store.id) for _ in range(12)))
+    responses = await asyncio.gather(*(box.accept(box.store.id) for _ in range(12)))
     assert sorted(response.status for response in responses) == [202] + [409] * 11
-    assert box.requested() == f"{box.store.id}\n"
+    assert box.requested() == f"{box.store.id} {PROOF}\n"
     assert [path.name for path in box.runtime.iterdir()] == [NAME]
 
 
 async def test_no_runtime_directory(box: Host, logged: pytest.LogCaptureFixture) -> None:
     """Where the request cannot be left, the client learns that, and the log learns why."""
     box.runtime.rmdir()
-    assert (await box.accept(id=box.store.id)).status == 503
+    assert (await box.accept(box.store.id)).status == 503
     assert re.search(r"cannot write its request: .*No such file", logged.text)
 
 
@@ -291,7 +305,7 @@ async def test_a_damaged_summary(box: Host, logged: pytest.LogCaptureFixture) ->
     """What the last check left and cannot be read is neither reported nor accepted."""
     box.store.paths.summary.write_bytes(b"{")
     assert (await box.report()).status == 503
-    assert (await box.accept(id=box.store.id)).status == 503
+    assert (await box.accept(box.store.id)).status == 503
     assert "summary.json is damaged" in logged.text
 
 
@@ -373,5 +387,5 @@ async def test_no_file_is_left_open(box: Host) -> None:
     for _ in range(5):
         await box.report()
         await box.report({})
-        await box.accept(id="0" * 64)
+        await box.accept("0" * 64)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
