@@ -6,7 +6,9 @@ not read as removed, both without an error. A report that contradicts itself is 
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,28 +31,17 @@ DIGESTS = (
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _MARK = "\udc00"
 
-# A file that vanished while AIDE looked: that happens on any box that works, and AIDE warns of it up to five
-# times (the last time with another call's error). AIDE escapes control characters, so that a line is a
-# message, and a name cannot reach its beginning or its end.
-_GONE = "No such file or directory"
-_VANISHED = re.compile(
-    rf"(?:(?:get_file_status: lstat\(\)|opendir\(\)|readlink\(\)) failed for .*: {_GONE}"
-    rf"|hash calculation: open\(\) failed for .*: {_GONE} \(hashsums could not be calculated\)"
-    rf"|tried to read access ACL on .* but failed with: {_GONE}"
-    rf"|tried to read default ACL on .* but failed with: (?:{_GONE}|Invalid argument)"
-    rf"|(?:listxattrs|getxattr|lgetfilecon_raw) failed for .*: ?{_GONE}"
-    rf"|(?:failed to access|lstat\(\) failed for|fstat\(\) failed for) .*: {_GONE} \(skipping\))"
-)
-# A file that was written to meanwhile, which is a finding then, and AIDE's opinions of its configuration.
-_HARMLESS = re.compile(
-    r"(?:hash calculation: '/.*' has been changed \(changed attributes: .*, hash could not be calculated\)"
-    r"|(?:hash calculation: )?number of bytes read .* mismatches .*"
-    r"|hash calculation: .* \(discarding calculated hashsums\)"
-    r"|Dead symlink detected at .*"
-    r"|[^ ]+:\d+: Using '\w+' (?:attribute )?is DEPRECATED .*"
-    r"|[^ ]+:\d+: special characters in group names are DEPRECATED.*"
-    r"|[^ ]+:\d+: ignor(?:e|ing) .*)"
-)
+# AIDE's wording of warnings changes from version to version. What they are judged by is the system's error at
+# their end, and otherwise a few words outside of names. These errors mean that a file was removed or replaced
+# while AIDE read it, which happens on any box that works.
+_ERRORS = {os.strerror(number): number for number in errno.errorcode}  # as AIDE prints them under LC_ALL=C
+_VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESRCH, errno.ENODATA)
+_VANISHED_ACL = "tried to read default ACL on "  # of AIDE 0.18.3, which gets EINVAL for a file that is gone
+# A file that was written to while AIDE read it, or has no digest of the configured kind, was not compared:
+# the report lists it, and `parse` makes it a finding.
+_NOT_COMPARED = ("changed", "growing", "truncated", "mismatches", "cannot compare hashsums")
+_DEAD_LINK = "Dead symlink detected at "
+_DATABASES = ("file:", "stdin:", "fd:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +79,55 @@ def _visible(char: str) -> str:
 
 
 def judge(stderr: str) -> tuple[str, Sequence[str]]:
-    """Tells what AIDE wrote on standard error.
+    """Judges AIDE's messages on standard error.
 
     Returns:
-        The first message that makes the check worthless (empty if none does), and what else a person may want
-        to know.
+        The first message that makes the check a failed one (empty if none does), and the other warnings, for
+        a person.
     """
-    harmless = []
+    warnings: list[str] = []
     for line in filter(None, (line.strip() for line in stderr.split("\n"))):
         level, _, message = line.partition(": ")
-        if level == "WARNING" and _HARMLESS.fullmatch(message):
-            harmless.append(visible(message))
-        elif level != "NOTICE" and not (level == "WARNING" and _VANISHED.fullmatch(message)):
-            return visible(message or line), harmless
-    return "", harmless
+        if level == "NOTICE" or (level == "WARNING" and _of_vanished(message)):
+            continue
+        if level != "WARNING" or not _is_tolerable(message):
+            return visible(message or line), warnings
+        warnings.append(visible(message))
+    return "", warnings
+
+
+def _of_vanished(message: str) -> bool:
+    """Whether it is about a file that was removed or replaced meanwhile."""
+    error = _error(message)
+    return error in _VANISHED or (error == errno.EINVAL and message.startswith(_VANISHED_ACL))
+
+
+def _is_tolerable(message: str) -> bool:
+    """Whether the check is sound in spite of this warning: nothing failed to be read."""
+    if _error(message) is not None:
+        return False
+    if _is_about_configuration(message) or message.startswith(_DEAD_LINK):
+        return True
+    message = message.replace("'growing'", "growing")
+    own_words = message.partition("'")[0], message.rpartition("'")[2]
+    return any(word in own for own in own_words for word in _NOT_COMPARED)
+
+
+def _error(message: str) -> int | None:
+    """The number of the system's error with which a message ends, before AIDE's remark in parentheses.
+
+    AIDE's own words always end the message, and it escapes control characters: no name can reach either.
+    """
+    if message.endswith(")"):
+        message = message.rpartition(" (")[0]
+    return _ERRORS.get(message.rpartition(":")[2].strip())
+
+
+def _is_about_configuration(message: str) -> bool:
+    """Whether it begins with a place in the configuration: ``aide.conf:5: …``. A database has a URL there."""
+    where, _, line = message.partition(": ")[0].rpartition(":")
+    is_place = where != "" and line.isdecimal() and not {" ", "'"} & set(where)
+    return is_place and not where.startswith(_DATABASES)
 
 
 def parse(data: bytes, exit_code: int) -> Report:

@@ -32,7 +32,9 @@ LISTED = 300  # findings of each kind; the rest is counted, and complete in AIDE
 _STDERR_LIMIT = 16 * 1024 * 1024
 _REPORT_LIMIT = 256 * 1024 * 1024
 _EXIT_STATUSES = range(8)  # a sum of 1, 2 and 4 for added, removed and changed; all others are errors
-_DATABASE_IN = re.compile(r"'database_in' option already set to '(.*)' \(ignore new value '")
+_DATABASE_IN = "'database_in' option already set to '"
+_VERSION = re.compile(r"aide (\d{1,4})\.(\d{1,4})", re.IGNORECASE | re.ASCII)
+_OLDEST = (0, 18)  # the first version with a JSON report
 
 # AIDE can write much on standard error: warnings on a busy box, and a notice for every rule that it could not
 # compile where memory may not be executable. Its standard output is not used.
@@ -126,6 +128,7 @@ async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> 
     config = config or _config()
     shutil.rmtree(paths.work, ignore_errors=True)
     paths.work.mkdir(mode=0o700)
+    await _refuse_old_version()
     path = (await _database_in(paths, config)).resolve()
     database = load_active(paths, path)
     known.update(database=str(path), database_sha256=database.sha256, database_timestamp=database.modified)
@@ -167,6 +170,14 @@ async def _aide(paths: Paths, config: Path, *options: str) -> subprocesses.Outpu
     return replace(output, stderr=stderr)
 
 
+async def _refuse_old_version() -> None:
+    output = await subprocesses.run("aide", "--version")
+    version = _VERSION.match(output.text) or _VERSION.match(output.stderr.decode("ascii", "replace"))
+    if version and (int(version[1]), int(version[2])) < _OLDEST:
+        reason = f"AIDE {version[1]}.{version[2]} is too old: it writes no JSON report"
+        raise ProbeError(reason, "install AIDE 0.18 or newer")
+
+
 async def _database_in(paths: Paths, config: Path) -> Path:
     """The database that AIDE reads. The configuration is a program, so AIDE is asked to evaluate it."""
     options = ("--config-check", "--log-level=notice", "--after", "database_in=file:/nonexistent")
@@ -174,13 +185,22 @@ async def _database_in(paths: Paths, config: Path) -> Path:
     if output.code:
         message = aide_report.visible(output.error_message)
         raise ProbeError(f"AIDE refuses its configuration: {message}", f"fix {config}")
-    option = _DATABASE_IN.search(output.stderr.decode("utf-8", "surrogateescape"))
-    if not option:
+    option = _configured_database(output.stderr.decode("utf-8", "surrogateescape"))
+    if option is None:
         raise ProbeError(f"{config} names no database", "add database_in=file:/var/lib/aide/aide.db")
-    kind, _, name = option[1].partition(":")
+    kind, _, name = option.partition(":")
     if kind != "file":
         raise ProbeError(f"{config}: database_in is {kind}, not a file", "have it name a file")
     return Path(name)
+
+
+def _configured_database(notices: str) -> str | None:
+    """The value of database_in in AIDE's notice that another one, which it was given, is ignored."""
+    for line in notices.split("\n"):
+        _, found, rest = line.partition(_DATABASE_IN)
+        if found:
+            return rest.rpartition("' (ignore new value '")[0]
+    return None
 
 
 def _judge(output: subprocesses.Output, config: Path) -> Sequence[str]:

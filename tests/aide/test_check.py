@@ -103,6 +103,39 @@ def test_without_aide(paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert summary.reason == "aide is not installed"
 
 
+@pytest.mark.parametrize(
+    ("output", "refused"),
+    [
+        ("echo Aide 0.16.2 >&2", "0.16"),
+        ("echo Aide 0.17.4", "0.17"),
+        ("echo AIDE 0.18.3", ""),
+        ("echo AIDE 1.0", ""),
+        ("echo something else", ""),
+    ],
+)
+async def test_too_old_an_aide_is_refused(
+    output: str, refused: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """AIDE before 0.18, which writes no JSON, is refused with its version and what to do."""
+    (tmp_path / "aide").write_text(f"#!/bin/sh\n{output}\n")
+    (tmp_path / "aide").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if not refused:
+        await module._refuse_old_version()
+        return
+    with pytest.raises(ProbeError, match=f"AIDE {refused} is too old") as caught:
+        await module._refuse_old_version()
+    assert caught.value.hint == "install AIDE 0.18 or newer"
+
+
+def test_configured_database() -> None:
+    """The database is taken from AIDE's notice, whatever its name; without the notice there is none."""
+    notice = "NOTICE: a:1: 'database_in' option already set to '{}' (ignore new value 'file:/x') (line: 'y')"
+    for name in ("file:/a", "file:/a' (ignore new value 'b", "stdin"):
+        assert module._configured_database(f" NOTICE: other\n{notice.format(name)}\n") == name
+    assert module._configured_database("NOTICE: 'database_out' option already set to 'a'\n") is None
+
+
 def test_where_the_configuration_lies(paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The first place that has one is taken; where none has, the check fails and names the package."""
     monkeypatch.setattr(module, "CONFIGS", (tmp_path / "a", tmp_path / "b"))

@@ -264,7 +264,9 @@ TARGETS: dict[str, Make] = {
     "aide": probe("aide", {"state": "/aide"}, files=texts.AIDE),
     "host": probe("host", {}, files={f"proc/{name}": capture(f"proc/{name}") for name in PROC}),
     "aide report": parser(_with_any_status, *REPORTS, errors=ValueError),
-    "aide warnings": parser(surrogates(aide_report.judge), capture("aide/busy.stderr")),
+    "aide warnings": parser(
+        surrogates(aide_report.judge), capture("aide/busy.stderr"), capture("aide/busy-0.19.stderr")
+    ),
     "tor control": parser(latin(control.parse), capture("tor/getinfo.txt")),
     "tor cookie": parser(latin(cookie.parse), capture("tor/protocolinfo.txt")),
     "mountinfo": parser(surrogates(parse_mounts), capture("mountinfo/mountinfo")),

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Records what a real AIDE says of a small tree in every state; as root, into this directory:
-#     sh tests/captures/aide/record.sh
-# AIDE 0.18.3 (Debian 12) made what lies here. Paths are of the tree that is made for it, and gone afterwards.
+#     sh tests/captures/aide/record.sh [SUFFIX]
+# AIDE 0.18.3 (Debian 12) made what has no suffix, AIDE 0.19.1 (Debian 13) what has -0.19. Paths are of the tree that is made for it, and gone afterwards.
 set -eu
+suffix=${1:-}
 here=$(cd "$(dirname "$0")" && pwd)
 box=/srv/aide-capture
 test ! -e "$box" # never someone else's
@@ -21,9 +22,9 @@ update() { # NAME [ENVIRONMENT…]: a report and what was said on standard error
     shift
     "$@" aide --config aide.conf --log-level=warning --before "database_out=file:$box/candidate.db" --after "report_format=json
 report_level=added_removed_attributes
-report_url=file:$box/report.json" --update 2>"$here/$name.stderr" || echo "$name: exit $?"
-    cp report.json "$here/$name.json"
-    test -s "$here/$name.stderr" || rm "$here/$name.stderr"
+report_url=file:$box/report.json" --update 2>"$here/$name$suffix.stderr" || echo "$name: exit $?"
+    cp report.json "$here/$name$suffix.json"
+    test -s "$here/$name$suffix.stderr" || rm "$here/$name$suffix.stderr"
 }
 unprivileged="setpriv --bounding-set=-dac_override,-dac_read_search"
 
@@ -31,9 +32,9 @@ printf a >tree/a
 printf b >tree/sub/b
 install -o nobody -m 600 /dev/null tree/shut
 printf s >tree/shut
-aide --config aide.conf --init >"$here/init.txt"
+aide --config aide.conf --init >"$here/init$suffix.txt"
 mv aide.db.new aide.db
-cp aide.db "$here/aide.db"
+cp aide.db "$here/aide$suffix.db"
 update clean
 update unhashed $unprivileged # what cannot be read is no change, and the exit status is 0
 chown nobody tree/sub && chmod 700 tree/sub
@@ -51,12 +52,12 @@ for bad in missing empty text cut-off; do
         missing) rm aide.db ;;
         empty) : >aide.db ;;
         text) echo 'no database' >aide.db ;;
-        cut-off) head -c 100 "$here/aide.db" >aide.db ;;
+        cut-off) head -c 100 "$here/aide$suffix.db" >aide.db ;;
     esac
     : >report.json
     update "database-$bad"
 done
-cp "$here/aide.db" aide.db
+cp "$here/aide$suffix.db" aide.db
 
 rm -rf tree/*
 python3 - <<'EOF'
@@ -67,7 +68,7 @@ for name in names:
 EOF
 update names
 
-aide --config aide.conf --config-check --log-level notice --after database_in=file:/nonexistent 2>"$here/database-in.stderr"
+aide --config aide.conf --config-check --log-level notice --after database_in=file:/nonexistent 2>"$here/database-in$suffix.stderr"
 for i in $(seq 300); do echo "$i" >"tree/file$i"; done
 # A box that works while it is checked: files come and go, one is written to. One line of each kind is kept.
 python3 - <<'EOF' &
@@ -86,7 +87,7 @@ while kill -0 $busy 2>/dev/null; do
     aide --config aide.conf --check --after report_url=file:/dev/null 2>>busy >/dev/null || true
 done
 wait $busy
-sed 's/[0-9]*\.tmp/0.tmp/g; s/([0-9][0-9]*)/(0)/g' busy | sort -u >"$here/busy.stderr"
+sed 's/[0-9]*\.tmp/0.tmp/g; s/([0-9][0-9]*)/(0)/g' busy | sort -u >"$here/busy$suffix.stderr"
 echo nonsense >>aide.conf
-aide --config aide.conf --config-check --log-level notice 2>"$here/bad-config.stderr" || echo "bad-config: exit $?"
+aide --config aide.conf --config-check --log-level notice 2>"$here/bad-config$suffix.stderr" || echo "bad-config: exit $?"
 chmod 644 "$here"/*
