@@ -7,7 +7,6 @@ write a small summary; this reads it.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from os.path import lexists  # Path.exists raises where a folder above is closed
@@ -19,6 +18,7 @@ from exporter.aide.summary import START
 from exporter.metrics import query
 from exporter.metrics.families import Samples, gauge
 from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.system import files
 from exporter.system.threads import run_in_thread
 
 LAST_CHECK = gauge(
@@ -58,7 +58,6 @@ ACCEPTED = gauge(
     "When the last attempt to accept an AIDE database ended, Unix time (its outcome, cached).",
 )
 
-_SWITCHED_OFF = re.compile(r"^\s*CRON_DAILY_RUN=[\"']?no\b", re.MULTILINE)
 _TIMER = "dailyaidecheck.timer"
 _SHOW = "sudo grid-exporter aide show"
 
@@ -124,14 +123,20 @@ def debian_runs_too(root: Path) -> Note | None:
     etc = root / "etc"
     timer = lexists(etc / "systemd/system/timers.target.wants" / _TIMER)
     cron = lexists(etc / "cron.daily/aide") and not lexists(root / "lib/systemd/system" / _TIMER)
-    try:
-        off = _SWITCHED_OFF.search((etc / "default/aide").read_text("utf-8", "replace"))
-    except OSError:
-        off = None
-    if off or not (timer or cron):
+    if not (timer or cron) or _is_switched_off(etc / "default/aide"):
         return None
     hint = f"sudo systemctl disable --now {_TIMER}" if timer else "set CRON_DAILY_RUN=no in /etc/default/aide"
     return Note("Debian's own daily AIDE check runs beside this one", hint)
+
+
+def _is_switched_off(defaults: Path) -> bool:
+    """Whether Debian's own settings say CRON_DAILY_RUN=no; later lines overrule earlier ones."""
+    try:
+        lines = files.read(defaults).decode("utf-8", "replace").split("\n")
+    except OSError:
+        return False
+    settings = dict(line.strip().partition("=")[::2] for line in lines)
+    return settings.get("CRON_DAILY_RUN", "").split("#")[0].strip(" \t\r\"'") == "no"
 
 
 def read(paths: Paths, host: Host) -> Result:

@@ -217,7 +217,7 @@ def test_disabled_debian_check_is_not_noted(tmp_path: Path) -> None:
     assert debian_runs_too(tmp_path) is None
     debian(tmp_path, timer=False)
     assert debian_runs_too(tmp_path) is None
-    for off in ("CRON_DAILY_RUN=no\n", '# x\n  CRON_DAILY_RUN="no"\n'):
+    for off in ("CRON_DAILY_RUN=no\n", '# x\n  CRON_DAILY_RUN="no"  # y\n', "CRON_DAILY_RUN='no'\r\n"):
         shutil.rmtree(tmp_path)
         debian(tmp_path, off=off)
         assert debian_runs_too(tmp_path) is None
@@ -229,6 +229,17 @@ def test_unreadable_cron_directory_is_no_error(tree: Path) -> None:
     (tree / "etc/cron.daily").chmod(0o700)
     with unprivileged():
         assert debian_runs_too(tree) is None
+
+
+def test_debians_settings_are_read_within_bounds(tmp_path: Path) -> None:
+    """A megabyte of line feeds, an endless file and a FIFO are read quickly, and switch nothing off."""
+    debian(tmp_path, off="\n" * (1 << 20))
+    assert debian_runs_too(tmp_path)
+    defaults = tmp_path / "etc/default/aide"
+    for plant in (lambda path: path.symlink_to("/dev/zero"), os.mkfifo):
+        defaults.unlink()
+        plant(defaults)
+        assert debian_runs_too(tmp_path)
 
 
 async def test_note_of_debians_check_comes_with_the_metrics(box: Host, store: Store) -> None:
