@@ -12,9 +12,9 @@ RUNBOOKS = "https://github.com/grid-exporter/grid-exporter/blob/main/prometheus/
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Something that a person wants to be told of.
+    """Something that a person should know.
 
-    severity: critical wakes somebody, warning waits for the morning, info is told and needs no one.
+    severity: critical wakes somebody, warning waits for the morning, info needs nobody.
     expr: the condition, true while it returns series. wait: for how many seconds it must hold first.
     keep: for how many seconds the alert stays after the condition has ended.
     summary, description: templates, as Prometheus fills them in.

@@ -20,7 +20,7 @@ ACCEPTED = (
 
 
 def alerts() -> list[Alert]:
-    """What a check found, checks that say nothing, and a database that nobody accepted."""
+    """What a check found, checks that failed or are overdue, and a database that nobody accepted."""
     return [*_outcome(), _overdue(), _database()]
 
 

@@ -1,4 +1,4 @@
-"""Alerts about containers, their engine and what keeps them fresh."""
+"""Alerts about containers, their engine and what updates them."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def _events() -> list[Alert]:
             severity="warning",
             expr=f"max_over_time({OOM_KILLED}) == 1",
             summary="{{ $labels.instance }}: container {{ $labels.container }} ran out of memory",
-            description="The kernel killed container {{ $labels.container }} on {{ $labels.instance }} for "
-            "want of memory: it reached its own limit, or the box had none left.",
+            description="The kernel killed container {{ $labels.container }} on {{ $labels.instance }}, which "
+            "ran out of memory: it reached its own limit, or the box had none left.",
         ),
     ]
 
@@ -92,15 +92,15 @@ def _watchtower() -> list[Alert]:
             expr=f"{WATCHTOWER} == 0",
             wait=1800,
             summary="{{ $labels.instance }}: Watchtower does not run",
-            description="The Watchtower of {{ $labels.instance }} does not run: no container there is kept "
-            "fresh.",
+            description="The Watchtower of {{ $labels.instance }} does not run: no container there is "
+            "updated.",
         ),
         Alert(
             name="GridContainerUnwatched",
             severity="info",
             expr=f"{WATCHED} == 0\nand {ITSELF} {RUNNING} == 1\nand on (job, instance) {WATCHTOWER} == 1",
             wait=6 * 3600,
-            summary="{{ $labels.instance }}: container {{ $labels.container }} is not kept fresh",
+            summary="{{ $labels.instance }}: container {{ $labels.container }} is not updated",
             description="Watchtower runs on {{ $labels.instance }} but does not update container "
             "{{ $labels.container }}: a label, a name, a scope or monitor-only keeps it from that.",
         ),

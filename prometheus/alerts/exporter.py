@@ -1,4 +1,4 @@
-"""Alerts about the exporter itself: whether it answers, and whether its probes find out what they ask."""
+"""Alerts about the exporter itself: whether it answers, and whether its probes succeed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ OWN = 'command=""'  # not a process that a command reports on
 
 
 def alerts() -> list[Alert]:
-    """A silent box first, then probes that fail, lag or hang, then the exporter's configuration."""
-    return [*_silence(), *_probes(), _configuration()]
+    """A box that is down first, then probes that fail, lag or hang, then the exporter's configuration."""
+    return [*_down(), *_probes(), _configuration()]
 
 
-def _silence() -> list[Alert]:
+def _down() -> list[Alert]:
     return [
         Alert(
             name="GridExporterDown",
@@ -58,17 +58,17 @@ def _probes() -> list[Alert]:
             wait=300,
             summary="{{ $labels.instance }}: the probe {{ $labels.probe }} fails",
             description="The probe {{ $labels.probe }} of {{ $labels.instance }} worked for "
-            "{{ $value | humanizePercentage }} of the last 15 minutes. What it looks at may be well or ill: "
-            "the exporter's own page says why it can't tell.",
+            "{{ $value | humanizePercentage }} of the last 15 minutes. The state of what it watches is "
+            "unknown: the exporter's status page has the reason.",
         ),
         Alert(
             name="GridProbeStale",
             severity="warning",
             expr=f"{AGE}\n> {t.PROBE_FORSAKEN_LIFETIMES} * {LIFETIME} + {t.PROBE_FORSAKEN_GRACE_SECONDS}",
             wait=600,
-            summary="{{ $labels.instance }}: what the probe {{ $labels.probe }} found is old",
-            description="The probe {{ $labels.probe }} of {{ $labels.instance }} last found something out "
-            "{{ $value | humanizeDuration }} ago, far longer than its runs take and are good for.",
+            summary="{{ $labels.instance }}: the values of probe {{ $labels.probe }} are old",
+            description="The probe {{ $labels.probe }} of {{ $labels.instance }} last succeeded "
+            "{{ $value | humanizeDuration }} ago, far longer than its ttl and its runs take.",
         ),
         Alert(
             name="GridProbeStuck",
@@ -91,5 +91,5 @@ def _configuration() -> Alert:
         wait=300,
         summary="{{ $labels.instance }}: grid-exporter refused its configuration",
         description="The configuration file of grid-exporter on {{ $labels.instance }} has an error. The "
-        "one before is still in force, but the exporter would not start again.",
+        "one before is still active, but the exporter would not start again.",
     )

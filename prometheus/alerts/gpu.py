@@ -9,7 +9,7 @@ from prometheus.expressions import latest, over
 MEMORY_USED = f"{latest('grid_gpu_memory_used_bytes')}\n/ {latest('grid_gpu_memory_total_bytes')}"
 UNCORRECTED = latest("grid_gpu_ecc_errors_total", 'kind="uncorrected"')
 # By heat or by the hardware: a power limit that was set, or an idle card, is as its owner wants it.
-HELD_BACK = over(900, "grid_gpu_throttle_active", 'reason=~"sw_thermal_slowdown|hw_.+"')
+THROTTLED = over(900, "grid_gpu_throttle_active", 'reason=~"sw_thermal_slowdown|hw_.+"')
 # A probe that fails on a box which had cards counts as no card: the driver is gone with them.
 FAILS = latest("grid_probe_success", 'probe="gpu"') + " == 0"
 CARDS = f"{latest('grid_gpus')}\n  or on (job, instance) {FAILS}"
@@ -43,9 +43,9 @@ def _heat() -> list[Alert]:
         Alert(
             name="GridGpuThrottled",
             severity="warning",
-            expr=f"avg_over_time({HELD_BACK}) > {t.GPU_THROTTLED_RATIO}",
+            expr=f"avg_over_time({THROTTLED}) > {t.GPU_THROTTLED_RATIO}",
             wait=600,
-            summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} is held back ({{ $labels.reason }})",
+            summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} is throttled ({{ $labels.reason }})",
             description="GPU {{ $labels.gpu }} in {{ $labels.instance }} was slowed down for "
             "{{ $value | humanizePercentage }} of the last 15 minutes. The driver's reason: "
             "{{ $labels.reason }}.",

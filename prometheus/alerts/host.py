@@ -48,7 +48,7 @@ def _consequences() -> list[Alert]:
             severity="warning",
             expr=f"rate({STALLED}) > {t.MEMORY_STALLED_RATIO}",
             wait=300,
-            summary="{{ $labels.instance }} stands still for want of memory",
+            summary="{{ $labels.instance }} stalls, it is out of memory",
             description="Everything on {{ $labels.instance }} waits for memory "
             "{{ $value | humanizePercentage }} of the time: it swaps, or reads its programs from disk again "
             "and again.",

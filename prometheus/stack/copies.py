@@ -29,7 +29,7 @@ def prometheus(
         The configuration file.
 
     Raises:
-        ValueError: prometheus.yml does not say what is to be replaced.
+        ValueError: prometheus.yml does not hold what is to be replaced.
     """
     shutil.copytree(PROJECT / "prometheus/rules", folder / "rules")
     (folder / "targets").mkdir()
@@ -45,7 +45,7 @@ def prometheus(
     }.items():
         text, count = re.subn(before, after, text)
         if count == 0:
-            raise ValueError(f"prometheus.yml does not say {before}")
+            raise ValueError(f"prometheus.yml does not hold {before}")
     path = folder / "prometheus.yml"
     path.write_text(text, "utf-8")
     return path
@@ -64,7 +64,7 @@ def alertmanager(folder: Path, sink: str) -> Path:
 
 
 def grafana(folder: Path, prometheus_url: str, interval: str) -> dict[str, str]:
-    """Copies the provisioning, and says what Grafana's environment must hold for it.
+    """Copies the provisioning, and returns the environment that Grafana needs for it.
 
     Whoever opens it is let in as a viewer, and it asks nobody on the Internet for news or updates.
     """
@@ -100,7 +100,7 @@ def _replace(path: Path, values: Mapping[str, str]) -> None:
     for key, value in values.items():
         line = re.search(rf"^ *{key}: ", text, re.MULTILINE)
         if line is None:
-            raise ValueError(f"{path.name} does not say {key}")
+            raise ValueError(f"{path.name} does not hold {key}")
         rest = text[line.end() :].partition("\n")[2]
         text = f"{text[: line.end()]}{json.dumps(value)}\n{rest}"
     path.write_text(text, "utf-8")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 60.0  # seconds until a program must be ready; Grafana makes its database first
+READY_TIMEOUT = 60.0  # seconds until a program must be ready; Grafana makes its database first
 GRACE = 15.0  # seconds that it has to end
 
 
@@ -23,7 +23,7 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that runs. address: ``host:port``. log: the file with everything that it says."""
+    """A program that runs. address: ``host:port``. log: the file with all of its output."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -39,11 +39,11 @@ class Program:
         """Sees that it still runs.
 
         Raises:
-            StackError: it has ended; with the last that it said.
+            StackError: it has ended; with its last output.
         """
         if self.process.poll() is not None:
-            said = self.log.read_text("utf-8", "replace").strip().splitlines()[-5:]
-            raise StackError("\n    ".join([f"{self.name} has ended:", *said]))
+            lines = self.log.read_text("utf-8", "replace").strip().splitlines()[-5:]
+            raise StackError("\n    ".join([f"{self.name} has ended:", *lines]))
 
 
 def find(*names: str) -> str | None:
@@ -103,13 +103,13 @@ def started(
 
 
 def _wait(program: Program, ready: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + READY_TIMEOUT
     while time.monotonic() < end:
         program.check()
         with contextlib.suppress(OSError), urllib.request.urlopen(program.url + ready, timeout=5):  # noqa: S310 - http
             return
         time.sleep(0.05)
-    raise StackError(f"{program.name} was not ready within {PATIENCE:g} s; it writes to {program.log}")
+    raise StackError(f"{program.name} was not ready within {READY_TIMEOUT:g} s; it writes to {program.log}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -27,7 +27,7 @@ def received(take: Callable[[str, Alert], None]) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Says nothing of each request."""
+            """Logs no request."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
@@ -41,5 +41,7 @@ def received(take: Callable[[str, Alert], None]) -> Iterator[str]:
 
 def in_words(receiver: str, alert: Alert) -> str:
     """An alert in one line."""
-    labels, said = alert["labels"], alert["annotations"].get("summary", "")
-    return f"{alert['status']:8} {labels.get('severity', ''):8} {labels['alertname']}: {said} (to {receiver})"
+    labels, summary = alert["labels"], alert["annotations"].get("summary", "")
+    return (
+        f"{alert['status']:8} {labels.get('severity', ''):8} {labels['alertname']}: {summary} (to {receiver})"
+    )

@@ -72,5 +72,5 @@ def test_grafana_finds_prometheus_and_the_dashboards(tmp_path: Path) -> None:
 def test_a_file_that_changed_its_form_is_noticed(tmp_path: Path) -> None:
     """What can't be replaced is an error, never a stack that looks at another Prometheus."""
     (tmp_path / "file.yml").write_text("urls: x\n")
-    with pytest.raises(ValueError, match=r"file\.yml does not say url"):
+    with pytest.raises(ValueError, match=r"file\.yml does not hold url"):
         copies._replace(tmp_path / "file.yml", {"url": "y"})

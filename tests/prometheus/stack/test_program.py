@@ -58,7 +58,7 @@ def test_a_program_that_ends_at_once_says_why(tmp_path: Path) -> None:
 
 def test_a_program_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ended, and the error says where its log is."""
-    monkeypatch.setattr(program, "PATIENCE", 0.3)
+    monkeypatch.setattr(program, "READY_TIMEOUT", 0.3)
     argv = [sys.executable, "-c", "import time; time.sleep(600)"]
     with (
         pytest.raises(StackError, match=r"was not ready within 0\.3 s; it writes to .*server\.log"),
