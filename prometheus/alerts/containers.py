@@ -78,8 +78,8 @@ def _events() -> list[Alert]:
             severity="warning",
             expr=f"max_over_time({OOM_KILLED}) == 1",
             summary="{{ $labels.instance }}: container {{ $labels.container }} ran out of memory",
-            description="The kernel killed container {{ $labels.container }} on {{ $labels.instance }}, which "
-            "ran out of memory: it reached its own limit, or the box had none left.",
+            description="The kernel killed container {{ $labels.container }} on {{ $labels.instance }}, "
+            "which ran out of memory: it reached its own limit, or the box had none left.",
         ),
     ]
 
