@@ -41,7 +41,7 @@ def state_stat(domain: Domain) -> Panel:
     builder = _stat("short", 22, colours=BigValueColorMode.BACKGROUND_SOLID)
     builder.text_mode(BigValueTextMode.VALUE_AND_NAME).orientation(VizOrientation.HORIZONTAL)
     builder.wide_layout(wide_layout=False).text(_sizes(22, 13))
-    builder.mappings(_severities(domain.absent)).thresholds(sdk.thresholds(value_mappings.TRANSPARENT))
+    builder.mappings(_severities()).thresholds(sdk.thresholds(value_mappings.TRANSPARENT))
     description = f"The worst state of {domain.title} over the chosen boxes, and the reason."
     query = now(worst_problem(domain.name), "${who}{{reason}}")
     return sdk.finish(builder.build(), domain.title, description, [query], NO_DATA)
@@ -51,7 +51,7 @@ def states_stat(title: str, description: str, domains: Sequence[Domain]) -> Pane
     """The states of the domains that the box has, with their reasons; a click opens the domain's page."""
     builder = _stat("short", 17, colours=BigValueColorMode.BACKGROUND_SOLID)
     builder.text_mode(BigValueTextMode.VALUE_AND_NAME).wide_layout(wide_layout=False).text(_sizes(17, 12))
-    builder.mappings(_severities(states.OFF.text)).thresholds(sdk.thresholds(value_mappings.TRANSPARENT))
+    builder.mappings(_severities()).thresholds(sdk.thresholds(value_mappings.TRANSPARENT))
     queries = [
         now(f"{worst_problem(domain.name)} >= 0", f"${{who}}{domain.title} · {{{{reason}}}}")
         for domain in domains
@@ -95,12 +95,10 @@ def label_stat(title: str, description: str, promql: str, label: str, *, size: i
     return sdk.finish(builder.build(), title, description, [sdk.rows(now(promql))], value_mappings.NO_VALUE)
 
 
-def _severities(
-    absent: str,
-) -> list[model.ValueMap | model.RangeMap | model.RegexMap | model.SpecialValueMap]:
-    """Codes as severities: OK, Warning, Unknown, Critical, Down; ``absent`` where there is no such thing."""
+def _severities() -> list[model.ValueMap | model.RangeMap | model.RegexMap | model.SpecialValueMap]:
+    """Codes as severities: Off, OK, Warning, Unknown, Critical, Down."""
     codes = {
-        states.OFF.code: (absent, value_mappings.TRANSPARENT),
+        states.OFF.code: (states.OFF.text, value_mappings.TRANSPARENT),
         states.OK.code: (states.OK.text, value_mappings.OK),
         states.UNKNOWN.code: (states.UNKNOWN.text, value_mappings.UNKNOWN),
         states.DOWN.code: (states.DOWN.text, value_mappings.CRITICAL),

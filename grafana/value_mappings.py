@@ -20,7 +20,7 @@ TRANSPARENT = "transparent"  # the background of a stat panel, in both themes
 NO_VALUE = "\N{EN DASH}"
 
 # Series of known names: colours that carry no state, so that a second GPU is never read as a warning.
-LINES = ("#5794F2", "#F2CC0C", "#3FC1C9", "#E377C2", "#CCCCDC", "#B58863", "#8F9BFF", "#7FB800")
+LINES = ("#5794F2", "#F2CC0C", "#3FC1C9", "#E377C2", "#9A9AB5", "#B58863", "#8F9BFF", "#7FB800")
 
 Texts = Mapping[int, tuple[str, str]]  # value: (text, colour)
 

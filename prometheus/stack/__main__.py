@@ -12,6 +12,9 @@ from prometheus.stack.program import StackError
 from prometheus.stack.sink import Alert, in_words
 from prometheus.stack.stack import Box, Stack, running
 
+# A stack that has just begun has no day to show.
+PAGE = "/d/grid-overview?from=now-15m&to=now"
+
 
 def serve(box: Box) -> int:
     """Runs the stack until Ctrl-C or SIGTERM; returns the exit status."""
@@ -32,7 +35,10 @@ def serve(box: Box) -> int:
 
 def greeting(stack: Stack) -> str:
     """Where everything is, and what is missing."""
-    there = [f"  {name:14}{program.url}" for name, program in stack.programs.items()]
+    there = [
+        f"  {name:14}{program.url}{PAGE if name == 'Grafana' else ''}"
+        for name, program in stack.programs.items()
+    ]
     missing = [f"  {name:14}not installed here: {what}" for name, what in stack.missing.items()]
     last = "Alerts are shown here and sent to nobody. Ctrl-C ends it all."
     return "\n".join(["", *there, *missing, "", last, ""])
