@@ -224,7 +224,8 @@ async def test_the_exits_go_and_come_back(world: World) -> None:
         found, notes = await collect(probe)
         assert (found["grid_tor_up"], "grid_tor_is_tor" in found) == (0, False)
         assert (found["grid_tor_circuit_established"], found["grid_tor_bootstrap_ratio"]) == (1, 1)
-        assert notes[0].text.startswith("Tor runs but could not connect")
+        # Tor either refuses the request, which proves that it runs, or lets it time out.
+        assert notes[0].text.startswith(("Tor runs but could not connect", "Tor is down: curl: (28)"))
     finally:
         world.network.start_exits()
         world.network.wait_until_open()

@@ -215,14 +215,15 @@ def _add_timer(samples: Samples, unit: Properties, booted_at: float) -> None:
 
 
 async def collect(categories: Categories) -> Result:
-    """Asks systemd: two processes, however many units there are.
+    """Asks systemd: two processes side by side, however many units there are.
+
+    One can't tell both: with the name of a unit ``systemctl show`` leaves systemd itself out.
 
     Raises:
         ProbeError: systemd can't be asked, or its output is incomplete.
     """
-    manager = await systemctl.show(MANAGER_PROPERTIES)
     names = dict.fromkeys(name for names in categories.values() for name in names)
-    units = await systemctl.show(UNIT_PROPERTIES, (*names, "*.timer"))
+    manager, units = await systemctl.show_both(MANAGER_PROPERTIES, UNIT_PROPERTIES, (*names, "*.timer"))
     booted_at = time.time() - time.monotonic()
     samples = await run_in_thread_if_large(len(units), parse, manager, units, categories, booted_at)
     return Result(samples.families())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -39,6 +40,27 @@ async def show(properties: Sequence[str], units: Sequence[str] = ()) -> str:
         )
         raise ProbeError(f"systemctl show: {output.error_message}", hint)
     return output.text
+
+
+async def show_both(
+    manager_properties: Sequence[str], unit_properties: Sequence[str], units: Sequence[str]
+) -> tuple[str, str]:
+    """What ``show`` gives for systemd itself, and for units.
+
+    Raises:
+        ProbeError: as ``show``.
+    """
+    running = [
+        asyncio.create_task(show(manager_properties)),
+        asyncio.create_task(show(unit_properties, units)),
+    ]
+    try:
+        manager, shown = [await task for task in running]
+    finally:  # no process outlives the run, whichever fails
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+    return manager, shown
 
 
 def parse_show(text: str, needed: Sequence[str]) -> Sequence[Properties]:

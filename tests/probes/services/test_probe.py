@@ -312,8 +312,19 @@ async def test_two_processes_however_many_units(tool: Path) -> None:
     assert {family.name for family in result.families} >= {"grid_service_state", "grid_systemd_failed_units"}
     calls = (tool.parent / "calls").read_text().splitlines()
     assert len(calls) == 2
-    assert calls[1].startswith("UTC show --all -p Id,")
-    assert calls[1].endswith(" -- ollama.service vllm@*.service nowhere.service *.timer")
+    (units,) = [call for call in calls if call.startswith("UTC show --all -p Id,")]
+    assert units.endswith(" -- ollama.service vllm@*.service nowhere.service *.timer")
+
+
+async def test_one_fails_and_the_other_hangs(tool: Path) -> None:
+    """No process outlives the run: where one fails the other is ended."""
+    answer = f'case "$*" in *Id,*) echo $$ >{tool.parent}/pid; exec sleep 1000;; esac'
+    wait = f"while [ ! -s {tool.parent}/pid ]; do sleep 0.01; done"
+    tool.write_text(f"#!/bin/sh\n{answer}\n{wait}; echo no bus >&2; exit 1\n")
+    (probe,) = build(Settings(), Host())
+    with pytest.raises(ProbeError, match="no bus"):
+        await probe.run()
+    assert not Path("/proc", (tool.parent / "pid").read_text().strip()).exists()
 
 
 async def test_no_systemd(tool: Path) -> None:
