@@ -67,7 +67,28 @@ async def test_the_loop_goes_on(
 ) -> None:
     """A megabyte of the worst, or as much as its tool may print, holds the loop up for a moment at most."""
     workshop = Workshop(tmp_path, monkeypatch, random.Random(name), threads=True)  # noqa: S311 - not for secrets
-    await keep_going(name, WORST, workshop, 1)
+    await keep_going(name, WORST, workshop, slice(1, 2))
+
+
+DISTINCT = {
+    "series": ('a{{x="{}"}} 1\n', 60_000),
+    "families": ("a{} 1\n", 90_000),
+    "typed families": ("# TYPE a{0} gauge\na{0} 1\n", 33_000),
+    "buckets": ('# TYPE h histogram\nh_bucket{{le="{}"}} 1\n', 22_000),
+    "refused lines": ("{} 1\n", 90_000),
+}
+
+
+@pytest.mark.parametrize("kind", DISTINCT)
+async def test_the_loop_goes_on_beside_much_output(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calm: None
+) -> None:
+    """A megabyte that is good, too: many series, many families, or as many mistakes."""
+    line, count = DISTINCT[kind]
+    text = "".join(line.format(number) for number in range(count)).encode()[:LENGTH]
+    target = TARGETS["commands"](Workshop(tmp_path, monkeypatch, random.Random(1), threads=True))  # noqa: S311
+    gap = await longest_gap(asyncio.ensure_future(read_and_render(target, lambda _: text)))
+    assert gap < GAP, f"held the loop up for {gap:.2f} s"
 
 
 @pytest.mark.long
@@ -78,13 +99,13 @@ async def test_the_loop_goes_on_whatever_comes(
 ) -> None:
     """Any pattern, alone, after a good text and in the middle of one."""
     workshop = Workshop(tmp_path, monkeypatch, random.Random(), threads=True)  # noqa: S311 - not for secrets
-    await keep_going(name, [*WORST, *PATTERNS], workshop, 0)
+    await keep_going(name, [*WORST, *PATTERNS], workshop, slice(None))
 
 
-async def keep_going(name: str, patterns: list[bytes], workshop: Workshop, first: int) -> None:
-    """Has a probe read each pattern, and fails where that holds the loop up for longer than GAP."""
+async def keep_going(name: str, patterns: list[bytes], workshop: Workshop, which: slice) -> None:
+    """Has a probe read each pattern, in these of ``long_texts``' places, and fails where that holds the loop up for longer than GAP."""
     target = TARGETS[name](workshop)
     for pattern in patterns:
-        for change in long_texts(pattern, LENGTH)[first:]:
+        for change in long_texts(pattern, LENGTH)[which]:
             gap = await longest_gap(asyncio.ensure_future(read_and_render(target, change)))
             assert gap < GAP, f"{pattern[:20]!r} held the loop up for {gap:.2f} s"

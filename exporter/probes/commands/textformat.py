@@ -18,6 +18,7 @@ Labels = tuple[tuple[str, str], ...]
 LINE_LIMIT = 8192  # bytes
 NAME_LIMIT = 256  # characters of a metric's or label's name
 REFUSED_LINES = 100  # that are remembered
+FAMILIES_LIMIT = 2000  # each takes a moment of every scrape
 FRESH = 60.0  # seconds by which a sample's own timestamp may differ from now
 
 NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*+(?=[ \t{]|$)")
@@ -146,8 +147,11 @@ class _Reader:
                 if other and other is not family and other.samples:
                     family.refuse(f"{other.name} is a family, too")
                     other.refuse(f"it is a sample of the {family.type} {family.name}, too")
+        served = [family for family in families if not family.refused]
+        for family in served[FAMILIES_LIMIT:]:
+            family.refuse(f"it is one of more than {FAMILIES_LIMIT} families")
         refused = {family.name: family.refused for family in families if family.refused}
-        return Printed([family for family in families if not family.refused], refused | self._refused)
+        return Printed(served[:FAMILIES_LIMIT], refused | self._refused)
 
     def _family(self, name: str) -> Family:
         """The family of this very name."""

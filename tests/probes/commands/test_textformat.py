@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics.exposition import LABEL_LIMIT, join, render
 from exporter.probes.commands.probe import metrics
-from exporter.probes.commands.textformat import FRESH, LINE_LIMIT, NAME_LIMIT, Family, parse
+from exporter.probes.commands.textformat import FAMILIES_LIMIT, FRESH, LINE_LIMIT, NAME_LIMIT, Family, parse
 from tests.strict import parsed
 
 NOW = 1_795_400_000.0
@@ -257,6 +257,13 @@ def test_a_cut_off_line_costs_what_it_may_belong_to(end: str, kept: list[str]) -
     """Its value may be cut, too, and a histogram without some of its samples would be wrong."""
     text = 'a{x="1"} 1\nb{x="1"} 1\n# TYPE h histogram\nh_bucket{le="1"} 1\n' + end
     assert [family.name for family in parse(text.encode(), NOW).families] == kept
+
+
+def test_the_number_of_families_is_bounded() -> None:
+    """Each costs every scrape a moment; the first ones are served."""
+    printed = parse("".join(f"a{n} 1\n" for n in range(FAMILIES_LIMIT + 2)).encode(), NOW)
+    assert len(printed.families) == FAMILIES_LIMIT
+    assert printed.refused[f"a{FAMILIES_LIMIT}"] == f"it is one of more than {FAMILIES_LIMIT} families"
 
 
 def test_near_names_are_allowed() -> None:
