@@ -103,7 +103,7 @@ async def test_the_loop_goes_on_whatever_comes(
 
 
 async def keep_going(name: str, patterns: list[bytes], workshop: Workshop, which: slice) -> None:
-    """Has a probe read each pattern, in these of ``long_texts``' places, and fails where that holds the loop up for longer than GAP."""
+    """Has a probe read each pattern, in some of the places; fails where the loop is held up for too long."""
     target = TARGETS[name](workshop)
     for pattern in patterns:
         for change in long_texts(pattern, LENGTH)[which]:
