@@ -25,6 +25,7 @@ from exporter.config import load
 from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Host, ProbeError
 from exporter.probes import KINDS
+from exporter.probes.containers import api
 from exporter.probes.containers.cgroups import parse_groups
 from exporter.probes.disk.mounts import parse_mounts
 from exporter.probes.tor import control, cookie
@@ -240,6 +241,7 @@ def _with_any_status(data: bytes) -> object:
     return aide_report.parse(data, 7)
 
 
+LIST = json.dumps([{"Id": "ab" * 32, "Names": ["/web"], "State": "running", "Status": "Up 2 hours"}]).encode()
 PROC = ("meminfo", "stat", "loadavg", "pressure/cpu", "pressure/memory", "pressure/io")
 REPORTS = [capture(f"aide/{name}.json") for name in ("changed", "clean", "names", "unhashed", "unreadable")]
 
@@ -270,6 +272,7 @@ TARGETS: dict[str, Make] = {
     "tor control": parser(latin(control.parse), capture("tor/getinfo.txt")),
     "tor cookie": parser(latin(cookie.parse), capture("tor/protocolinfo.txt")),
     "mountinfo": parser(surrogates(parse_mounts), capture("mountinfo/mountinfo")),
+    "containers list": parser(api._parse_list, LIST),
     "cgroup": parser(surrogates(cgroup.parse_containers), texts.MEMBERSHIP),
     "cgroup's files": parser(surrogates(lambda text: parse_groups(text, "ab" * 32)), texts.MEMBERSHIP),
     "aide database": parser(

@@ -83,8 +83,11 @@ class Api:
         try:
             async with self._session() as session:
                 return await self._inspect_all(session)
+        except ProbeError:
+            self._prefix = None  # another version of the engine may be there now
+            raise
         except (ClientError, OSError) as error:
-            self._prefix = None  # another engine may come back
+            self._prefix = None
             raise self._failure(error) from error
 
     def __del__(self) -> None:
@@ -139,19 +142,21 @@ class Api:
 
     async def _negotiate(self, session: ClientSession) -> str:
         """The path's prefix for the newest version that both know; none where the engine names none."""
-        async with session.get(f"{self._base}/_ping") as response:
-            await self._body(response, ERROR_LIMIT)
+        async with session.get(f"{self._base}/_ping", allow_redirects=False) as response:
             version = VERSION.fullmatch(response.headers.get("Api-Version", ""))
+            await _read(response, ERROR_LIMIT)
         return f"/v1.{min(int(version[1]), NEWEST)}" if version else ""
 
     async def _list(self, session: ClientSession) -> list[_Listed]:
-        async with session.get(f"{self._base}{self._prefix}/containers/json?all=1") as response:
+        url = f"{self._base}{self._prefix}/containers/json?all=1"
+        async with session.get(url, allow_redirects=False) as response:
             body = await self._body(response, LIST_LIMIT)
         return await run_in_thread_if_large(len(body), _parse_list, body)
 
     async def _inspect(self, session: ClientSession, id_: str) -> Container | None:
         """The container, or None: it is gone."""
-        async with session.get(f"{self._base}{self._prefix}/containers/{id_}/json") as response:
+        url = f"{self._base}{self._prefix}/containers/{id_}/json"
+        async with session.get(url, allow_redirects=False) as response:
             if response.status == NOT_FOUND:
                 return None
             body = await self._body(response, CONTAINER_LIMIT)
@@ -167,10 +172,8 @@ class Api:
         body = await _read(response, limit if good else ERROR_LIMIT)
         path = response.url.path
         if body is None:
-            self._prefix = None
             raise ProbeError(f"the engine's answer to GET {path} is larger than {limit // 1024} KiB")
         if not good:
-            self._prefix = None
             hint = PROXY_HINT if response.status == FORBIDDEN else ""
             reason = f"the engine at {self.host} answered GET {path} with {response.status}"
             raise ProbeError(f"{reason}: {_error_message(body)}", hint)
@@ -249,6 +252,7 @@ def _parse_list(body: bytes) -> list[_Listed]:
 def _error_message(body: bytes) -> str:
     """What the engine gives as the reason, or the answer's first line."""
     try:
-        return msgspec.json.decode(body, type=dict[str, str])["message"][:200]
+        message = msgspec.json.decode(body, type=dict[str, str])["message"]
     except (ValueError, KeyError, RecursionError):
-        return body.decode("utf-8", "replace").partition("\n")[0][:200] or "no reason"
+        message = body.decode("utf-8", "replace")
+    return message.strip().partition("\n")[0][:200] or "no reason"

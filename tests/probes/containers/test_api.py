@@ -1,5 +1,4 @@
 import asyncio
-import json
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -141,6 +140,20 @@ async def test_one_can_not_be_inspected(engine: FakeEngine, api: Api, body: byte
     assert error.startswith("inspect fails for 1 of 2 containers: ")
 
 
+async def test_redirect_is_not_followed(engine: FakeEngine, api: Api) -> None:
+    """What a proxy answers with leads nowhere else."""
+    engine.answers["/containers/json"] = (301, b"")
+    with pytest.raises(ProbeError, match=r"GET /v1\.41/containers/json with 301: no reason"):
+        await api.inspect_all()
+
+
+async def test_proxy_without_ping(engine: FakeEngine, api: Api) -> None:
+    """Where the version can't be asked for, the engine's own is used."""
+    engine.version = ""
+    engine.answers["/_ping"] = (403, b"no")
+    assert await names(api) == ["ab", "cd"]
+
+
 async def test_engine_fails_for_one(engine: FakeEngine, api: Api) -> None:
     """The engine's own message is the reason."""
     engine.answers[f"/containers/{FIRST}/json"] = (500, b'{"message":"readlink: no such file"}')
@@ -234,11 +247,14 @@ async def test_no_http() -> None:
 
 
 async def test_tcp(engine: FakeEngine) -> None:
-    """A proxy's TCP address is asked alike."""
+    """A proxy's TCP address is asked alike, also after it failed for a container."""
     app = web.Application()
     app.router.add_get("/{path:.*}", engine.respond)
     async with TestServer(app) as server:
         api = Api(f"tcp://127.0.0.1:{server.port}", NOWHERE)
+        engine.answers[f"/containers/{FIRST}/json"] = (500, b"")
+        assert (await api.inspect_all())[1].startswith("inspect fails for 1 of 2 containers")
+        engine.answers.clear()
         assert await names(api) == ["ab", "cd"]
         await api.close()
 
@@ -288,5 +304,5 @@ def test_no_host(host: str) -> None:
 
 def test_error_without_a_message() -> None:
     """Whatever an error's body is, there is a reason of one line."""
-    for body in (b"", b"\xff\nx", b"[]", json.dumps({"message": 3}).encode()):
+    for body in (b"", b"\xff\nx", b"[]", b'{"message":"a\\nb"}', b"\n"):
         assert "\n" not in api_module._error_message(body)
