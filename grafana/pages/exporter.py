@@ -49,7 +49,7 @@ def stats() -> Panel:
     took = "max(scrape_duration_seconds{BOX})"
     used = 'sum(rate(process_cpu_seconds_total{BOX, command=""}[$__rate_interval]))'
     return values_stat(
-        "Exporter",
+        "Probes and scrapes",
         "Probes whose last run succeeded or failed, the slowest scrape, and what the exporter uses itself.",
         (
             Value("Probes", "sum(grid_probe_success{BOX})", "short"),

@@ -66,7 +66,7 @@ def boxes() -> Panel:
         Column(
             title="Box",
             label="instance",
-            least=105,
+            width=120,
             links=(to_box("grid-overview", "Open this box", "${__value.raw}"),),
         ),
         state("State", WORST, value_mappings.state_texts(), 110),
@@ -104,7 +104,7 @@ def problems_now() -> Panel:
     return table(
         "Problems",
         "A row a problem of any box, the worst first. A click opens the page that shows it.",
-        Column(title="Box", label="instance", least=130),
+        Column(title="Box", label="instance", width=130),
         state(
             "State",
             f"max by (instance, domain, reason) ({PROBLEM}{{BOX}})",

@@ -64,7 +64,7 @@ def values() -> Panel:
         (
             Value("GPU use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", "grid-gpu", decimals=0),
             Value(
-                "GPU memory",
+                "VRAM",
                 f"max({CARD_MEMORY_USED})",
                 "percentunit",
                 "grid-gpu",

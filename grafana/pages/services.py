@@ -9,7 +9,7 @@ from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, names_stat, state_stat, values_stat
 from grafana.state_codes import one_code
-from grafana.tables import number, state, table, text
+from grafana.tables import Column, number, state, table, text
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, WARNING
 from prometheus.health import SERVICES
 from prometheus.thresholds import TIMER_OVERDUE_SECONDS
@@ -136,7 +136,14 @@ def timers() -> Panel:
         text("Timer", "name", least=120),
         state("State", late, {0: ("on time", OK), 1: ("overdue", WARNING)}, 85),
         number("Last ran", f"clamp_min(time() - {LAST}, 0)", "s", 85, decimals=1, empty="never"),
-        number("Next in", f"clamp_min({NEXT} - time(), 0)", "s", 100, decimals=1),
+        Column(
+            title="Next in",
+            promql=f"clamp_min({NEXT} - time(), 0)",
+            unit="s",
+            decimals=1,
+            width=100,
+            texts={0: ("overdue", WARNING)},
+        ),
         worst_by="Next in",
         ascending=True,
         empty="No timers now",
