@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 
 from exporter.engine.cache import Cache
@@ -13,7 +12,8 @@ from exporter.engine.self_metrics import SelfMetrics
 from exporter.metrics.exposition import join
 
 RENEWED_EVERY = 1.0  # seconds for which the exporter's own metrics may be shown again
-KEPT = 16  # bodies; endless different questions must not fill the memory
+KEPT = 16  # bodies: endless different sets of probes must not fill the memory
+KEPT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -39,20 +39,25 @@ class Scraper:
     def __init__(self, cache: Cache, own: SelfMetrics) -> None:
         self.cache = cache
         self.own = own
-        self._kept: OrderedDict[Hashable, Body] = OrderedDict()
+        self._kept: dict[Hashable, Body] = {}  # the oldest first
 
-    def kept(self, key: Hashable) -> bytes | None:
-        """The body last made for this key, where nothing has changed since and nothing is due."""
-        body = self._kept.get(key)
+    def kept(self, names: Collection[str], *, compress: bool) -> bytes | None:
+        """The body last made of these probes, where nothing has changed since and nothing is due.
+
+        Raises:
+            KeyError: as ``scrape`` does.
+        """
+        body = self._kept.get(_key(self.cache.select(names), compress=compress))
         if body and body.generation == self.cache.generation and self.cache.clock() < body.next_due_at:
             return body.data
         return None
 
-    async def scrape(self, key: Hashable, names: list[str], max_wait: float, *, compress: bool) -> bytes:
-        """A body with the metrics of the named probes or kinds (all for none), kept under ``key``.
+    async def scrape(self, names: Collection[str], max_wait: float, *, compress: bool) -> bytes:
+        """A body with the metrics of the named probes or kinds (all for none).
+
+        It is kept under the probes that are in it and its encoding, in whatever words it was asked for.
 
         Args:
-            key: what the answer depends on: the question and its encoding.
             names: probes or kinds of probes.
             max_wait: seconds that the client can still wait.
             compress: whether to give it gzipped.
@@ -61,12 +66,13 @@ class Scraper:
             KeyError: with a name that is no probe's.
         """
         runners = self.cache.select(names)
+        key = _key(runners, compress=compress)
         await self.cache.refresh(runners, max_wait)
         # Another that waited for the same run may have made the body by now, or the run only just begun.
         now, body = self.cache.clock(), self._kept.get(key)
         if body is None or body.generation != self.cache.generation or now >= body.expires_at:
             body = self._make(runners, now, compress=compress)
-            self._keep(key, body)
+            self._keep(key, body, now)
         body.next_due_at = min(body.expires_at, self.cache.next_due_at(runners, now))
         return body.data
 
@@ -78,8 +84,19 @@ class Scraper:
         expires_at = min(now + RENEWED_EVERY, self.cache.expires_at(runners, now))
         return Body(data, self.cache.generation, expires_at)
 
-    def _keep(self, key: Hashable, body: Body) -> None:
-        self._kept[key] = body
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+    def _keep(self, key: Hashable, new: Body, now: float) -> None:
+        """Keeps a body, and drops those that are of no use any more or too many."""
+        generation = self.cache.generation
+        for other, body in list(self._kept.items()):
+            if body.generation != generation or now >= body.expires_at:
+                del self._kept[other]
+        self._kept[key] = new
+        while len(self._kept) > KEPT or (
+            len(self._kept) > 1 and sum(len(body.data) for body in self._kept.values()) > KEPT_BYTES
+        ):
+            del self._kept[next(iter(self._kept))]
+
+
+def _key(runners: Iterable[Runner], *, compress: bool) -> Hashable:
+    """What a body depends on. Runners are always in the order of the configuration."""
+    return compress, *(runner.probe.name for runner in runners)

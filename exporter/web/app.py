@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from exporter.aide.accept_request import runtime_directory
 from exporter.aide.files import Paths
@@ -14,6 +14,7 @@ from exporter.engine.exporter import Exporter
 from exporter.status import page
 from exporter.web.aide_api import Action, mount
 from exporter.web.auth import Auth
+from exporter.web.shared_body import PART, SharedBody
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -25,15 +26,24 @@ PAGE_TIMEOUT = 2.0  # seconds that the page waits for quick probes
 def make_app(exporter: Exporter, auth: Auth | None = None) -> web.Application:
     """The application that serves this exporter to everyone, or to those whom ``auth`` lets in."""
     handlers = _Handlers(exporter)
-    app = web.Application(client_max_size=BODY_LIMIT)
-    if auth is not None:
-        auth.install(app)
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_check_version])
+    (auth or Auth(None)).install(app)
     app.router.add_get("/metrics", handlers.metrics)
     app.router.add_get("/", handlers.page)
     app.router.add_get("/-/healthy", handlers.healthy)
     app.router.add_get("/-/ready", handlers.ready)
     mount(app, _active_action(exporter))
     return app
+
+
+@web.middleware
+async def _check_version(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Refuses HTTP/0.9 and 2.0, whose request lines the parser takes."""
+    if request.version not in (HttpVersion10, HttpVersion11):
+        raise web.HTTPVersionNotSupported(text="HTTP/1.0 or 1.1, please.\n")
+    return await handler(request)
 
 
 def _active_action(exporter: Exporter) -> Callable[[], Action | None]:
@@ -57,22 +67,20 @@ def _action(token_file: str | None, state: str) -> Action | None:
 class _Handlers:
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter
-        plain = {"Content-Type": TEXT_FORMAT, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
+        plain = {"Content-Type": TEXT_FORMAT, "Vary": "Accept-Encoding"}
         self._headers = {False: plain, True: {**plain, "Content-Encoding": "gzip"}}
 
     async def metrics(self, request: web.Request) -> web.Response:
         compress = takes_gzip(request.headers.get("Accept-Encoding", ""))
-        scraper, key = self._exporter.scraper, (request.rel_url.raw_query_string, compress)
-        body = scraper.kept(key)
-        if body is None:
-            names = request.query.getall("collect[]", [])
-            try:
-                body = await scraper.scrape(key, names, max_wait(request), compress=compress)
-            except KeyError as unknown:
-                return web.Response(
-                    status=400, text=f"collect[]: there is no probe {unknown.args[0]!r} here\n"
-                )
-        return web.Response(body=body, headers=self._headers[compress])
+        scraper, names = self._exporter.scraper, dict.fromkeys(request.query.getall("collect[]", []))
+        try:
+            body = scraper.kept(names, compress=compress)
+            if body is None:
+                body = await scraper.scrape(names, max_wait(request), compress=compress)
+        except KeyError as unknown:
+            return web.Response(status=400, text=f"collect[]: there is no probe {unknown.args[0]!r} here\n")
+        content = SharedBody(body) if len(body) > PART else body
+        return web.Response(body=content, headers=self._headers[compress])
 
     async def page(self, _: web.Request) -> web.Response:
         cache = self._exporter.cache

@@ -121,13 +121,13 @@ class Auth:
         return f"it is without {' and '.join(lost)}, which only a restart takes away" if lost else rules
 
     def install(self, app: web.Application) -> None:
-        """Lets requests through to this application when they may come in, and adds the configured headers.
+        """Lets requests through to this application when they may come in; its answers get headers."""
+        app.middlewares.append(self._authenticate)
+        app.on_response_prepare.append(self._add_headers)
 
-        What aiohttp's parser refuses (400) never comes to an application, so it has neither.
-        """
-        if self._path is not None:
-            app.middlewares.append(self._authenticate)
-            app.on_response_prepare.append(self._add_headers)
+    def headers(self) -> Mapping[str, str]:
+        """Those that every answer has, unless it brings its own."""
+        return {"X-Content-Type-Options": "nosniff", **self.rules.headers}
 
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -141,7 +141,7 @@ class Auth:
 
     async def _add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
         """A page's own, which may be stricter, stay as they are."""
-        for name, value in self.rules.headers.items():
+        for name, value in self.headers().items():
             response.headers.setdefault(name, value)
 
 

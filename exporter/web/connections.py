@@ -27,11 +27,16 @@ class Connections:
     One whose TLS is still to be agreed on counts like any other: half a megabyte is what it costs.
     asyncio's own servers take as many as come, and out of descriptors log it ten thousand times a second.
 
-    server: makes what speaks HTTP. context: gives the TLS context that a new connection gets.
+    server: handles requests. make_protocol: what speaks HTTP on a new connection. context: its TLS context.
     """
 
-    def __init__(self, server: web.Server, context: Callable[[], ssl.SSLContext | None]) -> None:
-        self._server = server
+    def __init__(
+        self,
+        server: web.Server,
+        make_protocol: Callable[[], web.RequestHandler],
+        context: Callable[[], ssl.SSLContext | None],
+    ) -> None:
+        self._make_protocol = make_protocol
         self._context = context
         self._answer = server.request_handler
         server.request_handler = self._note_and_answer
@@ -84,7 +89,7 @@ class Connections:
             return  # anything else is an error of the one who asked
         self._backing_off = False
         self._make_room()
-        handler = self._server()
+        handler = self._make_protocol()
         self._open[handler] = asyncio.create_task(self._connect(handler, sock))
 
     async def _connect(self, handler: web.RequestHandler, sock: socket.socket) -> None:
@@ -106,7 +111,12 @@ class Connections:
                 oldest.transport.abort()
 
     def _pick_eviction(self) -> web.RequestHandler:
-        """The oldest that is not being answered; of those who are, only half of the places are safe."""
+        """The oldest that doesn't read its answer, else the oldest that is not being answered.
+
+        Of those whose request is being handled only half of the places are safe.
+        """
+        if unread := next((handler for handler in self._open if handler.writing_paused), None):
+            return unread
         too_busy = len(self._answering) > self._most // 2
         eligible = (handler for handler in self._open if (handler in self._answering) is too_busy)
         return next(eligible, next(iter(self._open)))

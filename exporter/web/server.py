@@ -9,14 +9,17 @@ import logging
 import re
 import resource
 import socket
+from typing import Any
 
-from aiohttp import web, web_response
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.probe import ProbeError
 from exporter.system.threads import run_in_thread
 from exporter.web.auth import Auth
 from exporter.web.connections import Connections
+from exporter.web.host_check import check_host
+from exporter.web.protocol import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -81,14 +84,11 @@ class Server:
     def __init__(self, app: web.Application, listeners: list[socket.socket], auth: Auth) -> None:
         self._listeners = listeners
         self._auth = auth
+        self._is_local = all(_is_loopback(listener) for listener in listeners)
+        if self._is_local:
+            app.middlewares.insert(0, check_host)
         # Who has gone away waits for nothing: neither for a run nor, among those who guess, for bcrypt.
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            keepalive_timeout=HEAD_SECONDS,
-            shutdown_timeout=1.0,
-            handler_cancellation=True,
-        )
+        self._runner = web.AppRunner(app, shutdown_timeout=1.0, handler_cancellation=True)
         self._connections: Connections | None = None
 
     @property
@@ -103,15 +103,18 @@ class Server:
         """Begins to answer."""
         raise_descriptor_limit()
         logging.getLogger("aiohttp.server").addFilter(_should_be_logged)
-        # aiohttp has no switch for this: it sends every stranger its version and Python's.
-        web_response.SERVER_SOFTWARE = "grid-exporter"  # type: ignore[attr-defined]
         await self._runner.setup()
-        if self._runner.server is None:
+        server = self._runner.server
+        if server is None:
             raise RuntimeError("the application is not set up")
-        self._connections = Connections(self._runner.server, lambda: self._auth.rules.context)
+        settings: dict[str, Any] = {"access_log": None, "keepalive_timeout": HEAD_SECONDS}
+        self._connections = Connections(
+            server,
+            lambda: Protocol(server, self._auth.headers, loop=asyncio.get_running_loop(), **settings),
+            lambda: self._auth.rules.context,
+        )
         self._connections.accept_from(self._listeners)
-        local = all(_is_loopback(listener) for listener in self._listeners)
-        if not local and not self._auth.protects:
+        if not self._is_local and not self._auth.protects:
             log.warning("everybody who reaches this address may read everything: see --web.config.file")
 
     async def watch(self) -> None:

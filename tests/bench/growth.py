@@ -114,7 +114,7 @@ async def _grown(box: FakeBox, kind: str, rounds: int) -> tuple[int, Cost]:
     await _run(runner)  # the first is left out
     costs = [await _cost(box, scraper, runner) for _ in range(rounds)]
     medians = (statistics.median(getattr(cost, field.name) for cost in costs) for field in fields(Cost))
-    body = await scraper.scrape("series", [], 60, compress=False)
+    body = await scraper.scrape([], 60, compress=False)
     return sum(not line.startswith(b"#") for line in body.splitlines()), Cost(*medians)
 
 
@@ -123,11 +123,11 @@ async def _cost(box: FakeBox, scraper: Scraper, runner: Runner) -> Cost:
     before, others = _processes(box), _children()
     run = await _cpu(_run(runner))
     processes, tools = _processes(box) - before, _children() - others
-    body = await _cpu(scraper.scrape("plain", [], 60, compress=False))
-    packed = await _cpu(scraper.scrape("packed", [], 60, compress=True))
+    body = await _cpu(scraper.scrape([], 60, compress=False))
+    packed = await _cpu(scraper.scrape([], 60, compress=True))
     start = time.process_time()
     for _ in range(LOOKS):
-        scraper.kept("plain")
+        scraper.kept([], compress=False)
     kept = (time.process_time() - start) / LOOKS
     return Cost(run, body, packed, kept, tools, processes, blocked)
 
@@ -160,7 +160,7 @@ async def _longest_block(runner: Runner, scraper: Scraper) -> float:
     beating = asyncio.create_task(beat())
     await _run(runner)
     for compress in (False, True):
-        await scraper.scrape(compress, [], 60, compress=compress)
+        await scraper.scrape([], 60, compress=compress)
         await asyncio.sleep(2 * BEAT)
     beating.cancel()
     return longest

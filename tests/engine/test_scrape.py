@@ -2,6 +2,8 @@ import asyncio
 import gzip
 import time
 
+import pytest
+
 from exporter.engine.cache import Cache
 from exporter.engine.scrape import KEPT, RENEWED_EVERY, Scraper
 from exporter.engine.self_metrics import Reload, SelfMetrics
@@ -16,11 +18,8 @@ def scraper_of(*scripts: Script, ttl: float = 2) -> Scraper:
 
 
 async def scrape(scraper: Scraper, *names: str, compress: bool = False) -> bytes:
-    key = (names, compress)
-    kept = scraper.kept(key)
-    return (
-        kept if kept is not None else await scraper.scrape(key, list(names), float("inf"), compress=compress)
-    )
+    kept = scraper.kept(names, compress=compress)
+    return kept if kept is not None else await scraper.scrape(names, float("inf"), compress=compress)
 
 
 @virtual_time
@@ -38,15 +37,15 @@ async def test_a_scrape_that_starts_no_run_costs_a_look_up() -> None:
     """Until a probe is due the kept body is all that is looked at; while a run is awaited it is no answer."""
     script = Script()
     scraper = scraper_of(script, ttl=60)
-    body = await scraper.scrape("all", [], float("inf"), compress=False)
-    assert scraper.kept("all") is body
+    body = await scraper.scrape([], float("inf"), compress=False)
+    assert scraper.kept([], compress=False) is body
     await asyncio.sleep(200)
     script.seconds = 3
-    asking = asyncio.create_task(scraper.scrape("all", [], float("inf"), compress=False))
+    asking = asyncio.create_task(scraper.scrape([], float("inf"), compress=False))
     await asyncio.sleep(1)
-    assert scraper.kept("all") is None
+    assert scraper.kept([], compress=False) is None
     body = await asking
-    assert scraper.kept("all") is body
+    assert scraper.kept([], compress=False) is body
 
 
 @virtual_time
@@ -122,9 +121,48 @@ async def test_the_number_of_kept_bodies_is_bounded() -> None:
     """Who asks for ever new sets of probes costs time, not memory."""
     scripts = [Script(f"p{n}") for n in range(KEPT * 2)]
     scraper = scraper_of(*scripts, ttl=60)
+    await scrape(scraper)
     for script in scripts:
         await scrape(scraper, script.name)
     assert len(scraper._kept) == KEPT
+
+
+@virtual_time
+async def test_the_size_of_kept_bodies_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few large ones are as bad as many small ones; the newest is always kept."""
+    scripts = [Script(f"p{n}") for n in range(5)]
+    scraper = scraper_of(*scripts, ttl=60)
+    await scrape(scraper)
+    size = len(await scrape(scraper, "p0"))
+    monkeypatch.setattr("exporter.engine.scrape.KEPT_BYTES", size * 2.5)
+    for script in scripts:
+        await scrape(scraper, script.name)
+    assert len(scraper._kept) == 2
+    monkeypatch.setattr("exporter.engine.scrape.KEPT_BYTES", 1)
+    body = await scrape(scraper, "p0")
+    assert len(scraper._kept) == 1
+    assert await scrape(scraper, "p0") is body
+
+
+@virtual_time
+async def test_useless_bodies_are_not_kept() -> None:
+    """One that is out of date is dropped when the next one is made."""
+    scraper = scraper_of(Script("one"), Script("other"), ttl=60)
+    await scrape(scraper, "one")
+    await asyncio.sleep(RENEWED_EVERY)
+    await scrape(scraper, "other")
+    assert len(scraper._kept) == 1
+
+
+@virtual_time
+async def test_a_body_is_of_its_probes_not_of_the_words() -> None:
+    """However the same probes are asked for, it is the same body."""
+    disks = [Script(f"disk:/{name}", kind="disk") for name in "ab"]
+    scraper = scraper_of(*disks, Script("host"), ttl=60)
+    body = await scrape(scraper, "disk")
+    for names in (("disk:/b", "disk:/a"), ("disk:/a", "disk", "disk:/b"), ("disk", "disk")):
+        assert await scrape(scraper, *names) is body
+    assert await scrape(scraper, "disk", "host") is await scrape(scraper)
 
 
 @virtual_time
