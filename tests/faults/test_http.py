@@ -228,6 +228,26 @@ def test_random_bytes(exporter: Daemon, before: Vitals) -> None:
                 pass
 
 
+def test_large_answers_that_nobody_reads(tmp_path: Path) -> None:
+    """Two hundred unread answers of 2 MB share one buffer, and a scrape meanwhile is whole."""
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\nseq -f 'big_value{number=\"%.0f\"} 1' 30000\n")
+    tool.chmod(0o755)
+    config = f"probes: {{commands: [{{name: big, argv: [{tool}], ttl: 10m, timeout: 1m}}]}}\n"
+    with daemon(tmp_path, config) as exporter, contextlib.ExitStack() as stack:
+        end = time.monotonic() + TIMEOUT
+        while len(exporter.get()[1]) < 1_000_000:
+            assert time.monotonic() < end
+        memory = vitals(exporter).memory
+        for _ in range(200):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", exporter.port))
+            client.sendall(asks(METRICS))
+        assert exporter.get()[1].count("\nbig_value{") == 30_000
+        assert vitals(exporter).memory < memory + 100 * 1024 * 1024
+
+
 def test_no_descriptors_left(tmp_path: Path) -> None:
     """With room for 64 files a thousand connections leave the tools theirs, and the log is not flooded."""
     tool = tmp_path / "tool"

@@ -3,9 +3,10 @@ import ssl
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from exporter.web import connections, server
-from tests.crowd import GET, Client, crowd
+from tests.crowd import GET, Client, Crowd, crowd
 from tests.scripted import Script, held
 from tests.web.certificates import Certificates
 
@@ -118,6 +119,30 @@ async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> No
         while not _dropped(there.server):
             greedy.send(GET * 10)
             await asyncio.sleep(0.02)
+
+
+async def test_who_does_not_read_makes_room_first() -> None:
+    """Before any who is idle: what lies unread costs memory."""
+    async with crowd(Script("x" * 200)) as there, asyncio.timeout(30):
+        idle = await there.connect()
+        greedy = await there.connect()
+        greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        handler = await _until_unread(greedy, there)
+        assert there.server._connections is not None
+        assert there.server._connections._pick_eviction() is handler
+        idle.send(GET)
+        assert await idle.status() == 200
+
+
+async def _until_unread(greedy: Client, there: Crowd) -> web.RequestHandler:
+    """Sends more and more requests, until an answer is not read."""
+    assert there.server._runner.server is not None
+    while True:
+        for handler in there.server._runner.server.connections:
+            if handler.writing_paused:
+                return handler
+        greedy.send(GET * 10)
+        await asyncio.sleep(0.01)
 
 
 def _dropped(running: server.Server) -> bool:
