@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client.core import Metric
 
 from exporter.metrics.families import Samples, counter, gauge
 from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
-from exporter.probes.containers.api import Api, check_host
+from exporter.probes.containers.api import HOST, Api, check_host
 from exporter.probes.containers.cgroups import usage
 from exporter.probes.containers.command_line import CommandLine
 from exporter.probes.containers.engine import Engine, EngineDown
@@ -99,7 +99,8 @@ class Settings(Schedule, frozen=True):
     """How to ask the engine; without either, at the socket that is there, else by the command line that is.
 
     host: where its API listens, such as unix:///run/podman/podman.sock or a proxy's tcp://127.0.0.1:2375.
-    command: its command line, such as [docker], [podman] or [docker, --context, lab].
+    command: its command line, such as [docker], [podman] or [docker, --context, lab]; one that only
+    names an address ([docker, -H, ADDRESS]) is host: ADDRESS.
     """
 
     host: str | None = None
@@ -207,14 +208,23 @@ def build(settings: Settings, host: Host) -> list[Probe]:
 
     async def run() -> Result:
         nonlocal api
-        address = settings.host or (None if settings.command else _socket(host))
+        command = settings.command
+        address = settings.host or (_address(command) if command else _socket(host))
         if address is None:
-            return await collect(CommandLine(settings.command or _program()), host)
+            return await collect(CommandLine(command or _program()), host)
         if api is None or api.host != address:
             api = Api(address, host.proc)
         return await collect(api, host)
 
     return [Probe("containers", settings, settings, run, summarize)]
+
+
+def _address(command: Sequence[str]) -> str | None:
+    """The address of a command that does nothing but name it, as ``docker -H tcp://127.0.0.1:2375`` does."""
+    match command:
+        case ["docker", "-H" | "--host", address] | ["podman", "--url", address] if HOST.fullmatch(address):
+            return address
+    return None
 
 
 def _socket(host: Host) -> str | None:

@@ -363,12 +363,14 @@ async def test_way_to_ask(tool: Tool, tree: Path, monkeypatch: pytest.MonkeyPatc
     host = Host(root=tree, proc=NOTHING, cgroup=NOTHING)
     (probe,) = build(Settings(), host)
     (by_command,) = build(Settings(command=tool.argv), host)
+    (by_address,) = build(Settings(command=("docker", "-H", f"unix://{tree}/var/run/docker.sock")), host)
     (elsewhere,) = build(Settings(host=f"unix://{tree}/nowhere.sock"), host)
     assert 'container="ab"' in "".join(series((await probe.run()).families))
     (tree / "var/run").mkdir(parents=True)
     async with fake_engine(tree / "var/run") as engine:
         engine.put("ef" * 32)
         assert 'container="ef"' in "".join(series((await probe.run()).families))
+        assert 'container="ef"' in "".join(series((await by_address.run()).families))
         assert 'container="ab"' in "".join(series((await by_command.run()).families))
     listen(tree / "var/run/docker.sock")
     assert series((await probe.run()).families) == {"grid_container_engine_up": 0}
