@@ -86,7 +86,7 @@ async def test_every_state_and_health(world: Docker, tool: str) -> None:
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-async def test_both_ways_to_ask_are_equal(world: Docker, tool: str) -> None:
+async def test_docker_is_the_same_both_ways(world: Docker, tool: str) -> None:
     """The API and each command line give the same families of containers in every state."""
     by_command, by_api, by_api_again = await by_both((tool, *world.argv[1:]), f"unix://{world.socket}")
     assert by_api == by_command

@@ -44,7 +44,7 @@ async def test_every_state(engine: Engine) -> None:
     assert now["grid_container_engine_up"] == 1
 
 
-async def test_both_ways_to_ask_are_equal(engine: Engine) -> None:
+async def test_podman_is_the_same_both_ways(engine: Engine) -> None:
     """Podman's compatible API and its command line give the same families."""
     checked = ["--health-cmd=true", "--health-interval=disable", "--restart=always", "--label=a=b"]
     engine.start("alike", "sleep", "1000000", options=checked)
