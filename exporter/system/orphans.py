@@ -39,6 +39,8 @@ class Run:
         """Takes the process from the task that started it."""
         if not starting.cancelled() and starting.exception() is None:
             self.process = starting.result()
+            if self not in _state.runs:  # it was abandoned
+                _state.tools.add(self.process)
 
 
 @dataclass(slots=True)
@@ -86,25 +88,25 @@ async def ended_with_run() -> AsyncIterator[Run]:
         _state.runs.discard(run)
         if run.process and run.process.returncode is None:
             _state.tools.add(run.process)
-        while pids := _kill_orphans(run.mark):
-            for pid in pids:
-                await _gone(pid)
+        while pidfds := _kill_orphans(run.mark):
+            await _gone(pidfds)
 
 
 async def end_all() -> None:
     """Ends every process that is left, for the exporter's own end."""
+    _state.tools |= {run.process for run in _state.runs if run.process}
     _state.runs.clear()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GRACE):
-            while pids := _kill_orphans(None):
-                for pid in pids:
-                    await _gone(pid)
+            while pidfds := _kill_orphans(None):
+                await _gone(pidfds)
 
 
 def _kill_orphans(mark: str | None) -> list[int]:
-    """Kills orphans whose run is over, reaps dead ones; returns those killed of this mark's run, or of all.
+    """Kills orphans whose run is over, and reaps dead ones.
 
-    None is returned twice: one that does not die keeps one run waiting, not each.
+    Returns descriptors of those that were killed of this mark's run, or of all. None is returned twice: one
+    that does not die keeps one run waiting, not each.
     """
     if not _state.adopts:
         return []
@@ -118,7 +120,8 @@ def _kill_orphans(mark: str | None) -> list[int]:
         elif _kill(pid):
             _state.unkillable.discard(pid)
             if pid not in _state.killed and (mark is None or its_mark in (mark, None)):
-                newly.append(pid)
+                with contextlib.suppress(OSError):  # no descriptor is left: it is reaped later
+                    newly.append(os.pidfd_open(pid))
             _state.killed.add(pid)
         elif pid not in _state.unkillable:
             _state.unkillable.add(pid)
@@ -178,20 +181,26 @@ def _kill(pid: int) -> bool:
     return True
 
 
-async def _gone(pid: int) -> None:
-    """Waits until a killed child is gone, and reaps it."""
-    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+async def _gone(pidfds: list[int]) -> None:
+    """Waits until killed children are gone, reaps them, and closes their descriptors."""
+    loop = asyncio.get_running_loop()
     try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        loop.add_reader(fd, gone.set)
-        await gone.wait()
-        _reaped(pid)
+        for fd in pidfds:
+            gone = asyncio.Event()
+            loop.add_reader(fd, gone.set)
+            try:
+                await gone.wait()
+            finally:
+                loop.remove_reader(fd)
+            _reap(fd)
     finally:
-        loop.remove_reader(fd)
-        os.close(fd)
+        for fd in pidfds:
+            os.close(fd)
+
+
+def _reap(pidfd: int) -> None:
+    with contextlib.suppress(ChildProcessError):  # another run's end has done so
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
 
 
 def _read(path: Path) -> bytes:
