@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import gpu_panels, sdk, threshold_steps, value_mappings
 from grafana.annotations import alerts, reboots
-from grafana.charts import CARDS, counts, lines, paint, stack, timeline
+from grafana.charts import CARDS, bars, counts, lines, paint, stack, timeline
 from grafana.dashboard import Page
 from grafana.gpu_panels import NO_GPU, PER_CARD, gpu_lines
 from grafana.sdk import Panel, over_time
@@ -20,12 +20,14 @@ EACH = "by (instance, gpu)"
 # On the host the label is empty.
 BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", "")'
 
-# Why a GPU runs below its clock: the driver's name, our code (the worst is the highest), our text.
+# Why a GPU runs below its clock: the driver's name (NVIDIA's, Intel's), our code, the worst highest, text.
 THROTTLE_REASONS = (
     ("gpu_idle", 1, "idle", OFF),
     ("sw_power_cap", 2, "power limit", value_mappings.NEUTRAL),
     ("applications_clocks_setting", 3, "clock setting", value_mappings.NEUTRAL),
     ("sync_boost", 4, "sync boost", value_mappings.NEUTRAL),
+    ("pl[124]", 6, "power limit", value_mappings.NEUTRAL),
+    ("thermal|prochot|ratl|vr_.*", 10, "heat", value_mappings.WARNING),
     ("sw_thermal_slowdown", 11, "heat", value_mappings.WARNING),
     ("hw_slowdown", 12, "hardware", value_mappings.WARNING),
     ("hw_thermal_slowdown", 13, "heat (hardware)", value_mappings.CRITICAL),
@@ -37,7 +39,7 @@ REASON_TEXTS = {ASLEEP: ("asleep", OFF), 0: ("none", value_mappings.OK)} | {
 }
 THROTTLED_BY = one_code(
     EACH,
-    {f'grid_gpu_throttle_active{{BOX, reason="{reason}"}}': code for reason, code, _, _ in THROTTLE_REASONS}
+    {f'grid_gpu_throttle_active{{BOX, reason=~"{reason}"}}': code for reason, code, _, _ in THROTTLE_REASONS}
     | {"(grid_gpu_asleep{BOX} == 1)": ASLEEP},
 )
 # Without the vendor, which is in the driver's name.
@@ -64,7 +66,7 @@ def page() -> Page:
     gpu.band(6, hardware_now())
     gpu.band(7, fan(), performance_state(), media(), widths=(8, 8, 8))
     gpu.band(7, pcie(), ecc_errors(), throttled_share(), widths=(8, 8, 8))
-    gpu.band(6, mig(), shared_memory())
+    gpu.band(6, xid_errors(), mig(), shared_memory(), widths=(6, 12, 6))
     gpu.annotate(reboots(), alerts("gpu"))
     return gpu
 
@@ -72,7 +74,9 @@ def page() -> Page:
 def stats() -> Panel:
     """All GPUs in six values."""
     # By the minute, not mean times range: what was not yet scraped was not yet drawn.
-    energy = "sum(sum_over_time(grid_gpu_power_draw_watts{BOX}[$__range:1m])) / 60"
+    drawn = f"sum {EACH} (sum_over_time(grid_gpu_power_draw_watts{{BOX}}[$__range:1m])) / 60"
+    counted = f"sum {EACH} (increase(grid_gpu_energy_joules_total{{BOX}}[$__range])) / 3600"
+    energy = f"sum({counted} or {drawn})"
     used = "sum(grid_gpu_memory_used_bytes{BOX}) / sum(grid_gpu_memory_total_bytes{BOX})"
     full, hot = steps(threshold_steps.GPU_MEMORY_USED), steps(threshold_steps.GPU_HEAT)
     return values_stat(
@@ -126,12 +130,12 @@ def gpus_now() -> Panel:
 def what_limits() -> list[Panel]:
     """For each GPU, all that can limit it on one axis."""
     gpu = 'BOX, gpu=~"$gpu"'
-    highest = f'max_over_time(grid_gpu_clock_hertz{{{gpu}, clock="sm"}}[$__range])'
-    fastest = f'(grid_gpu_clock_max_hertz{{{gpu}, clock="sm"}} or {highest})'
-    clock = f'grid_gpu_clock_hertz{{{gpu}, clock="sm"}} / {fastest}'
+    highest = f'max_over_time(grid_gpu_clock_hertz{{{gpu}, clock="graphics"}}[$__range])'
+    fastest = f'(grid_gpu_clock_max_hertz{{{gpu}, clock="graphics"}} or {highest})'
+    clock = f'grid_gpu_clock_hertz{{{gpu}, clock="graphics"}} / {fastest}'
     power = f"grid_gpu_power_draw_watts{{{gpu}}} / grid_gpu_power_limit_watts{{{gpu}}}"
-    heat = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason=~".*thermal.*|hw_.*"}})'
-    capped = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason="sw_power_cap"}})'
+    heat = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason=~".*thermal.*|hw_.*|prochot|ratl|vr_.*"}})'
+    capped = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason=~"sw_power_cap|pl[124]"}})'
     panel = lines(
         "GPU $gpu",
         "Utilization, how busy its memory is, the clock of its highest, power of its limit, throttling.",
@@ -315,12 +319,13 @@ def hardware_now() -> Panel:
         "Hardware",
         "A row a GPU: its link of the possible, power limits, replaced memory, what the driver asks for.",
         text("GPU", "gpu", 55),
-        text("Driver", "driver_version", 95),
-        text("VBIOS", "vbios_version", least=105),
-        share("Link speed", _of_possible("generation"), width=100),
-        share("Lanes", _of_possible("width"), width=95),
-        number("Default W", f"max {EACH} (grid_gpu_power_default_limit_watts{{BOX}})", "watt", 90),
-        number("Max W", f"max {EACH} (grid_gpu_power_max_limit_watts{{BOX}})", "watt", 75),
+        text("Driver", "driver_version", 85),
+        text("VBIOS", "vbios_version", least=90),
+        share("Link", _of_possible("generation"), width=85),
+        share("Lanes", _of_possible("width"), width=85),
+        number("Std. W", f"max {EACH} (grid_gpu_power_default_limit_watts{{BOX}})", "watt", 70),
+        number("Max W", f"max {EACH} (grid_gpu_power_max_limit_watts{{BOX}})", "watt", 70),
+        number("Margin", f"max {EACH} (grid_gpu_temperature_margin_celsius{{BOX}})", "celsius", 75),
         text_of("Rows", f"sum {EACH} (grid_gpu_remapped_rows{{BOX}}) {known}", none, 60),
         text_of("Pages", f"sum {EACH} (grid_gpu_retired_pages{{BOX}}) {known}", none, 65),
         text_of("Needs", f"{NEEDS} {known}", NEEDS_TEXTS, 80),
@@ -347,6 +352,20 @@ NEEDS_TEXTS = {
     1: ("recovery", value_mappings.CRITICAL),
     2: ("reboot", value_mappings.WARNING),
 }
+
+
+def xid_errors() -> Panel:
+    """NVIDIA's errors in the kernel's log."""
+    return bars(
+        "Xid errors",
+        "Errors of NVIDIA GPUs in the kernel's log, by NVIDIA's number.",
+        "short",
+        over_time(
+            f"sum {EACH[:-1]}, xid) (increase(grid_gpu_xid_errors_total{{BOX}}[$__rate_interval])) > 0",
+            f"{PER_CARD} Xid {{{{xid}}}}",
+        ),
+        empty="No Xid error in this range",
+    )
 
 
 def mig() -> Panel:

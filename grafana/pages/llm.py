@@ -46,10 +46,10 @@ def page() -> Page:
     llm.band(4, stats())
     llm.band(5, servers_now())
     llm.band(8, models_now())
-    llm.band(7, tokens(), requests())
-    llm.band(7, waiting_times(), cache())
-    llm.heading("Loads, finished requests and reads", folded=True)
-    llm.band(7, loads(), finished(), reads())
+    llm.band(7, tokens(), prompts())
+    llm.band(7, requests(), waiting_times())
+    llm.band(7, cache(), loads())
+    llm.band(7, finished(), reads())
     llm.annotate(reboots(), alerts("llm"))
     return llm
 
@@ -110,19 +110,24 @@ def models_now() -> Panel:
     return table(
         "Models",
         "A row a model in memory, with what its server reports: memory, context, when it is unloaded.",
-        text("Model", "model", least=150),
-        text("Server", "server", 90),
+        text("Model", "model", least=100),
+        text("Server", "server", 85),
         state("State", MODEL_STATE, MODEL_TEXTS, 85),
-        number("GPU", gpu, "bytes", 80, decimals=1, empty=NO_VALUE),
-        number("Host", host, "bytes", 80, decimals=1, empty=NO_VALUE),
-        number("Disk", f"max {EACH} (grid_llm_model_disk_bytes{{BOX}})", "bytes", 80, empty=NO_VALUE),
-        number("Context", f"max {EACH} (grid_llm_model_context_tokens{{BOX}})", "short", 80, empty=NO_VALUE),
+        number("GPU", gpu, "bytes", 70, decimals=1, empty=NO_VALUE),
+        number("Host", host, "bytes", 70, decimals=1, empty=NO_VALUE),
+        number(
+            "Disk", f"max {EACH} (grid_llm_model_disk_bytes{{BOX}})", "bytes", 75, decimals=1, empty=NO_VALUE
+        ),
+        number(
+            "KV tokens", f"max {EACH} (grid_llm_kv_cache_capacity_tokens{{BOX}})", "short", 90, empty=NO_VALUE
+        ),
+        number("Context", f"max {EACH} (grid_llm_model_context_tokens{{BOX}})", "short", 75, empty=NO_VALUE),
         Column(
-            title="Unloads in",
+            title="Unloads",
             promql=f"{pinned} or {expires}",
             unit="s",
             decimals=0,
-            width=95,
+            width=90,
             texts={-1: ("pinned", OFF)},
             empty=NO_VALUE,
         ),
@@ -136,16 +141,26 @@ def tokens() -> Panel:
     """How quick the servers are."""
     generated = f"sum {EACH} (rate(grid_llm_generated_tokens_total{{BOX}}[$__rate_interval]))"
     busy = f"sum {EACH} (rate(grid_llm_generate_seconds_total{{BOX}}[$__rate_interval]))"
-    prompt = f"sum {EACH} (rate(grid_llm_prompt_tokens_total{{BOX}}[$__rate_interval]))"
-    prompt_busy = f"sum {EACH} (rate(grid_llm_prompt_seconds_total{{BOX}}[$__rate_interval]))"
     return lines(
-        "Tokens a second",
-        "Tokens generated and read a second of all time, and of the time in which a request was served.",
+        "Generated tokens a second",
+        "Tokens generated, a second of all time, and of the time in which a request was generated.",
         "none",
-        over_time(generated, f"{MODEL} generated"),
-        over_time(f"{generated} / ({busy} > 0)", f"{MODEL} generated, while busy"),
-        over_time(prompt, f"{MODEL} prompt"),
-        over_time(f"{prompt} / ({prompt_busy} > 0)", f"{MODEL} prompt, while busy"),
+        over_time(generated, MODEL),
+        over_time(f"{generated} / ({busy} > 0)", f"{MODEL} while busy"),
+        empty=NO_COUNTS,
+    )
+
+
+def prompts() -> Panel:
+    """How quickly prompts are read."""
+    read = f"sum {EACH} (rate(grid_llm_prompt_tokens_total{{BOX}}[$__rate_interval]))"
+    busy = f"sum {EACH} (rate(grid_llm_prompt_seconds_total{{BOX}}[$__rate_interval]))"
+    return lines(
+        "Prompt tokens a second",
+        "Prompt tokens read, cached ones too, a second of all time, and of the time in which one was read.",
+        "none",
+        over_time(read, MODEL),
+        over_time(f"{read} / ({busy} > 0)", f"{MODEL} while busy"),
         empty=NO_COUNTS,
     )
 

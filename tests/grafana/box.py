@@ -73,6 +73,8 @@ def _growing() -> dict[str, float]:
         },
         'grid_llm_model_unloads_total{server="ollama",model="qwen3:8b",reason="expired"}': 0.1,
         'grid_llm_requests_finished_total{server="ollama",model="qwen3:8b",outcome="ok"}': 0.1,
+        'grid_gpu_energy_joules_total{gpu="0",uuid="GPU-0"}': 100,
+        'grid_gpu_xid_errors_total{gpu="0",uuid="GPU-0",xid="79"}': 0.01,
         'grid_gpu_throttle_seconds_total{gpu="0",uuid="GPU-0",reason="sw_power_cap"}': 0.1,
         **{
             f'grid_probe_runs_total{{probe="{probe}",outcome="{outcome}"}}': 0.1
@@ -100,6 +102,7 @@ def _llm(end: int) -> dict[str, float]:
         f"grid_llm_model_pinned{{{model}}}": 0,
         f'grid_llm_requests{{{model},state="running"}}': 1,
         f'grid_llm_requests{{{model},state="waiting"}}': 2,
+        f"grid_llm_kv_cache_capacity_tokens{{{model}}}": 100000,
         f"grid_llm_kv_cache_usage_ratio{{{model}}}": 0.3,
         f"grid_llm_read_seconds{{{server}}}": 0.1,
     }
@@ -195,6 +198,7 @@ def _gpu() -> dict[str, float]:
         "gtt_used_bytes": 1e9,
         "gtt_total_bytes": 1e10,
         "asleep": 0,
+        "temperature_margin_celsius": 20,
     }
     samples: dict[str, float] = {"grid_gpus": 2}
     for gpu in CARDS:
@@ -204,9 +208,9 @@ def _gpu() -> dict[str, float]:
         samples[
             f'grid_gpu_info{{{card},name="RTX",driver_version="570",vbios_version="1",pci_bus_id="{gpu}"}}'
         ] = 1
-        samples[f'grid_gpu_clock_hertz{{{card},clock="sm"}}'] = 2e9
+        samples[f'grid_gpu_clock_hertz{{{card},clock="graphics"}}'] = 2e9
         samples |= {
-            f'grid_gpu_clock_max_hertz{{{card},clock="sm"}}': 2.5e9,
+            f'grid_gpu_clock_max_hertz{{{card},clock="graphics"}}': 2.5e9,
             f'grid_gpu_remapped_rows{{{card},kind="correctable"}}': 0,
             f'grid_gpu_retired_pages{{{card},kind="double_bit"}}': 0,
             f'grid_gpu_recovery_action{{{card},action="Reset"}}': 0,

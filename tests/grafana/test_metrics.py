@@ -40,8 +40,10 @@ DESIGNED = {
             *("grid_gpu_encoder_utilization_ratio", "grid_gpu_decoder_utilization_ratio"),
             *("grid_gpu_power_default_limit_watts", "grid_gpu_power_max_limit_watts"),
             *("grid_gpu_remapped_rows_pending", "grid_gpu_gtt_used_bytes", "grid_gpu_gtt_total_bytes"),
+            *("grid_gpu_temperature_margin_celsius", "grid_gpu_energy_joules_total"),
         )
     },
+    "grid_gpu_xid_errors_total": {"gpu", "uuid", "xid"},
     "grid_gpu_throttle_seconds_total": {"gpu", "uuid", "reason"},
     "grid_gpu_remapped_rows": {"gpu", "uuid", "kind"},
     "grid_gpu_retired_pages": {"gpu", "uuid", "kind"},
