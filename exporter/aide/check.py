@@ -51,13 +51,10 @@ report_format=json
 report_level=added_removed_attributes
 report_url=file:{work}/report.json
 """
-# AIDE takes the first of several values, and the first rule that matches. The checks' own directory is
-# left out: it changes with each check, and only root can write there. So are the folders that systemd makes
-# anew for every unit with a sandbox, as the check's own unit has one.
+# AIDE takes the first of several values, and the first rule that matches.
 _BEFORE = """\
 database_out=file:{work}/aide.db
-!{state}(/.*)?$
-!/run/(credentials|systemd/(incoming|propagate))(/.*)?$
+{left_out}
 """
 
 
@@ -132,8 +129,8 @@ async def _examine(paths: Paths, config: Path | None, known: dict[str, Any]) -> 
     path = (await _database_in(paths, config)).resolve()
     database = load_active(paths, path)
     known.update(database=str(path), database_sha256=database.sha256, database_timestamp=database.modified)
-    state = str(paths.state).replace(".", "[.]")
-    before, after = (text.format(work=paths.work, state=state) for text in (_BEFORE, _AFTER))
+    left_out = "\n".join(f"!{name.replace('.', '[.]')}(/.*)?$" for name in paths.left_out)
+    before, after = (text.format(work=paths.work, left_out=left_out) for text in (_BEFORE, _AFTER))
     options = ("--log-level=warning", "--before", before, "--after", after)
     output = await _aide(paths, config, *options, "--update")
     known["exit_code"] = output.code
@@ -225,7 +222,7 @@ def _read_results(paths: Paths, exit_code: int) -> tuple[aide_report.Report, str
         data = file.read(_REPORT_LIMIT + 1)
     if len(data) > _REPORT_LIMIT:
         raise ValueError("more has changed than can be reported; make a new database")
-    report = aide_report.parse(data, exit_code)
+    report = aide_report.parse(data, exit_code, paths.left_out)
     candidate = inspect(paths.work / "aide.db")
     if candidate.entries != report.total:
         raise ValueError(f"AIDE reports {report.total} entries and wrote {candidate.entries}")

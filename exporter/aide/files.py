@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PLAIN = re.compile(r"(/[A-Za-z0-9._-]+)+")
+# In these systemd shows every unit with a sandbox, as the check has one, something of its own.
+SANDBOXES = ("/run/credentials", "/run/systemd/incoming", "/run/systemd/propagate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,11 @@ class Paths:
         """Refuses what would need quoting in AIDE's configuration, which can't quote everything."""
         if not PLAIN.fullmatch(str(self.state)):
             raise ValueError(f"expected an absolute path of plain characters, got {str(self.state)!r}")
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Directories that no check compares: its own, which changes with each check, and the sandboxes'."""
+        return (str(self.state), *SANDBOXES)
 
     @property
     def summary(self) -> Path:

@@ -46,7 +46,7 @@ def _all(summary: Summary, paths: Paths) -> Sequence[Finding]:
         return summary.findings
     try:
         with files.open_regular(paths.report(summary.id)) as file:
-            return aide_report.parse(file.read(), summary.exit_code or 0).findings
+            return aide_report.parse(file.read(), summary.exit_code or 0, paths.left_out).findings
     except (OSError, ValueError):
         return summary.findings
 

@@ -45,7 +45,7 @@ CHANGING = {
 
 @dataclass(frozen=True)
 class Store:
-    """Where it all lies, and what."""
+    """The files, and their content."""
 
     paths: Paths
     database: Path

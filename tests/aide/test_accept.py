@@ -31,12 +31,12 @@ def outcome(store: Store) -> Outcome:
 
 
 def beside(store: Store) -> list[str]:
-    """What lies in the database's directory."""
+    """The files in the database's directory."""
     return [path.name for path in store.database.parent.iterdir()]
 
 
 def refused(store: Store, id_: str, reason: str) -> None:
-    """Sees that this ID is refused for this reason, and that the database stands as it was."""
+    """Sees that this ID is refused for this reason, and that the database is as it was."""
     before = store.database.read_bytes()
     assert accept(id_, store.paths) == 1
     assert not outcome(store).success
@@ -177,21 +177,21 @@ def test_nothing_is_accepted_while_a_check_runs(store: Store, capsys: pytest.Cap
 def test_killed_at_any_step_a_whole_database_is_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever system call a kill comes before, a whole database stands and the accept can be repeated."""
+    """Whichever system call a kill comes before, a whole database is in place and an accept works again."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)  # a kill loses nothing that was written; this is quick
-    stood, step, killed = set(), 0, True
+    seen, step, killed = set(), 0, True
     while killed:
         step += 1
         store = make(tmp_path / str(step))
         killed = killed_before(step, lambda store=store: accept(store.id, store.paths))  # type: ignore[misc]
-        stands = store.database.read_bytes()
-        assert stands in {store.old, store.new}
-        stood.add(stands)
+        active = store.database.read_bytes()
+        assert active in {store.old, store.new}
+        seen.add(active)
         load_active(store.paths, store.database)  # it is known, whichever it is
         now = load_state(store.paths)
         assert now.summary
         if now.outcome and now.outcome.success:
-            assert stands == store.new
+            assert active == store.new
         assert accept(store.id, store.paths) == 0
         assert store.database.read_bytes() == store.new
         assert store.paths.previous.read_bytes() == store.old
@@ -200,7 +200,7 @@ def test_killed_at_any_step_a_whole_database_is_in_place(
         assert not [path for path in store.paths.state.iterdir() if path.name.endswith(".new")]
         shutil.rmtree(tmp_path / str(step))
     assert step > 30
-    assert len(stood) == 2
+    assert len(seen) == 2
 
 
 def test_killed_accept_is_a_failed_one(store: Store) -> None:

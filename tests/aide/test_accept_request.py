@@ -68,7 +68,7 @@ def test_waiting_request_is_not_overwritten(runtime: Path) -> None:
 
 
 def test_no_runtime_directory(tmp_path: Path) -> None:
-    """Without the directory nothing can be asked."""
+    """Without the directory no request can be left."""
     with pytest.raises(FileNotFoundError):
         leave(tmp_path / "run", REQUEST)
 
@@ -250,7 +250,7 @@ def test_findings_that_are_not_listed_are_not_accepted(store: Store, runtime: Pa
 
 
 def test_no_request(store: Store, runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Started without a request, the service says so and changes nothing."""
+    """Started without a request, the service fails and changes nothing."""
     assert accept_request(store.paths, runtime, store.key_file) == 1
     assert "No such file" in capsys.readouterr().err
     assert load_outcome(store.paths.outcome) is None

@@ -24,7 +24,7 @@ def report(name: str) -> bytes:
 
 
 def stderr(name: str) -> str:
-    """What AIDE said with it."""
+    """AIDE's standard error of the same run."""
     return (CAPTURES / f"{name}.stderr").read_text("utf-8", "surrogateescape")
 
 
@@ -53,7 +53,7 @@ def test_changed(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_was_not_compared_is_a_finding(version: str) -> None:
-    """A file whose digest could not be taken is changed, though AIDE says exit 0 and "Looks okay!!"."""
+    """A file without a digest is changed, though AIDE exits with 0 and reports "Looks okay!!"."""
     assert b"Looks okay!!" in report(f"unhashed{version}")
     found = parse(report(f"unhashed{version}"), 0)
     assert found.findings == [
@@ -118,6 +118,17 @@ def test_what_does_not_add_up_is_no_report(data: bytes, exit_code: int, reason: 
     """An empty, cut-off or contradicting report is refused with its reason."""
     with pytest.raises(ValueError, match=reason):
         parse(data, exit_code)
+
+
+def test_left_out_directories_are_not_removed() -> None:
+    """What a check leaves out, which AIDE 0.19 reports as removed, is no finding; anything else is."""
+    paths = ("/state", "/state/private", "/state2", "/state/..", "/stat")
+    removed = ", ".join(f'"{path}": "f---"' for path in paths)
+    data = f'{{"number_of_entries": {{"total": 1, "removed": 5}}, "removed": {{{removed}}}}}'.encode()
+    found = parse(data, 2, ("/state",))
+    assert [finding.path for finding in found.findings] == ["/state2", "/stat"]
+    added = data.replace(b"removed", b"added")
+    assert parse(added, 1, ("/state",)).count("added") == 5
 
 
 def test_a_name_cannot_speak_for_aide() -> None:
@@ -219,7 +230,7 @@ def test_files_that_change_meanwhile_do_not_fail_a_check(version: str, count: in
     ],
 )
 def test_tolerable_warnings(message: str) -> None:
-    """In no version's words does a file that was written to, or a configured oddity, fail the check."""
+    """In no version's wording does a file that was written to, or an odd configuration, fail the check."""
     assert judge(f"WARNING: {message}\n") == ("", [message])
 
 
@@ -237,7 +248,7 @@ def test_tolerable_warnings(message: str) -> None:
     ],
 )
 def test_vanished_files_are_nothing(message: str) -> None:
-    """In no version's words is a file that was removed or replaced meanwhile worth a warning."""
+    """In no version's wording is a file that was removed or replaced meanwhile worth a warning."""
     assert judge(f"WARNING: {message}\n") == ("", [])
 
 
@@ -268,7 +279,7 @@ def test_judging_is_linear() -> None:
         "WARNING: '/x:5: has changed': failed to duplicate file descriptor: Too many open files",
         "WARNING: failed to access '/nfs/x': Stale file handle (skipping)",
         "WARNING: rule tree is empty, no files will be added to the database",
-        "WARNING: something that no AIDE said before",
+        "WARNING: something that no AIDE ever wrote",
         "  ERROR: No such file or directory",
         "aide: error while loading shared libraries",
         "\x00\xff",

@@ -54,7 +54,7 @@ def test_report_and_candidate_agree(paths: Paths) -> None:
 def test_what_does_not_agree(
     paths: Paths, report: str, exit_code: int, candidate: bytes, reason: str
 ) -> None:
-    """A report that says otherwise than the database that was written, or the exit status, is refused."""
+    """A report that contradicts the database that was written, or the exit status, is refused."""
     left(paths, report, candidate)
     with pytest.raises(ValueError, match=reason):
         module._read_results(paths, exit_code)
@@ -70,7 +70,7 @@ def test_an_endless_report(paths: Paths) -> None:
 
 @pytest.mark.parametrize("code", [8, 13, 14, 17, 18, 22, 25, 126, 127, -9, -11])
 def test_exit_statuses_that_are_errors(code: int) -> None:
-    """Whatever exit status is no sum of findings is a failure, with AIDE's own words."""
+    """Whatever exit status is no sum of findings is a failure, with AIDE's own message."""
     output = Output(("aide",), code, b"", (CAPTURES / "bad-config.stderr").read_bytes(), 0.1)
     with pytest.raises(ProbeError, match=r"AIDE failed: .*unknown config option"):
         module._judge(output, Path("/etc/aide/aide.conf"))
@@ -95,7 +95,7 @@ def test_all_kinds_are_listed() -> None:
 
 
 def test_without_aide(paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where AIDE is not installed the check fails, and the summary says so."""
+    """Where AIDE is not installed the check fails, and the summary has the reason."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert check(paths, tmp_path / "aide.conf") == 1
     summary = load_summary(paths.summary)

@@ -35,14 +35,14 @@ def test_show_then_accept(store: Store, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_accept_of_another_id(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    """An ID that is not on offer is refused, and the exit status says so."""
+    """An ID that is not on offer is refused, and the exit status is 1."""
     assert aide(store.paths.state, "accept", "0" * 64) == 1
     assert "not accepted" in capsys.readouterr().err
     assert store.database.read_bytes() == store.old
 
 
 def test_check_that_cannot_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without AIDE's configuration the check fails, with exit status 1 and a summary that says why."""
+    """Without AIDE's configuration the check fails, with exit status 1 and a summary with the reason."""
     monkeypatch.setattr("exporter.aide.check.CONFIGS", (Path("/nonexistent/aide.conf"),))
     assert aide(tmp_path / "state", "check") == 1
     assert "AIDE has no configuration" in (tmp_path / "state/summary.json").read_text()

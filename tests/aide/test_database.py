@@ -53,7 +53,7 @@ def test_a_real_database(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_database(tmp_path: Path, data: bytes, reason: str) -> None:
-    """A damaged, cut-off or empty database is told from a whole one, and how."""
+    """A damaged, cut-off or empty database is refused with the reason."""
     (tmp_path / "db").write_bytes(data)
     with pytest.raises(ValueError, match=reason):
         inspect(tmp_path / "db")
@@ -129,7 +129,7 @@ def test_a_directory_in_its_place(store: Store) -> None:
 
 
 def test_a_damaged_note_of_what_is_known(store: Store) -> None:
-    """A note that can't be read makes nothing known, and says how to begin anew."""
+    """A record that can't be read is an error with the way to start anew."""
     store.paths.trusted.write_bytes(b"{")
     with pytest.raises(ProbeError, match="is damaged"):
         load_active(store.paths, store.database)

@@ -61,7 +61,7 @@ def test_how_to_accept_over_http(store: Store, capsys: pytest.CaptureFixture[str
 
 
 def test_clean(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    """A clean check asks for nothing."""
+    """After a clean check there is nothing to accept."""
     save(store.paths.summary, summary(store, added=0, findings=()))
     code, text = shown(store, capsys)
     assert code == 0

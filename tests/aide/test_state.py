@@ -64,11 +64,11 @@ def test_mark_restored_by_a_power_cut_changes_nothing(store: Store, command: Com
     """Where a power cut brings back the mark of a command that ended well, its result stays."""
     killed_in(command, store.paths)
     later = time.time() + 1
-    said = summary(store, started=later, ended=later + 1)
-    save(store.paths.summary, said)
+    written = summary(store, started=later, ended=later + 1)
+    save(store.paths.summary, written)
     save(store.paths.outcome, Outcome(success=True, timestamp=later))
     now = load_state(store.paths)
-    assert now.summary == said
+    assert now.summary == written
     assert now.outcome == Outcome(success=True, timestamp=later)
     with exclusive(store.paths, "accept"):
-        assert load_state(store.paths).summary == said
+        assert load_state(store.paths).summary == written

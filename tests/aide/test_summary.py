@@ -15,9 +15,9 @@ def test_round_trip(tmp_path: Path) -> None:
     """Everything that a check writes comes back."""
     store = make(tmp_path)
     finding = Finding("changed", "/ü\\x1b", "f", {"size": ("1", None)})
-    said = summary(store, findings=(finding,), warnings=("w",), accepted=5.0)
-    save(store.paths.summary, said)
-    assert load_summary(store.paths.summary) == said
+    written = summary(store, findings=(finding,), warnings=("w",), accepted=5.0)
+    save(store.paths.summary, written)
+    assert load_summary(store.paths.summary) == written
     outcome = Outcome(success=False, timestamp=7.5, reason="r")
     save(store.paths.outcome, outcome)
     assert load_outcome(store.paths.outcome) == outcome

@@ -75,7 +75,7 @@ async def test_clean(box: Host, store: Store) -> None:
 
 
 async def test_failed(box: Host, store: Store) -> None:
-    """A failed check is neither clean nor has it entries; when it was and why it failed is told."""
+    """A failed check is neither clean nor has it entries; when and why it failed is shown."""
     failed = Summary(success=False, started=5, ended=7, reason="no database", hint="sudo aideinit")
     save(store.paths.summary, failed)
     result = await run(box)
@@ -109,7 +109,7 @@ async def test_a_clock_that_was_set_back(box: Host, store: Store) -> None:
 
 
 async def test_accepted_findings_count_as_clean(box: Host, store: Store) -> None:
-    """Whoever has reviewed and accepted what a check found is not told of it until the next check."""
+    """Whoever has reviewed and accepted what a check found gets no warning until the next check."""
     save(store.paths.summary, summary(store, accepted=8.0))
     result = await run(box)
     found = values(result)
@@ -127,12 +127,12 @@ async def test_accepting(box: Host, store: Store, *, success: bool) -> None:
     found = values(result)
     assert (found["accept_success"], found["accept_timestamp_seconds"]) == (success, 8)
     assert found["database_timestamp_seconds"] == 1003
-    told = [] if success else ["the last attempt to accept failed: stale"]
-    assert [note.text for note in result.notes] == told
+    expected = [] if success else ["the last attempt to accept failed: stale"]
+    assert [note.text for note in result.notes] == expected
 
 
 async def test_no_check_yet(box: Host) -> None:
-    """That no check has run yet is a fact, told with the way to start one; there are no metrics."""
+    """That no check has run yet is a note with the command that starts one; there are no metrics."""
     result = await run(box)
     assert values(result) == {}
     assert result.notes == (Note("no AIDE check has run yet", "sudo systemctl start grid-aide-check"),)
@@ -174,7 +174,7 @@ async def test_a_hostile_directory(box: Host, store: Store) -> None:
 @settings(max_examples=100)
 @given(st.binary(max_size=200))
 async def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    """Whatever the summary holds, it is told or a failure."""
+    """Whatever the summary holds, it is shown or a failure."""
     root = tmp_path_factory.getbasetemp() / "any"
     (root / "state").mkdir(parents=True, exist_ok=True)
     (root / "state" / "summary.json").write_bytes(data)
@@ -267,7 +267,7 @@ async def test_discover(box: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 async def test_discover_without_permission(box: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may not look at what the checks left is told who may."""
+    """Whoever may not read the checks' results gets the user who may."""
     (box.root / "var/lib/grid-exporter-aide").mkdir(parents=True)
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert await discover(box) == Note(

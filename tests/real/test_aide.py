@@ -186,7 +186,7 @@ def test_what_changed_since_the_check_is_not_accepted(world: World) -> None:
 
 
 def test_without_a_database(world: World) -> None:
-    """A first check without a database fails, and says how to make one."""
+    """A first check without a database fails with the way to make one."""
     world.database.unlink()
     world.failed("there is no database")
     assert "init" in world.summary().hint
@@ -249,7 +249,7 @@ def test_a_database_that_was_broken_from_the_start(world: World, how: str) -> No
 
 
 def test_a_database_that_was_made_anew(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """A database made anew is another one, until a person says that it was them."""
+    """A database made anew is another one, until a person confirms it."""
     world.check()
     (world.tree / "new").write_text("x")
     world.init()
@@ -275,12 +275,12 @@ def test_unreadable_directory_fails_the_check(world: World) -> None:
     (world.tree / "sub").chmod(0o700)
     world.init()
     with world.start("setpriv", "--bounding-set=-dac_override,-dac_read_search") as process:
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     summary = world.summary()
     assert not summary.success
     assert f"opendir() failed for '{world.tree}/sub'" in summary.reason
-    assert "to fix it: have it readable, or leave it out" in said
+    assert "to fix it: have it readable, or leave it out" in stderr
 
 
 def test_unreadable_file_fails_the_check(world: World) -> None:
@@ -306,7 +306,7 @@ def test_unreadable_file_fails_the_check(world: World) -> None:
     ],
 )
 def test_a_configuration_that_does_not_work(world: World, text: str, reason: str) -> None:
-    """A configuration that AIDE refuses, or that names no database, is a failed check that says so."""
+    """A configuration that AIDE refuses, or that names no database, is a failed check with that reason."""
     world.config.write_text(text)
     world.failed(reason)
 
@@ -330,10 +330,17 @@ def test_rules_that_match_nothing(world: World) -> None:
 
 
 def test_the_owners_report_options(world: World) -> None:
-    """What the configuration says of reports changes nothing of ours, and what it ignores stays ignored."""
-    said = ("level=minimal", "quiet=yes", "append=yes", "grouped=no", "summarize_changes=no", "format=plain")
+    """Options for other reports change nothing of ours, and what it ignores stays ignored."""
+    others = [
+        "level=minimal",
+        "quiet=yes",
+        "append=yes",
+        "grouped=no",
+        "summarize_changes=no",
+        "format=plain",
+    ]
     world.configure(
-        "report_ignore_changed_attrs=p", *(f"report_{option}" for option in said), "report_url=stdout"
+        "report_ignore_changed_attrs=p", *(f"report_{option}" for option in others), "report_url=stdout"
     )
     assert world.check().clean
     (world.tree / "a").chmod(0o600)
@@ -344,7 +351,7 @@ def test_the_owners_report_options(world: World) -> None:
 
 @pytest.mark.parametrize("attributes", ["database_attrs=E", "database_add_metadata=no", "num_workers=0"])
 def test_other_options(world: World, attributes: str) -> None:
-    """Options that change how database and report look are understood."""
+    """Options that change the form of database and report are understood."""
     world.configure(attributes)
     (world.tree / "new").touch()
     assert world.found() == {("added", "new")}
@@ -373,7 +380,7 @@ def test_a_configuration_that_is_a_program(world: World) -> None:
 
 
 def test_a_database_behind_a_link(world: World) -> None:
-    """A database that the configuration names by a link is accepted where it really lies."""
+    """A database that the configuration names by a link is accepted where it really is."""
     real = world.root / "elsewhere.db"
     world.database.rename(real)
     world.database.symlink_to(real)
@@ -520,16 +527,16 @@ def test_a_check_that_takes_too_long(slow: World) -> None:
 
 
 def test_the_database_is_replaced_meanwhile(slow: World, running: tuple[subprocess.Popen[str], int]) -> None:
-    """What was compared with a database that no longer stands is worth nothing."""
+    """What was compared with a database that was replaced is refused."""
     process, _ = running
     shutil.copy(slow.database, slow.root / "copy")
     with slow.database.open("a") as file:
         file.write("# another\n")
     with (slow.tree / "huge").open("r+b") as file:
         file.truncate(0)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "was replaced while it was checked" in said
+    assert "was replaced while it was checked" in stderr
 
 
 def test_a_full_disk(world: World) -> None:
@@ -552,7 +559,7 @@ def test_a_full_disk(world: World) -> None:
 
 
 def test_killed_while_accepting(world: World) -> None:
-    """After a kill at any step of an accept the next check takes the database that stands for whole."""
+    """After a kill at any step of an accept the next check takes the active database for whole."""
     (world.tree / "new").touch()
     steps, killed = 0, True
     while killed:

@@ -111,7 +111,7 @@ def left(box: World, name: str) -> dict[str, Any]:
 
 
 def report(box: World) -> dict[str, Any]:
-    """What the action tells whoever has the token. It has its fill of tries after a while."""
+    """The report, for whoever has the token. The number of requests is limited."""
     status, text = box.get("/-/aide/report", "-H", f"Authorization: Bearer {TOKEN}")
     assert status == 200, text
     return dict(json.loads(text))
@@ -131,7 +131,7 @@ def prove(box: World, key: str = KEY) -> str:
 
 
 def accepted(box: World, id_: str) -> None:
-    """Accepts it over HTTP, and waits until root's unit has said that it is done."""
+    """Accepts it over HTTP, and waits until root's unit has written the outcome."""
     assert accept(box, id_) == 202
     until(lambda: left(box, "outcome").get("id") == id_)
     assert left(box, "outcome")["success"]
@@ -250,7 +250,7 @@ def test_what_was_swapped_after_the_check_reappears(box: World) -> None:
 
 
 def test_only_the_token_opens_the_action(box: World) -> None:
-    """Without it nothing is told and nothing done; a stale ID is refused even with it."""
+    """Without it nothing is served and nothing requested; a stale ID is refused even with it."""
     id_ = check(box)["id"]
     assert box.get("/-/aide/report")[0] == 401
     assert accept(box, id_, token="f" * 64) == 403

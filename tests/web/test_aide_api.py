@@ -74,7 +74,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
 
 
 async def test_off(box: Host) -> None:
-    """Without a token file configured there is no such page, whoever asks."""
+    """Without a token file configured the pages do not exist, whatever the token."""
     box.action = None
     assert (await box.report()).status == 404
     assert (await box.accept(box.store.id)).status == 404
@@ -95,7 +95,7 @@ async def test_report(box: Host) -> None:
 
 
 async def test_report_before_any_check(box: Host) -> None:
-    """Before the first check the report says that there is none."""
+    """Before the first check the report has none."""
     box.store.paths.summary.unlink()
     assert (await (await box.report()).json())["check"] is None
 
@@ -140,7 +140,7 @@ async def test_no_summary(box: Host) -> None:
 async def test_without_the_token_nothing_is_served(
     box: Host, logged: pytest.LogCaptureFixture, headers: dict[str, str], status: int
 ) -> None:
-    """Without the token nothing opens, nothing is told, nothing is asked, and the address is logged."""
+    """Without the token nothing is served, nothing requested, and the address is logged."""
     for response in (
         await box.report(headers),
         await box.client.get(SUMMARY, headers=headers),
@@ -182,7 +182,7 @@ async def test_a_new_token(box: Host) -> None:
 
 
 async def test_a_token_file_that_is_too_open(box: Host, logged: pytest.LogCaptureFixture) -> None:
-    """A token that everyone on the box can read opens nothing, and only the log says why."""
+    """A token that everyone on the box can read is not accepted; the reason is in the log alone."""
     box.token_file.chmod(0o644)
     response = await box.report()
     assert response.status == 503
@@ -221,7 +221,7 @@ async def test_no_token_file(box: Host) -> None:
     ],
 )
 async def test_odd_bodies(box: Host, body: bytes, content_type: str, status: int) -> None:
-    """A body that is no ID in JSON is refused for what it is, and asks nothing of root."""
+    """A body that is no ID in JSON is refused with its own status, and leaves no request."""
     response = await box.client.post(ACCEPT, data=body, headers={**RIGHT, "Content-Type": content_type})
     assert response.status == status
     assert box.requested() is None
@@ -241,7 +241,7 @@ async def test_a_body_that_does_not_come(box: Host, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_client_that_goes_away(box: Host, logged: pytest.LogCaptureFixture) -> None:
-    """A client that leaves in the middle of its body is no fault of ours, and asks nothing of root."""
+    """A client that leaves in the middle of its body is no error, and leaves no request."""
     _, writer = await asyncio.open_connection(box.client.host, box.client.port)
     head = f"POST {ACCEPT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
     writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 80\r\n\r\n{{".encode())
@@ -255,13 +255,13 @@ async def test_a_client_that_goes_away(box: Host, logged: pytest.LogCaptureFixtu
 
 
 async def test_a_body_of_another_encoding(box: Host) -> None:
-    """A body that says it is compressed and is not is a bad request."""
+    """A body that is declared as compressed and is not is a bad request."""
     headers = {**RIGHT, "Content-Type": "application/json", "Content-Encoding": "gzip"}
     assert (await box.client.post(ACCEPT, data=b"no gzip", headers=headers)).status == 400
 
 
 async def test_stale(box: Host) -> None:
-    """An ID that the last check doesn't offer (any more) is refused, and says what is."""
+    """An ID that the last check doesn't offer (any more) is refused with the reason."""
     assert (await box.accept("0" * 64)).status == 409
     save(box.store.paths.summary, Summary(success=False, started=1, ended=2, reason="no disk"))
     response = await box.accept(box.store.id)
@@ -310,7 +310,7 @@ async def test_a_damaged_summary(box: Host, logged: pytest.LogCaptureFixture) ->
 
 
 async def test_guesses_are_limited_and_logged_once(box: Host, logged: pytest.LogCaptureFixture) -> None:
-    """Who tries too often is told to wait, fills no log, and does not shut out the owner next to him."""
+    """Too many guesses get 429, fill no log, and do not lock out the owner behind the same address."""
     assert box.action
     clock = still(box.action)
     wrong = {"Authorization": "Bearer wrong"}
@@ -339,7 +339,7 @@ async def test_unusable_token_file_does_not_fill_the_log(box: Host, logged: pyte
 async def test_who_goes_away_at_once_fills_no_log(
     box: Host, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that leaves before its token was looked at counts as one without it."""
+    """A client that leaves before its token was compared counts as one without it."""
     assert box.action
     still(box.action)
     monkeypatch.setattr(box.action, "_token", asyncio.Event().wait)
@@ -352,7 +352,7 @@ async def test_who_goes_away_at_once_fills_no_log(
 
 
 def still(action: Action) -> Clock:
-    """Has the action's limits go by a clock that stands."""
+    """Gives the action's limits a clock that stands still."""
     clock = Clock()
     for limit in action._limits.values():
         limit._clock = clock
@@ -374,7 +374,7 @@ async def test_other_methods(box: Host) -> None:
 
 
 async def test_the_error_is_json(box: Host) -> None:
-    """A refusal says its reason in JSON."""
+    """A refusal has its reason in JSON."""
     response = await box.report({})
     assert response.content_type == "application/json"
     assert json.loads(await response.text()) == {"error": "the action's token is needed"}
