@@ -59,6 +59,7 @@ ACCEPTED = gauge(
 )
 
 _TIMER = "dailyaidecheck.timer"
+_DEFAULTS_LIMIT = 64 * 1024
 _SHOW = "sudo grid-exporter aide show"
 
 
@@ -132,7 +133,7 @@ def debian_runs_too(root: Path) -> Note | None:
 def _is_switched_off(defaults: Path) -> bool:
     """Whether Debian's own settings say CRON_DAILY_RUN=no; later lines overrule earlier ones."""
     try:
-        lines = files.read(defaults).decode("utf-8", "replace").split("\n")
+        lines = files.read(defaults, _DEFAULTS_LIMIT).decode("utf-8", "replace").split("\n")
     except OSError:
         return False
     settings = dict(line.strip().partition("=")[::2] for line in lines)
