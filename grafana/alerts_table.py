@@ -13,7 +13,7 @@ SEVERITIES = {
     0: ("info", value_mappings.NEUTRAL),
 }
 # The labels that name what an alert is about; each alert has some of them.
-WHAT = '"instance", "container", "name", "card", "probe", "path", "mountpoint"'
+WHAT = '"instance", "container", "name", "gpu_name", "probe", "path", "mountpoint"'
 FIRING = 'ALERTS{BOX, alertstate="firing"}'
 SINCE = "ALERTS_FOR_STATE{BOX}"
 EACH = "by (instance, alertname, severity, domain, what)"
@@ -21,7 +21,7 @@ EACH = "by (instance, alertname, severity, domain, what)"
 
 def with_what(alerts: str) -> str:
     """PromQL: alerts with a label ``what``: the box and what is affected, from the labels that they have."""
-    named = f'label_replace({alerts}, "card", "GPU $1", "gpu", "(.+)")'
+    named = f'label_replace({alerts}, "gpu_name", "GPU $1", "gpu", "(.+)")'
     return f'label_join({named}, "what", " ", {WHAT})'
 
 

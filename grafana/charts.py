@@ -31,9 +31,9 @@ from grafana.value_mappings import Texts
 
 # Where model directories usually are.
 MOUNTPOINTS = ("/", "/ai", "/home.*", "/srv.*", "/mnt.*", "/data.*", "/var.*", "/media.*")
-CARDS = tuple(
+GPU_NAMES = tuple(
     f"GPU {index}" for index in range(len(value_mappings.LINES))
-)  # a card keeps its colour on every panel
+)  # a GPU keeps its colour on every panel
 
 
 class Legend(NamedTuple):

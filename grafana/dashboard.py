@@ -17,7 +17,7 @@ Cell = Panel | Sequence[tuple[int, Panel]]  # a panel, or several below each oth
 HIDDEN = ("who", "many", "shown")  # variables that follow from the choice of boxes
 
 SEVERAL = f"count(count by (instance) (up{{{CHOSEN}}})) > 1"
-MOST_DRAWN = 5  # boxes; more lines tell nothing
+MOST_DRAWN = 5  # boxes; more lines are not readable
 
 
 class Page:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from grafana import threshold_steps
-from grafana.charts import CARDS, lines
+from grafana.charts import GPU_NAMES, lines
 from grafana.sdk import Panel, over_time
-from prometheus.expressions import CARD_MEMORY_USED
+from prometheus.expressions import GPU_MEMORY_USED_RATIO
 
 NO_GPU = "No GPU in this range"
-PER_CARD = "${who}GPU {{gpu}}"
+PER_GPU = "${who}GPU {{gpu}}"
 
 
 def gpu_lines(
@@ -23,14 +23,10 @@ def gpu_lines(
     empty: str = NO_GPU,
 ) -> Panel:
     """A line a GPU, in the GPU's own colour."""
-    query = over_time(promql, PER_CARD)
-    return lines(title, description, unit, query, names=CARDS, dashed=dashed, low=low, high=high, empty=empty)
-
-
-def use(title: str) -> Panel:
-    """How busy each GPU is."""
-    description = "The share of time in which at least one kernel ran on the GPU."
-    return gpu_lines(title, description, "percentunit", "grid_gpu_utilization_ratio{BOX}", high=1)
+    query = over_time(promql, PER_GPU)
+    return lines(
+        title, description, unit, query, names=GPU_NAMES, dashed=dashed, low=low, high=high, empty=empty
+    )
 
 
 def memory_used(title: str) -> Panel:
@@ -39,7 +35,7 @@ def memory_used(title: str) -> Panel:
         title,
         "The share of the GPU's memory in use; dashed: full.",
         "percentunit",
-        CARD_MEMORY_USED,
+        GPU_MEMORY_USED_RATIO,
         dashed=threshold_steps.GPU_MEMORY_USED,
         high=1,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from prometheus import states
-from prometheus.expressions import CARD_MEMORY_USED, DISK_AVAILABLE, MEMORY_AVAILABLE
+from prometheus.expressions import DISK_AVAILABLE, GPU_MEMORY_USED_RATIO, MEMORY_AVAILABLE
 from prometheus.states import State
 from prometheus.thresholds import (
     AIDE_OVERDUE_SECONDS,
@@ -60,7 +60,7 @@ def _full_within_days(seconds: int) -> str:
 
 GPUS_MISSING = f"max_over_time(grid_gpus{{BOX}}[{GPU_GONE_WINDOW_SECONDS}s]) - grid_gpus{{BOX}}"
 # The last hour must agree, because a finished download bends the slope of six hours; and there must be an
-# hour to look back on, because minutes say nothing about days.
+# hour to look back on, because minutes are too short for days.
 FILLING = " and ".join(
     (
         _full_within_days(DISK_PACE_SECONDS),
@@ -72,7 +72,7 @@ FILLING = " and ".join(
 RESTARTED = f"round(increase(grid_container_restarts_total{{BOX}}[{CONTAINER_RESTARTS_WINDOW_SECONDS}s]))"
 # An increase outlives the last scrape; a container that is no longer scraped is no problem any more.
 SCRAPED = "on (job, instance, container) grid_container_info{BOX}"
-# Down though its restart policy says run; one series a container on each side, so that they always fit.
+# Down, though its restart policy is to run; one series a container on each side, so that they always fit.
 EXITED = 'max by (job, instance, container) (grid_container_state{BOX, state="exited"})'
 KEPT_RUNNING = (
     'max by (job, instance, container) (grid_container_info{BOX, restart_policy=~"always|unless-stopped"})'
@@ -100,7 +100,7 @@ CONDITIONS = {
             states.ECC_ERRORS, 'grid_gpu_ecc_errors_total{BOX, kind="uncorrected"} > 0', "gpu", "GPU $1"
         ),
         Condition(states.HOT, f"grid_gpu_temperature_celsius{{BOX}} >= {GPU_HOT_CELSIUS}", "gpu", "GPU $1"),
-        Condition(states.MEMORY_FULL, f"{CARD_MEMORY_USED} > {GPU_MEMORY_FULL_RATIO}", "gpu", "GPU $1"),
+        Condition(states.MEMORY_FULL, f"{GPU_MEMORY_USED_RATIO} > {GPU_MEMORY_FULL_RATIO}", "gpu", "GPU $1"),
         Condition(
             states.THROTTLED,
             'grid_gpu_throttle_active{BOX, reason=~".*thermal.*|hw_.*"} > 0',

@@ -16,7 +16,7 @@ SWAP_USED = (
 )
 DISK_AVAILABLE = "grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX}"
 DISK_USED = f"1 - {DISK_AVAILABLE}"
-CARD_MEMORY_USED = "grid_gpu_memory_used_bytes{BOX} / grid_gpu_memory_total_bytes{BOX}"
+GPU_MEMORY_USED_RATIO = "grid_gpu_memory_used_bytes{BOX} / grid_gpu_memory_total_bytes{BOX}"
 
 
 def series(name: str, *matchers: str) -> str:

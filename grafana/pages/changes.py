@@ -17,7 +17,7 @@ FIRED = f"last_over_time(ALERTS_FOR_STATE{{BOX}}[{RANGE}])"
 FIRING = f'last_over_time(ALERTS{{BOX, alertstate="firing"}}[{RANGE}])'
 MODEL = 'grid_directory_entry_size_bytes{BOX, entry!="(other)"}'
 DIRECTORY = "max by (instance, path) (grid_directory_info{BOX}"
-OLD = 90 * 86400  # an image or database this old deserves a look
+OLD = 90 * 86400  # containers older than this are marked
 
 
 def page() -> Page:

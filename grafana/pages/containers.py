@@ -25,7 +25,7 @@ OR_UNKNOWN = f"or max {EACH} (grid_container_info{{BOX}}) * 0 - 1"
 # For what may be none: nothing, where the engine answers, is 0 and not "unknown".
 OR_NONE = "or sum(grid_container_engine_up{BOX}) * 0"
 
-# State and health as one code; a running container's health may say more than its state.
+# State and health as one code; a running container's health is more precise than its state.
 STATES = {"running": 1, "created": 3, "paused": 4, "exited": 5, "removing": 6, "restarting": 13, "dead": 21}
 HEALTHS = {"starting": 2, "unhealthy": 12}
 CODE = one_code(

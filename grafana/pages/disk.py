@@ -75,7 +75,7 @@ def growth() -> str:
 
 
 def known_long_enough() -> str:
-    """PromQL: file systems with a past to forecast from; minutes say nothing about days."""
+    """PromQL: file systems with a past to forecast from; minutes are too short for days."""
     return f"grid_filesystem_avail_bytes{{BOX}} offset {DISK_PACE_LEAST_SECONDS}s"
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from grafana import gpu_panels, sdk, threshold_steps, value_mappings
 from grafana.annotations import alerts, reboots
-from grafana.charts import CARDS, bars, counts, lines, paint, stack, timeline
+from grafana.charts import GPU_NAMES, bars, counts, lines, paint, stack, timeline
 from grafana.dashboard import Page
-from grafana.gpu_panels import NO_GPU, PER_CARD, gpu_lines
+from grafana.gpu_panels import NO_GPU, PER_GPU, gpu_lines
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.state_codes import one_code
 from grafana.tables import Column, number, share, table, text, text_of
 from grafana.threshold_steps import steps
 from grafana.value_mappings import NO_VALUE, OFF
-from prometheus.expressions import CARD_MEMORY_USED
+from prometheus.expressions import GPU_MEMORY_USED_RATIO
 from prometheus.health import GPU
 
 EACH = "by (instance, gpu)"
@@ -108,7 +108,10 @@ def gpus_now() -> Panel:
         text("Model", "model", least=140),
         share("Use", f"max {EACH} (grid_gpu_utilization_ratio{{BOX}})", width=95),
         share(
-            "Memory", f"max {EACH} ({CARD_MEMORY_USED})", *steps(threshold_steps.GPU_MEMORY_USED), width=95
+            "Memory",
+            f"max {EACH} ({GPU_MEMORY_USED_RATIO})",
+            *steps(threshold_steps.GPU_MEMORY_USED),
+            width=95,
         ),
         number("Free", FREE, "bytes", 80, decimals=1),
         share("Power", of_limit, width=95),
@@ -164,7 +167,7 @@ def throttled_by() -> Panel:
     return timeline(
         "Throttled by",
         "Why the GPU ran below its clock: the worst of the driver's reasons at the time.",
-        over_time(THROTTLED_BY, PER_CARD),
+        over_time(THROTTLED_BY, PER_GPU),
         texts=REASON_TEXTS,
         empty=NO_GPU,
     )
@@ -234,9 +237,9 @@ def power() -> Panel:
         "Power",
         "What each GPU draws; dashed in its colour, its limit.",
         "watt",
-        over_time("grid_gpu_power_draw_watts{BOX}", PER_CARD),
-        over_time("grid_gpu_power_limit_watts{BOX}", f"{PER_CARD} limit"),
-        names=CARDS,
+        over_time("grid_gpu_power_draw_watts{BOX}", PER_GPU),
+        over_time("grid_gpu_power_limit_watts{BOX}", f"{PER_GPU} limit"),
+        names=GPU_NAMES,
         empty=NO_GPU,
     )
     dashed = {"custom.lineStyle": {"fill": "dash", "dash": [6, 6]}}
@@ -250,9 +253,9 @@ def temperature() -> Panel:
         "Temperature",
         "Each core; dotted, its memory, where the GPU reports it. Dashed: warm, and hot.",
         "celsius",
-        over_time("grid_gpu_temperature_celsius{BOX}", PER_CARD),
-        over_time("grid_gpu_memory_temperature_celsius{BOX}", f"{PER_CARD} memory"),
-        names=CARDS,
+        over_time("grid_gpu_temperature_celsius{BOX}", PER_GPU),
+        over_time("grid_gpu_memory_temperature_celsius{BOX}", f"{PER_GPU} memory"),
+        names=GPU_NAMES,
         dashed=threshold_steps.GPU_HEAT,
         low=None,
         empty=NO_GPU,
@@ -291,8 +294,8 @@ def media() -> Panel:
         "Video engines",
         "How busy each GPU's encoder and decoder are.",
         "percentunit",
-        over_time("grid_gpu_encoder_utilization_ratio{BOX}", f"{PER_CARD} encoder"),
-        over_time("grid_gpu_decoder_utilization_ratio{BOX}", f"{PER_CARD} decoder"),
+        over_time("grid_gpu_encoder_utilization_ratio{BOX}", f"{PER_GPU} encoder"),
+        over_time("grid_gpu_decoder_utilization_ratio{BOX}", f"{PER_GPU} decoder"),
         high=1,
         empty="No GPU here reports its video engines",
     )
@@ -305,7 +308,7 @@ def throttled_share() -> Panel:
         "Throttled time",
         "The share of time in which each reason throttled the GPU, where the driver counts it.",
         "percentunit",
-        over_time(rate, f"{PER_CARD} {{{{reason}}}}"),
+        over_time(rate, f"{PER_GPU} {{{{reason}}}}"),
         high=1,
         empty="No GPU here was throttled, or counts it",
     )
@@ -362,7 +365,7 @@ def xid_errors() -> Panel:
         "short",
         over_time(
             f"sum {EACH[:-1]}, xid) (increase(grid_gpu_xid_errors_total{{BOX}}[$__rate_interval])) > 0",
-            f"{PER_CARD} Xid {{{{xid}}}}",
+            f"{PER_GPU} Xid {{{{xid}}}}",
         ),
         empty="No Xid error in this range",
     )
@@ -390,8 +393,8 @@ def shared_memory() -> Panel:
         "GTT memory",
         "System memory that AMD GPUs use, and may use.",
         "bytes",
-        over_time("grid_gpu_gtt_used_bytes{BOX}", f"{PER_CARD} used"),
-        over_time("grid_gpu_gtt_total_bytes{BOX}", f"{PER_CARD} total"),
+        over_time("grid_gpu_gtt_used_bytes{BOX}", f"{PER_GPU} used"),
+        over_time("grid_gpu_gtt_total_bytes{BOX}", f"{PER_GPU} total"),
         empty="No AMD GPU here",
     )
 
@@ -402,8 +405,8 @@ def pcie() -> Panel:
         "PCIe link",
         "The generation and the lanes of the link in use; an idle GPU lowers its generation.",
         "none",
-        over_time("grid_gpu_pcie_link_generation{BOX}", f"{PER_CARD} generation"),
-        over_time("grid_gpu_pcie_link_width{BOX}", f"{PER_CARD} lanes"),
+        over_time("grid_gpu_pcie_link_generation{BOX}", f"{PER_GPU} generation"),
+        over_time("grid_gpu_pcie_link_width{BOX}", f"{PER_GPU} lanes"),
         empty="No GPU here reports its PCIe link",
     )
 
@@ -415,6 +418,6 @@ def ecc_errors() -> Panel:
         "ECC errors",
         "Memory errors over the GPU's life: corrected ones are wear, uncorrected ones spoil results.",
         "short",
-        over_time(errors, f"{PER_CARD} {{{{kind}}}}"),
+        over_time(errors, f"{PER_GPU} {{{{kind}}}}"),
         empty="No GPU here counts ECC errors",
     )

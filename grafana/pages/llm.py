@@ -81,7 +81,9 @@ def servers_now() -> Panel:
     errors = one_code(
         each, {f'grid_llm_read_error{{BOX, reason="{name}"}}': code for name, code, _, _ in READING_ERRORS}
     )
-    texts = {0: ("none", OFF)} | {code: (words, colour) for _, code, words, colour in READING_ERRORS}
+    texts = {0: ("none", OFF)} | {
+        code: (description, colour) for _, code, description, colour in READING_ERRORS
+    }
     loaded, disk = (f'max {each} (grid_llm_models{{BOX, where="{place}"}})' for place in ("loaded", "disk"))
     return table(
         "Servers",

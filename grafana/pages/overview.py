@@ -5,13 +5,13 @@ from __future__ import annotations
 from grafana import threshold_steps, value_mappings
 from grafana.alerts_table import firing_now
 from grafana.annotations import alerts, limited_to, reboots
-from grafana.charts import CARDS, MOUNTPOINTS, lines, timeline
+from grafana.charts import GPU_NAMES, MOUNTPOINTS, lines, timeline
 from grafana.dashboard import SEVERAL, Page
-from grafana.gpu_panels import PER_CARD
+from grafana.gpu_panels import PER_GPU
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, names_stat, states_stat, values_stat
 from grafana.threshold_steps import steps
-from prometheus.expressions import CARD_MEMORY_USED, DISK_USED, MEMORY_USED, SWAP_USED
+from prometheus.expressions import DISK_USED, GPU_MEMORY_USED_RATIO, MEMORY_USED, SWAP_USED
 from prometheus.health import CHOSEN, DOMAINS, Domain, health
 from prometheus.recording import HEALTH
 
@@ -65,7 +65,7 @@ def values() -> Panel:
             Value("GPU use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", "grid-gpu", decimals=0),
             Value(
                 "VRAM",
-                f"max({CARD_MEMORY_USED})",
+                f"max({GPU_MEMORY_USED_RATIO})",
                 "percentunit",
                 "grid-gpu",
                 steps(threshold_steps.GPU_MEMORY_USED),
@@ -137,8 +137,8 @@ def utilization() -> Panel:
         "The share of time in which the processors and each GPU were busy.",
         "percentunit",
         over_time(f"1 - {idle} / sum by (instance) (grid_cpus{{BOX}})", "${who}processors"),
-        over_time("grid_gpu_utilization_ratio{BOX}", PER_CARD),
-        names=(*CARDS[:4], "processors"),
+        over_time("grid_gpu_utilization_ratio{BOX}", PER_GPU),
+        names=(*GPU_NAMES[:4], "processors"),
         high=1,
         empty=NO_HOST,
     )
@@ -152,8 +152,8 @@ def memory() -> Panel:
         "percentunit",
         over_time(MEMORY_USED, "${who}memory"),
         over_time(SWAP_USED, "${who}swap"),
-        over_time(CARD_MEMORY_USED, PER_CARD),
-        names=(*CARDS[:4], "memory", "swap"),
+        over_time(GPU_MEMORY_USED_RATIO, PER_GPU),
+        names=(*GPU_NAMES[:4], "memory", "swap"),
         dashed=threshold_steps.MEMORY_USED,
         high=1,
         empty=NO_HOST,

@@ -100,7 +100,7 @@ def request_through_tor() -> Panel:
 
 
 def answers() -> Panel:
-    """What the checks found."""
+    """The results of the checks."""
     return timeline(
         "Checks",
         "Whether Tor carries a request, the check sees Tor, a circuit is established, the probe succeeds.",

@@ -1,6 +1,6 @@
 """The rules of Grafana's dashboard-linter, and a few more.
 
-The linter looks at some kinds of panels only; here every rule holds for every panel. What departs from a rule
+The linter checks some kinds of panels only; here every rule holds for every panel. What departs from a rule
 stands in EXCEPTIONS with its reason, and a reason that nothing needs any more fails too.
 """
 
@@ -45,7 +45,7 @@ EXCEPTIONS = (
     (
         "target-counter-agg",
         "grid_gpu_ecc_errors_lifetime_total",
-        "What is shown is the level over the card's life, of which a rate would leave nothing.",
+        "The level over the GPU's life is shown, which a rate would hide.",
     ),
     (
         "target-rate-interval",

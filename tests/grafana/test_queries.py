@@ -107,7 +107,7 @@ def test_variables_and_annotations_are_answered(prometheus: Prometheus) -> None:
 
 
 def test_one_box_of_several_can_be_chosen(prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one box chosen no other's series come, and every figure still has a value."""
+    """With one box chosen, no series of another are returned, and every query has a result."""
     for choice in ("$instance", "$shown"):
         monkeypatch.setitem(FILLED, choice, "vega")
     for target in targets():

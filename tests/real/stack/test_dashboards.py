@@ -1,7 +1,7 @@
 """Every query of every dashboard, answered by a real Prometheus about a box that is OK, and then is not.
 
-The box's own time stands still. So what moves between two moments of its being well is alive by nature (an
-age, what a process uses), and all the rest must move when the box is broken.
+The clock of the box is frozen. What differs between two moments at which it is OK always varies (an age, a
+process); everything else must change when the box is broken.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUICK = FILLED | {"$__rate_interval": "10s", "$__range_s": f"{RANGE}", "$__range
 
 ONE_BOX = "label_replace(count(count by (instance) (up"
 # Rightly empty on a box that is OK, and why: parts of a query or of its place.
-QUIET = {
+EMPTY = {
     'alertstate="firing"': "no alert fires",
     "/ Runs that failed:": "none failed",
     "-1 * deriv(": "no file system fills up",
@@ -35,7 +35,7 @@ QUIET = {
     ONE_BOX: "there is one box",
 }
 # Parts of queries that have results all the same.
-FULL = ("* 0 - 2",)
+NOT_EMPTY = ("* 0 - 2",)
 # What no fault of a box changes, and what it is.
 CONSTANT = {
     "grid_exporter_build_info": "the exporter's version",
@@ -47,7 +47,7 @@ CONSTANT = {
     "/ Versions:": "versions, and a Watchtower that runs",
     "/ Memory: (grid_memory_buffers_bytes{": "the file cache",
     "/ Memory: grid_memory_total_bytes{": "how much memory there is",
-    "max by (instance) (grid_gpu_power_limit_watts": "what the strongest card may draw",
+    "max by (instance) (grid_gpu_power_limit_watts": "the highest power limit",
 }
 # What the box of this test does not have, or only at times.
 LACKING = re.compile(
@@ -61,9 +61,9 @@ PAGES = sorted({target.page for target in PANELS})
 Vectors = set[frozenset[tuple[str, str]]]
 
 
-def quiet(where: str) -> bool:
-    """Whether it is good news that a query is empty."""
-    return any(part in where for part in QUIET) and not any(part in where for part in FULL)
+def expected_empty(where: str) -> bool:
+    """Whether a query is rightly empty on a healthy box."""
+    return any(part in where for part in EMPTY) and not any(part in where for part in NOT_EMPTY)
 
 
 def filled(expr: str) -> str:
@@ -84,7 +84,7 @@ def vectors(seen: Observatory, expr: str, since: float, until: float) -> Vectors
     return {frozenset(values) for values in moments.values()}
 
 
-def well(seen: Observatory, times: Timeline, expr: str) -> Vectors:
+def healthy(seen: Observatory, times: Timeline, expr: str) -> Vectors:
     return vectors(seen, expr, times.well - WINDOW, times.well)
 
 
@@ -96,36 +96,36 @@ def broken(seen: Observatory, times: Timeline, expr: str) -> Vectors:
 def test_no_query_is_empty(seen: Observatory, times: Timeline, page: str) -> None:
     """On a box that is OK no panel is empty, but for those where that is the good news."""
     for target in (target for target in PANELS if target.page == page):
-        found = well(seen, times, target.expr)
-        assert bool(found) != quiet(str(target)), str(target)
+        found = healthy(seen, times, target.expr)
+        assert bool(found) != expected_empty(str(target)), str(target)
 
 
 def test_empty_queries_have_results_when_the_box_is_broken(seen: Observatory, times: Timeline) -> None:
     """What is empty on a box that is OK is not on one that is broken."""
     for target in PANELS:
-        assert not quiet(str(target)) or broken(seen, times, target.expr), str(target)
+        assert not expected_empty(str(target)) or broken(seen, times, target.expr), str(target)
 
 
-def moves(seen: Observatory, times: Timeline, target: Target) -> bool:
-    """Whether a query's answers, once the box was broken, were others than while it was well."""
-    before = well(seen, times, target.expr)
-    alive = before != vectors(seen, target.expr, times.still_well - WINDOW, times.still_well)
+def changes(seen: Observatory, times: Timeline, target: Target) -> bool:
+    """Whether a query's results changed when the box was broken."""
+    before = healthy(seen, times, target.expr)
+    varies = before != vectors(seen, target.expr, times.still_well - WINDOW, times.still_well)
     end = vectors(seen, target.expr, times.broken - 1, times.broken)
-    return alive or end != before or not broken(seen, times, target.expr) <= before
+    return varies or end != before or not broken(seen, times, target.expr) <= before
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_values_move_when_the_box_is_broken(seen: Observatory, times: Timeline, page: str) -> None:
+def test_values_change_when_the_box_is_broken(seen: Observatory, times: Timeline, page: str) -> None:
     """No query returns the same for a broken box as for a healthy one."""
-    still = [str(target) for target in PANELS if target.page == page and not moves(seen, times, target)]
-    assert [query for query in still if not any(part in query for part in CONSTANT)] == []
+    unchanged = [str(target) for target in PANELS if target.page == page and not changes(seen, times, target)]
+    assert [query for query in unchanged if not any(part in query for part in CONSTANT)] == []
 
 
 def test_variables_and_annotations_are_answered(seen: Observatory, times: Timeline) -> None:
     """What a page asks besides its panels is answered too."""
     asked = [*variable_queries(), *annotation_queries()]
     for where, expr in (each for each in asked if 'domain=~"llm"' not in each[1]):
-        assert bool(well(seen, times, expr)) != quiet(expr), where
+        assert bool(healthy(seen, times, expr)) != expected_empty(expr), where
         assert broken(seen, times, expr) or ONE_BOX in expr, where
 
 
