@@ -66,8 +66,8 @@ class Samples:
         return list(self._families.values())
 
 
-def number(text: str, *, least: float = 0.0) -> float | None:
-    """A finite number of at least ``least`` from a tool's output, or None for everything else.
+def number(text: str, *, least: float = 0.0, most: float = LARGEST) -> float | None:
+    """A finite number from ``least`` to ``most`` from a tool's output, or None for everything else.
 
     Tools spell "unknown" in many ways ([N/A], -1, nan, an overflown 1e400); none of them may become a value.
     Python's own leniency (``1_000``, other scripts' digits) is not a tool's number either.
@@ -76,6 +76,6 @@ def number(text: str, *, least: float = 0.0) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    if "_" in text or not text.isascii() or not math.isfinite(value) or value < least:
+    if "_" in text or not text.isascii() or not math.isfinite(value) or not least <= value <= most:
         return None
     return value

@@ -29,7 +29,7 @@ def error_message(text: str) -> object:
 
 
 def show(text: str) -> object:
-    units = systemctl.parse_show(f"{text}\n", ())
+    units = systemctl.parse_show(f"{text}\n")
     return [
         (systemctl.names(it), *(read(it.get("A")) for read in (systemctl.timestamp, systemctl.duration)))
         for it in units

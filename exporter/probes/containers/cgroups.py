@@ -10,6 +10,7 @@ from exporter.metrics.families import number
 from exporter.probe import Host
 
 MEMBERSHIP = re.compile(r"^\d{1,9}:([^:\n]*):/(.*)$", re.ASCII | re.MULTILINE)
+MOST = 2.0**60  # bytes, nanoseconds or microseconds: more than any container uses
 LIMIT = 64 * 1024  # bytes of a file; the kernel gives each whole in one read
 
 
@@ -46,7 +47,7 @@ def parse_groups(text: str, container_id: str) -> dict[str, str]:
 
 def _cpu_seconds(root: Path, groups: dict[str, str]) -> float | None:
     if "cpuacct" in groups:
-        nanoseconds = number(_read(f"{root}/cpuacct/{groups['cpuacct']}/cpuacct.usage"))
+        nanoseconds = number(_read(f"{root}/cpuacct/{groups['cpuacct']}/cpuacct.usage"), most=MOST)
         return None if nanoseconds is None else nanoseconds / 1e9
     if "" in groups:
         microseconds = _entry(f"{root}/{groups['']}/cpu.stat", "usage_usec")
@@ -62,7 +63,7 @@ def _memory_bytes(root: Path, groups: dict[str, str]) -> float | None:
         group, usage_file, inactive = f"{root}/{groups['']}", "memory.current", "inactive_file"
     else:
         return None
-    used, cache = number(_read(f"{group}/{usage_file}")), _entry(f"{group}/memory.stat", inactive)
+    used, cache = number(_read(f"{group}/{usage_file}"), most=MOST), _entry(f"{group}/memory.stat", inactive)
     if used is None or cache is None:
         return None
     return max(used - cache, 0.0)  # two files, read one after the other
@@ -71,7 +72,7 @@ def _memory_bytes(root: Path, groups: dict[str, str]) -> float | None:
 def _entry(path: str, key: str) -> float | None:
     """A value of a file that has a key and a value on each line."""
     match = re.search(rf"^{key} (.*)$", _read(path), re.MULTILINE)
-    return number(match[1]) if match else None
+    return number(match[1], most=MOST) if match else None
 
 
 def _read(path: str) -> str:

@@ -36,6 +36,8 @@ STATES_OF_PODMAN = {
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Text = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Bytes = Annotated[int, Meta(ge=0, le=2**56)]  # more than any host has
+LATEST = 4102444800.0  # the year 2100
 ExitCode = Annotated[int, Meta(ge=-(2**32), le=2**32)]
 NULL = Raw(b"null")
 
@@ -171,7 +173,7 @@ def parse_container(raw: bytes | Raw | _Inspected) -> Container:
         created_at=timestamp(_read(it.created, str) or ""),
         started_at=timestamp(_read(state.started_at, str) or ""),
         restart_policy=(_read(policy.name, str) if policy else None) or "no",
-        memory_limit=(_read(host.memory, Count) if host else None) or None,
+        memory_limit=(_read(host.memory, Bytes) if host else None) or None,
         labels=labels,
         watchtower=_rule(it, config) if config and is_watchtower else None,
     )
@@ -219,13 +221,13 @@ def _rule(it: _Inspected, config: _Config) -> Rule:
 
 
 def timestamp(text: str) -> float | None:
-    """Unix time of RFC 3339's, or None: for Go's zero time (year 1) and whatever is no time."""
+    """Unix time of RFC 3339's, or None: for Go's zero time (year 1) and whatever is no time until 2100."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
         return None
     seconds = when.timestamp() if when.tzinfo else 0.0
-    return seconds if seconds > 0 else None
+    return seconds if 0 < seconds < LATEST else None
 
 
 def by_name(containers: Iterable[Container]) -> dict[str, Container]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -79,6 +79,9 @@ UNIT_FILE_STATES = {
     **dict.fromkeys(("disabled", "linked", "linked-runtime", "masked", "masked-runtime"), 0),
 }
 
+MOST_BYTES = 2**56  # more than any host has
+MOST_NANOSECONDS = 2**63  # 292 years, and a processor's use adds up over many processors
+NEEDED = ("Id", "LoadState", "ActiveState")
 MANAGER_PROPERTIES = ("NFailedUnits", "SystemState")
 UNIT_PROPERTIES = (
     *("Id", "Names", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "ActiveEnterTimestamp"),
@@ -138,17 +141,39 @@ def parse(manager: str, units: str, categories: Categories, booted_at: float) ->
         booted_at: the Unix time at which the monotonic clock would have shown 0.
 
     Raises:
-        ProbeError: a property that is always there is missing.
+        ProbeError: something that is always there is missing; its families hold the rest.
     """
-    samples = Samples()
-    systems = systemctl.parse_show(manager, ("SystemState",))
+    samples, errors = Samples(), []
+    try:
+        _add_system(samples, systemctl.parse_show(manager))
+    except ProbeError as error:
+        errors.append(error)
+    try:
+        blocks = systemctl.parse_show(units)
+    except ProbeError as error:
+        raise ProbeError(error.reason, families=samples.families()) from error
+    whole = {unit["Id"]: unit for unit in blocks if all(map(unit.get, NEEDED))}
+    _add_units(samples, whole.values(), categories, booted_at)
+    errors += _missing(blocks, whole.values(), categories)
+    if errors:
+        raise ProbeError(errors[0].reason, errors[0].hint, samples.families()) from errors[0]
+    return samples
+
+
+def _add_system(samples: Samples, systems: Sequence[Properties]) -> None:
     if len(systems) != 1:
         raise ProbeError("systemctl show reported nothing of systemd itself, or not of it alone")
     samples.add(FAILED, systemctl.count(systems[0].get("NFailedUnits")))
-    samples.states(SYSTEM, systems[0]["SystemState"], SYSTEM_STATES)
-    wanted = [name for names in categories.values() for name in names if not PATTERN.search(name)]
-    by_id = {unit["Id"]: unit for unit in systemctl.parse_show(units, ("Id", "LoadState", "ActiveState"))}
-    for unit in by_id.values():
+    samples.states(SYSTEM, systems[0].get("SystemState") or None, SYSTEM_STATES)
+    if not systems[0].get("SystemState"):
+        raise ProbeError("systemctl show reported no SystemState")
+
+
+def _add_units(
+    samples: Samples, units: Iterable[Properties], categories: Categories, booted_at: float
+) -> None:
+    wanted = _wanted(categories)
+    for unit in units:
         names = systemctl.names(unit)
         if names.isdisjoint(wanted) and _is_random(unit):
             continue
@@ -156,11 +181,28 @@ def parse(manager: str, units: str, categories: Categories, booted_at: float) ->
         if _state(unit) != "not-found" or not names.isdisjoint(wanted):
             _add_service(samples, unit, _category(names, categories))
             _add_timer(samples, unit, booted_at)
-    if missing := set(wanted).difference(*map(systemctl.names, by_id.values())):
-        raise ProbeError(
-            f"systemctl show reported nothing of {min(missing)}", f"systemctl show -- {min(missing)}"
-        )
-    return samples
+
+
+def _missing(
+    blocks: Iterable[Properties], whole: Iterable[Properties], categories: Categories
+) -> list[ProbeError]:
+    """An error for each unit without what every unit has, and for each name that is not there at all."""
+    errors = [
+        ProbeError(f"systemctl show reported no {name} of {unit.get('Id') or 'a unit'}")
+        for unit in blocks
+        for name in NEEDED
+        if not unit.get(name)
+    ]
+    missing = _wanted(categories).difference(*map(systemctl.names, whole))
+    return errors + [
+        ProbeError(f"systemctl show reported nothing of {name}", f"systemctl show -- {name}")
+        for name in sorted(missing)
+    ]
+
+
+def _wanted(categories: Categories) -> set[str]:
+    """The units that are configured by name."""
+    return {name for names in categories.values() for name in names if not PATTERN.search(name)}
 
 
 def _is_random(unit: Properties) -> bool:
@@ -196,8 +238,8 @@ def _add_service(samples: Samples, unit: Properties, category: str | None) -> No
     samples.add(RESTARTS, systemctl.count(unit.get("NRestarts")), *labels)
     if state in ACTIVE_STATES:
         samples.add(STARTED, systemctl.timestamp(unit.get("ActiveEnterTimestamp")), *labels)
-    samples.add(MEMORY, systemctl.count(unit.get("MemoryCurrent")), *labels)
-    nanoseconds = systemctl.count(unit.get("CPUUsageNSec"))
+    samples.add(MEMORY, systemctl.count(unit.get("MemoryCurrent"), most=MOST_BYTES), *labels)
+    nanoseconds = systemctl.count(unit.get("CPUUsageNSec"), most=MOST_NANOSECONDS)
     samples.add(CPU_SECONDS, None if nanoseconds is None else nanoseconds / 1e9, *labels)
 
 
@@ -250,10 +292,12 @@ async def _installed() -> dict[str, list[str]]:
     """The well-known services that are installed; none where systemctl fails: the probe will report why."""
     names = [full_name(name) for names in WELL_KNOWN.values() for name in names]
     try:
-        units = systemctl.parse_show(await systemctl.show(UNIT_PROPERTIES[:3], names), ("LoadState",))
+        units = systemctl.parse_show(await systemctl.show(UNIT_PROPERTIES[:3], names))
     except ProbeError:
         return {}
-    installed = {name for unit in units if unit["LoadState"] == "loaded" for name in systemctl.names(unit)}
+    installed = {
+        name for unit in units if unit.get("LoadState") == "loaded" for name in systemctl.names(unit)
+    }
     kept = {
         c: [n for n in ns if PATTERN.search(n) or full_name(n) in installed] for c, ns in WELL_KNOWN.items()
     }

@@ -63,11 +63,11 @@ async def show_both(
     return manager, shown
 
 
-def parse_show(text: str, needed: Sequence[str]) -> Sequence[Properties]:
+def parse_show(text: str) -> Sequence[Properties]:
     """The properties that ``systemctl show`` prints, a mapping for each of its blocks.
 
     Raises:
-        ProbeError: a line is no property, the last one is cut off, or a block lacks what is ``needed``.
+        ProbeError: a line is no property, or the last one is cut off.
     """
     if text and not text.endswith("\n"):
         raise ProbeError("the output of systemctl show is cut off")
@@ -78,11 +78,7 @@ def parse_show(text: str, needed: Sequence[str]) -> Sequence[Properties]:
             blocks[-1][name] = value
         elif blocks[-1]:
             blocks.append({})
-    blocks = [block for block in blocks if block]
-    for block in blocks:
-        if lacking := [name for name in needed if not block.get(name)]:
-            raise ProbeError(f"systemctl show reported no {lacking[0]} of {block.get('Id', 'a unit')}")
-    return blocks
+    return [block for block in blocks if block]
 
 
 def _property(line: str) -> tuple[str, str]:
@@ -113,7 +109,7 @@ def duration(text: str | None) -> float | None:
     return sum(seconds) if seconds and None not in parts else None
 
 
-def count(text: str | None) -> int | None:
-    """A count; None if unset."""
+def count(text: str | None, *, most: int = UNSET - 1) -> int | None:
+    """A count of at most ``most``; None if unset."""
     value = int(text) if text and COUNT.fullmatch(text) else UNSET
-    return value if value < UNSET else None
+    return value if value <= most else None

@@ -19,6 +19,7 @@ from exporter.probes.tor import cookie
 
 LINE_LIMIT = 4096
 LINES = 32
+MOST_BYTES = 2.0**60
 KEYWORDS = "version status/bootstrap-phase status/circuit-established traffic/read traffic/written"
 HINT = "see that Tor runs and that this is the ControlPort or ControlSocket of its torrc"
 
@@ -66,8 +67,8 @@ def parse(reply: str) -> Facts:
         version=values.get("version", "").partition(" ")[0] or None,
         bootstrap=int(progress[1]) / 100 if progress else None,
         circuit={"0": False, "1": True}.get(values.get("status/circuit-established", "")),
-        read=number(values.get("traffic/read", "")),
-        written=number(values.get("traffic/written", "")),
+        read=number(values.get("traffic/read", ""), most=MOST_BYTES),
+        written=number(values.get("traffic/written", ""), most=MOST_BYTES),
     )
 
 

@@ -16,6 +16,7 @@ from exporter.system.subprocesses import Output
 BODY_LIMIT = 64 * 1024
 OUTPUT_LIMIT = 2 * BODY_LIMIT  # ends a body without a length, which curl before 8.4 takes without end
 HTTP_OK = 200
+MOST_SECONDS = 86400.0
 
 # What curl's exit status means for Tor where no HTTP status came. True: Tor carried the request, the far side
 # failed. What is not here (no memory, no https, an unknown host for the SOCKS port) means nothing for Tor.
@@ -68,7 +69,7 @@ def parse(output: Output) -> Answer:
     """Reads curl's output. An HTTP status is proof that Tor carried the request."""
     body, _, last = output.text.rpartition("\n")
     written = WRITTEN_OUT.fullmatch(last) if output.code >= 0 else None
-    status, seconds = (int(written[1]), number(written[2])) if written else (0, None)
+    status, seconds = (int(written[1]), number(written[2], most=MOST_SECONDS)) if written else (0, None)
     if not status:
         return _read_failure(output)
     if output.code:

@@ -124,6 +124,7 @@ def test_container_that_is_invalid(change: dict[str, Any]) -> None:
         ({"State": {**EXITED, "Pid": "1"}}, {"pid": 0}),
         ({"State": {**EXITED, "OOMKilled": "no"}}, {"oom_killed": None}),
         ({"HostConfig": {"Memory": 1.5, "RestartPolicy": {"Name": "always"}}}, {"memory_limit": None}),
+        ({"HostConfig": {"Memory": 2**62, "RestartPolicy": {"Name": "always"}}}, {"memory_limit": None}),
         ({"HostConfig": []}, {"memory_limit": None, "restart_policy": "no"}),
         ({"Config": {"Image": "i", "Labels": ["a"]}}, {"labels": {}}),
         (
@@ -230,6 +231,7 @@ def test_truncated_anywhere(data: st.DataObject) -> None:
         ("0001-01-01T00:00:00Z", None),
         ("0001-01-01T00:00:00+02:00", None),
         ("2026-11-22T11:41:46", None),
+        ("9000-11-22T11:41:46Z", None),
         ("2026-13-22T11:41:46Z", None),
         ("2026-11-22T11:41:60Z", None),
         ("", None),
@@ -242,7 +244,7 @@ def test_timestamp(text: str, seconds: float | None) -> None:
 
 
 @given(
-    st.datetimes(datetime(1971, 1, 1), datetime(9000, 1, 1)),  # noqa: DTZ001 - the zone comes below
+    st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1)),  # noqa: DTZ001 - the zone comes below
     st.integers(-14 * 60, 14 * 60),
     st.integers(0, 999),
 )

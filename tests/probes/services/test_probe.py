@@ -274,6 +274,31 @@ def test_answer_that_is_not_whole(manager: str, units: str, reason: str) -> None
         parse(manager, units, {"c": ["a.service"]}, BOOTED)
 
 
+@pytest.mark.parametrize("lacking", ["Id", "LoadState", "ActiveState"])
+def test_unit_without_a_property_costs_no_other(lacking: str) -> None:
+    """What one unit lacks is the error; the others, and systemd itself, are reported all the same."""
+    units = f"{block(**{lacking: ''})}\n{block(Id='b.service')}"
+    with pytest.raises(ProbeError, match=f"reported no {lacking} of") as caught:
+        parse(MANAGER, units, {"c": ["a.service", "b.service"]}, BOOTED)
+    body = join([render(caught.value.families)]).decode()
+    assert 'grid_service_state{category="c",name="b.service",state="active"} 1.0' in body
+    assert "grid_systemd_failed_units 1.0" in body
+
+
+@pytest.mark.parametrize("manager", ["", "NFailedUnits=1\n", "garbage\n"])
+def test_systemd_that_reports_nothing_costs_no_unit(manager: str) -> None:
+    """Where systemd's own state is missing, the units are reported all the same."""
+    with pytest.raises(ProbeError) as caught:
+        parse(manager, block(), {"c": ["a.service"]}, BOOTED)
+    body = join([render(caught.value.families)]).decode()
+    assert 'grid_service_state{category="c",name="a.service",state="active"} 1.0' in body
+
+
+def test_implausible_counts_are_left_out() -> None:
+    """What no host has is no value."""
+    assert service(MemoryCurrent="18446744073709551614", CPUUsageNSec="18446744073709551614") == []
+
+
 @settings(max_examples=100)
 @given(st.integers(0, len(UNITS)))
 def test_cut_anywhere(length: int) -> None:
