@@ -17,7 +17,7 @@ from exporter.config.mistakes import quoted
 from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Duration, Host, Note, Probe, ProbeError
 from exporter.probes import KINDS
-from exporter.system.threads import run_in_thread
+from exporter.system.threads import TimedThread
 
 UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Each unit at most once, in this order, as Prometheus has it; "m" must not be the beginning of "ms".
@@ -59,19 +59,19 @@ def load(path: Path, host: Host) -> Plan:
     return Plan(settings, _build(settings, host), absent, str(path))
 
 
+_reading = TimedThread(TIMEOUT)
+
+
 async def load_in_time(path: Path, host: Host) -> Plan:
     """As ``load``, but beside the event loop: a file that doesn't answer must not hold up scrapes.
 
     Raises:
         ConfigError: as ``load`` does, or it took too long.
     """
-    reading = asyncio.ensure_future(run_in_thread(load, path, host))
-    _, hung = await asyncio.wait({reading}, timeout=TIMEOUT)
-    if hung:
-        reading.cancel()
-        raise ConfigError(f"{path} can't be read: nothing came within {TIMEOUT:g} seconds")
     try:
-        return reading.result()
+        return await _reading.run(load, path, host)
+    except TimeoutError as error:
+        raise ConfigError(f"{path} can't be read: nothing came within {TIMEOUT:g} seconds") from error
     except ProbeError as error:
         raise ConfigError(f"{path} can't be read: {error.reason}") from error
 

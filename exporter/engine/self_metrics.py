@@ -44,6 +44,14 @@ RELOAD_TIME = gauge(
     "grid_exporter_config_last_reload_success_timestamp_seconds",
     "When the active configuration was read, Unix time.",
 )
+WEB_RELOADED = gauge(
+    "grid_exporter_web_config_last_reload_successful",
+    "Whether the web configuration was accepted when it was last read (0 or 1).",
+)
+WEB_RELOAD_TIME = gauge(
+    "grid_exporter_web_config_last_reload_success_timestamp_seconds",
+    "When the active web configuration was read, Unix time.",
+)
 ORPHANED = gauge(
     "grid_exporter_orphaned_processes",
     "Processes that tools left behind and that the exporter may not end, being another user's.",
@@ -62,12 +70,14 @@ class Reload:
 class SelfMetrics:
     """Renders the exporter's own metrics.
 
-    kinds: every kind of probe there is; enabled: those that are configured.
+    kinds: every kind of probe there is; enabled: those that are configured. web_reload: of the web
+    configuration, where there is one.
     """
 
     kinds: Collection[str]
     enabled: Collection[str]
     reload: Reload
+    web_reload: Reload | None = None
     _process: ProcessCollector = field(default_factory=lambda: ProcessCollector(registry=None))
 
     def render(self, runners: Iterable[Runner]) -> Mapping[str, Rendered]:
@@ -79,6 +89,9 @@ class SelfMetrics:
         samples.add(BUILD, 1, __version__)
         samples.add(RELOADED, float(self.reload.successful))
         samples.add(RELOAD_TIME, self.reload.time)
+        if self.web_reload:
+            samples.add(WEB_RELOADED, float(self.web_reload.successful))
+            samples.add(WEB_RELOAD_TIME, self.web_reload.time)
         samples.add(ORPHANED, orphans.unkillable())
         for kind in self.kinds:
             samples.add(ENABLED, float(kind in self.enabled), kind)

@@ -38,13 +38,18 @@ def open_regular(
         yield file
 
 
-def read(path: Path, limit: int = LIMIT, *, follow_links: bool = True) -> bytes:
+def read(
+    path: Path, limit: int = LIMIT, *, follow_links: bool = True, refuse_open_to_all: bool = False
+) -> bytes:
     """Reads a regular file.
 
     Raises:
-        OSError: it can't be read, is no regular file, or is larger than ``limit`` bytes.
+        OSError: it can't be read, is no regular file, is larger than ``limit`` bytes, or may be written by
+            anyone where that is to be refused.
     """
     with open_regular(path, follow_links=follow_links) as file:
+        if refuse_open_to_all and os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
+            raise OSError(errno.EPERM, f"anyone may write it: chmod o-w {path}", str(path))
         data = file.read(limit + 1)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit // 1024} KiB", str(path))

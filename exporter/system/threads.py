@@ -55,6 +55,37 @@ async def run_in_thread(function: Callable[[*_Args], _T], *args: *_Args) -> _T:
     return outcome.result()
 
 
+class TimedThread:
+    """Runs functions in a thread, each within a time limit, and no new one while one before still hangs."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._running: asyncio.Task[object] | None = None
+
+    async def run(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+        """What ``function`` returns or raises.
+
+        Raises:
+            TimeoutError: it takes longer, or one before has still not ended.
+            ProbeError: as ``run_in_thread``.
+        """
+        await self._wait()
+        self._running = running = asyncio.create_task(run_in_thread(function, *args))
+        await self._wait()
+        return running.result()
+
+    async def _wait(self) -> None:
+        if self._running is None or self._running.get_loop() is not asyncio.get_running_loop():
+            return
+        try:
+            await asyncio.wait({self._running}, timeout=self._seconds)
+        finally:
+            if not self._running.cancelling():  # a second time would abandon its thread
+                self._running.cancel()
+        if not self._running.done():
+            raise TimeoutError
+
+
 async def run_in_thread_if_large(length: int, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
     """What ``function`` makes of so much text; in a thread only where that is large: a thread has its price.
 

@@ -27,7 +27,9 @@ def make_app(exporter: Exporter, auth: Auth | None = None) -> web.Application:
     """The application that serves this exporter to everyone, or to those whom ``auth`` lets in."""
     handlers = _Handlers(exporter)
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_check_version])
-    (auth or Auth(None)).install(app)
+    auth = auth or Auth(None)
+    auth.install(app)
+    exporter.own.web_reload = auth.reload
     app.router.add_get("/metrics", handlers.metrics)
     app.router.add_get("/", handlers.page)
     app.router.add_get("/-/healthy", handlers.healthy)

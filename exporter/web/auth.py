@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,19 +12,23 @@ from pathlib import Path
 from aiohttp import web
 
 from exporter.config.strict_yaml import ConfigError
+from exporter.engine.self_metrics import Reload
 from exporter.probe import ProbeError
+from exporter.system.threads import TimedThread
 from exporter.web import tls
 from exporter.web.bearer import authorization
-from exporter.web.credentials import Credentials, read_token
+from exporter.web.credentials import Credentials, Verified, read_token
 from exporter.web.rate_limit import client_key
 from exporter.web.web_config import load
 
 log = logging.getLogger(__name__)
 
+TIMEOUT = 5.0  # seconds, of reading the files
 OPEN_PATHS = ("/-/healthy", "/-/ready")  # they reveal nothing else
 OWN_AUTH = "/-/aide/"  # what lies below has a token of its own, and a request carries one Authorization
 
 TLS, CERTIFICATES, CREDENTIALS = "TLS", "client certificates", "passwords or tokens"
+NAMES = "the names of client certificates"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fingerprints = tuple[tuple[Path, object], ...]
@@ -33,12 +38,14 @@ Fingerprints = tuple[tuple[Path, object], ...]
 class Rules:
     """One reading of the web-config with everything that it names, ready for use.
 
+    allowed_sans: names of which a client's certificate must have one; None for any name.
     fingerprints: of the files, just before they were read.
     """
 
     credentials: Credentials
     context: ssl.SSLContext | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    allowed_sans: frozenset[str] | None = None
     fingerprints: Fingerprints = ()
 
     @property
@@ -46,12 +53,17 @@ class Rules:
         """What stands between the metrics and a stranger."""
         context = self.context
         verifies = context is not None and context.verify_mode == ssl.CERT_REQUIRED
-        layers = {TLS: context is not None, CERTIFICATES: verifies, CREDENTIALS: self.credentials.needed}
+        layers = {
+            TLS: context is not None,
+            CERTIFICATES: verifies,
+            NAMES: self.allowed_sans is not None,
+            CREDENTIALS: self.credentials.needed,
+        }
         return {name for name, active in layers.items() if active}
 
 
-def read_rules(path: Path) -> Rules:
-    """Reads the web-config and all files that it names.
+def read_rules(path: Path, verified: Verified) -> Rules:
+    """Reads the web-config and all files that it names; ``verified`` outlives the reading.
 
     Raises:
         ConfigError: any of it can't be used.
@@ -62,9 +74,10 @@ def read_rules(path: Path) -> Rules:
     tls_config = config.tls_server_config
     fingerprints = own + _fingerprints([*tokens, *(tls.files(tls_config, directory) if tls_config else ())])
     return Rules(
-        Credentials(config.users, [read_token(token) for token in tokens]),
+        Credentials(config.users, [read_token(token) for token in tokens], verified),
         tls.server_context(tls_config, directory) if tls_config else None,
         {name: value for name, value in config.headers.items() if value},
+        tls_config.allowed_sans if tls_config else None,
         fingerprints,
     )
 
@@ -74,14 +87,26 @@ class Auth:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self.rules = read_rules(path) if path else Rules(Credentials({}, []))
+        self._verified = Verified()
+        self.rules = read_rules(path, self._verified) if path else Rules(Credentials({}, []))
+        self.reload = Reload(successful=True, time=time.time()) if path else None
         self._last_read: Fingerprints | str = ()  # what came of the last reading of changed files
-        self._logged = ""  # the last error, which is logged once
+        self._error = ""  # why they are not active
+        self._thread = TimedThread(TIMEOUT)
 
     @property
     def protects(self) -> bool:
         """Whether anything keeps strangers out."""
         return bool(self.rules.layers - {TLS})
+
+    async def refresh_in_time(self) -> None:
+        """As ``refresh``, but beside the event loop; files that don't answer are as bad as invalid ones."""
+        try:
+            await self._thread.run(self.refresh)
+        except TimeoutError:
+            self._refuse(
+                f"{self._path} or what it names can't be read: nothing came within {TIMEOUT:g} seconds"
+            )
 
     def refresh(self) -> bool:
         """Activates changed files once two readings in a row agree: a file may be half written.
@@ -89,24 +114,34 @@ class Auth:
         Invalid ones leave everything as it was, are logged once, and are read again each time: what was wrong
         may be a file that they name. Returns whether other rules are active now.
         """
-        if (
-            self._path is None
-            or _fingerprints(path for path, _ in self.rules.fingerprints) == self.rules.fingerprints
-        ):
-            self._last_read, self._logged = (), ""
+        known = self.rules.fingerprints
+        if self._path is None or self.reload is None or _fingerprints(path for path, _ in known) == known:
+            self._last_read = ()
+            self._accept()
             return False
         new = self._changed(self._path)
         before, self._last_read = self._last_read, new if isinstance(new, str) else new.fingerprints
         if self._last_read != before:
             return False
         if isinstance(new, str):
-            if new != self._logged:
-                log.error("the new web configuration was refused, the one before stays active: %s", new)
-            self._logged = new
+            self._refuse(new)
             return False
-        self.rules, self._logged = new, ""
+        self.rules = new
+        self.reload.time = time.time()
+        self._accept()
         log.info("the web configuration was read again")
         return True
+
+    def _refuse(self, error: str) -> None:
+        if self.reload and error != self._error:
+            log.error("the new web configuration was refused, the one before stays active: %s", error)
+            self.reload.successful = False
+        self._error = error
+
+    def _accept(self) -> None:
+        self._error = ""
+        if self.reload:
+            self.reload.successful = True
 
     def _changed(self, path: Path) -> Rules | str:
         """The new rules, or why there are none.
@@ -114,7 +149,7 @@ class Auth:
         They may not leave out a layer: half a file, or an emptied one, is a good one that does.
         """
         try:
-            rules = read_rules(path)
+            rules = read_rules(path, self._verified)
         except ConfigError as error:
             return str(error)
         lost = sorted(self.rules.layers - rules.layers)
@@ -131,9 +166,12 @@ class Auth:
 
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        credentials = self.rules.credentials
-        if tls.resumed(request.get_extra_info("ssl_object")):
+        credentials, connection = self.rules.credentials, request.get_extra_info("ssl_object")
+        if tls.resumed(connection):
             raise web.HTTPForbidden(text="begin a new TLS session: none is resumed here\n")
+        allowed = self.rules.allowed_sans
+        if allowed is not None and not allowed & tls.names(connection):
+            raise web.HTTPForbidden(text="the client's certificate has none of client_allowed_sans\n")
         if await _is_allowed(request, credentials):
             return await handler(request)
         challenge = {"WWW-Authenticate": credentials.challenge}

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -22,22 +22,56 @@ from exporter.system.threads import run_in_thread
 from exporter.web.web_config import BCRYPT
 
 REMEMBERED = 64  # passwords that were right lately
+UNKNOWN_QUEUES = 16  # in which users that there are not wait
 LONGEST = 72  # bytes that bcrypt reads; a longer password would be cut, so it is wrong
+
+
+class Verified:
+    """The passwords that were right lately, as keyed digests of name, hash and password together.
+
+    They outlive a reload: where a user's hash is another, so is the digest.
+    """
+
+    def __init__(self) -> None:
+        self.salt = os.urandom(32)
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
+
+    def digest(self, *parts: bytes) -> bytes:
+        """What stands for these parts, and for no others."""
+        return hmac.digest(self.salt, b"".join(len(part).to_bytes(4) + part for part in parts), "sha256")
+
+    def __contains__(self, digest: bytes) -> bool:
+        """Whether it was right lately."""
+        if digest in self._digests:
+            self._digests.move_to_end(digest)
+            return True
+        return False
+
+    def add(self, digest: bytes) -> None:
+        """Remembers one; the oldest goes where they are too many."""
+        self._digests[digest] = None
+        while len(self._digests) > REMEMBERED:
+            self._digests.popitem(last=False)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._digests)
 
 
 class Credentials:
     """Who may come in. Where there are neither users nor tokens, everybody may."""
 
-    def __init__(self, users: Mapping[str, str], tokens: Iterable[bytes]) -> None:
+    def __init__(
+        self, users: Mapping[str, str], tokens: Iterable[bytes], verified: Verified | None = None
+    ) -> None:
         self._users = {name.encode(): password.encode() for name, password in users.items()}
         self._tokens = [hashlib.sha256(token).digest() for token in tokens]
-        self._salt = os.urandom(32)
-        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._verified = Verified() if verified is None else verified
         self._dummy_hashes = _make_dummy_hashes(users.values())
-        # One at a time, and each client's one after the other: who tries passwords by the thousand must take
-        # neither the machine's cores nor the others' turns.
+        # One at a time; each user's one after the other, and of those each client's: who tries passwords by
+        # the thousand must take neither the machine's cores nor the turns of another user or client.
         self._one = asyncio.Lock()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def needed(self) -> bool:
@@ -76,29 +110,30 @@ class Credentials:
         except (binascii.Error, ValueError):
             return False
         known = self._users.get(user)
-        # The memory holds a keyed digest of name, hash and password together: it opens nothing elsewhere.
-        parts = b"".join(len(part).to_bytes(4) + part for part in (user, known or b"", password))
-        digest = hmac.digest(self._salt, parts, "sha256")
-        if digest in self._right:
-            self._right.move_to_end(digest)
+        digest = self._verified.digest(user, known or b"", password)
+        if digest in self._verified:
             return True
         attempt = password if len(password) <= LONGEST and b"\0" not in password else b""
-        turn = self._turns.setdefault(client, asyncio.Lock())
-        async with turn, self._one:
+        queue = user if known else self._bucket(user) % UNKNOWN_QUEUES
+        async with self._turn(queue, client), self._turn(queue), self._one:
             matches = await run_in_thread(bcrypt.checkpw, attempt, known or self._dummy_hash(user))
         if not (matches and known and colon and attempt == password):
             return False
-        self._right[digest] = None
-        while len(self._right) > REMEMBERED:
-            self._right.popitem(last=False)
+        self._verified.add(digest)
         return True
+
+    def _turn(self, *key: Hashable) -> asyncio.Lock:
+        return self._turns.setdefault(key, asyncio.Lock())
+
+    def _bucket(self, user: bytes) -> int:
+        return self._verified.digest(user)[0]
 
     def _dummy_hash(self, user: bytes) -> bytes:
         """What an unknown user's password is checked against: no name can be guessed by the time that takes.
 
         A name always gets the same one, so that it seems to be a user with a cost of its own.
         """
-        return self._dummy_hashes[hmac.digest(self._salt, user, "sha256")[0] % len(self._dummy_hashes)]
+        return self._dummy_hashes[self._bucket(user) % len(self._dummy_hashes)]
 
 
 def _make_dummy_hashes(hashes: Iterable[str]) -> list[bytes]:
@@ -114,7 +149,7 @@ def read_token(path: Path) -> bytes:
         ConfigError: it can't be read, or holds none.
     """
     try:
-        token = token_in(read(path))
+        token = token_in(read(path, refuse_open_to_all=True))
     except OSError as error:
         raise ConfigError(f"the token file {path} can't be read: {error.strerror}") from error
     if token is None:

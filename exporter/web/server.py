@@ -15,7 +15,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.probe import ProbeError
-from exporter.system.threads import run_in_thread
 from exporter.web.auth import Auth
 from exporter.web.connections import Connections
 from exporter.web.host_check import check_host
@@ -127,7 +126,7 @@ class Server:
             await asyncio.sleep(REFRESH_SECONDS)
             try:
                 context = self._auth.rules.context
-                await run_in_thread(self._auth.refresh)
+                await self._auth.refresh_in_time()
                 if self._connections is not None and self._auth.rules.context is not context:
                     self._connections.renew()
             except ProbeError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from exporter.config.strict_yaml import ConfigError
 from exporter.system.files import read
@@ -21,6 +23,7 @@ SUITE_12 = re.compile(
 )
 SUITE_13 = re.compile(r"TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256)")
 DEFAULT_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
+SAN_KINDS = {"DNS", "email", "IP Address", "URI"}
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 
 
@@ -60,6 +63,17 @@ def resumed(connection: ssl.SSLObject | None) -> bool:
     if connection is None or connection.context.verify_mode != ssl.CERT_REQUIRED:
         return False
     return bool(connection.session_reused)
+
+
+def names(connection: ssl.SSLObject | None) -> frozenset[str]:
+    """The subject alternative names of a client's certificate, addresses as Go writes them."""
+    certificate = connection.getpeercert() if connection else None
+    entries = cast("tuple[tuple[str, str], ...]", (certificate or {}).get("subjectAltName", ()))
+    return frozenset(_written(kind, name) for kind, name in entries if kind in SAN_KINDS)
+
+
+def _written(kind: str, name: str) -> str:
+    return str(ipaddress.ip_address(name.strip())) if kind == "IP Address" else name
 
 
 def _refused(what: str, error: ssl.SSLError) -> ConfigError:
@@ -139,6 +153,6 @@ def _path(text: str, name: str, directory: Path) -> Iterator[Path]:
 
 def _content(path: Path) -> bytes:
     try:
-        return read(path)
+        return read(path, refuse_open_to_all=True)
     except OSError as error:
         raise ConfigError(f"tls_server_config: {path}: {error.strerror}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -27,26 +28,48 @@ HEADERS = (
 HEADER_VALUES = {"X-Content-Type-Options": {"", "nosniff"}, "X-Frame-Options": {"", "deny", "sameorigin"}}
 
 
+if TYPE_CHECKING:
+    Text: TypeAlias = str
+    Flag: TypeAlias = bool
+    Names: TypeAlias = list[str]
+else:  # as they are read; a key with nothing after it is as good as none
+    Text, Flag, Names = str | None, bool | None, list[str] | None
+
+
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A mapping whose every key is known."""
+    """A mapping whose every key is known. One with nothing after it has its default."""
+
+    def __post_init__(self) -> None:
+        """Sets the defaults."""
+        for field in msgspec.structs.fields(self):
+            if getattr(self, field.name) is None and field.default is not None:
+                default = field.default
+                if default is msgspec.NODEFAULT:
+                    default = field.default_factory()
+                msgspec.structs.force_setattr(self, field.name, default)
 
 
 class TlsConfig(Strict, frozen=True):
     """``tls_server_config``; names as Go has them. Paths are relative to the file's own directory."""
 
-    cert_file: str = ""
-    key_file: str = ""
-    cert: str = ""
-    key: str = ""
-    client_auth_type: str = ""
-    client_ca_file: str = ""
-    client_ca: str = ""
+    cert_file: Text = ""
+    key_file: Text = ""
+    cert: Text = ""
+    key: Text = ""
+    client_auth_type: Text = ""
+    client_ca_file: Text = ""
+    client_ca: Text = ""
     client_allowed_sans: list[str] | None = None
-    cipher_suites: list[str] = []
-    curve_preferences: list[str] = []
-    min_version: str = "TLS12"
-    max_version: str = "TLS13"
-    prefer_server_cipher_suites: bool = True
+    cipher_suites: Names = []
+    curve_preferences: Names = []
+    min_version: Text = "TLS12"
+    max_version: Text = "TLS13"
+    prefer_server_cipher_suites: Flag = True
+
+    @property
+    def allowed_sans(self) -> frozenset[str] | None:
+        """Names of which a client's certificate must have one; no name lets nobody in, None all."""
+        return None if self.client_allowed_sans is None else frozenset(self.client_allowed_sans)
 
 
 class HttpConfig(Strict, frozen=True):
@@ -55,15 +78,15 @@ class HttpConfig(Strict, frozen=True):
     headers: a value may be a number, as in ``X-XSS-Protection: 1``.
     """
 
-    http2: bool = True
-    headers: dict[str, str | int] | None = None
+    http2: Flag = True
+    headers: dict[str, str | int | None] | None = None
 
 
 class RateLimit(Strict, frozen=True):
     """``rate_limit``, which is off without an interval."""
 
-    interval: str | int = 0
-    burst: int = 0
+    interval: str | int | None = 0
+    burst: int | None = 0
 
 
 class WebConfig(Strict, frozen=True):
@@ -84,7 +107,7 @@ class WebConfig(Strict, frozen=True):
     def headers(self) -> dict[str, str]:
         """What every answer carries."""
         headers = (self.http_server_config and self.http_server_config.headers) or {}
-        return {name: str(value) for name, value in headers.items()}
+        return {name: str(value) for name, value in headers.items() if value is not None}
 
 
 def load(path: Path) -> WebConfig:
@@ -94,7 +117,7 @@ def load(path: Path) -> WebConfig:
         ConfigError: it can't be read, or holds what is wrong or can't be had here.
     """
     try:
-        text = read(path).decode()
+        text = read(path, refuse_open_to_all=True).decode()
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -156,7 +179,5 @@ def _check_tls(tls: TlsConfig) -> None:
         raise ConfigError(
             f"{where}: there is a client_ca_file, but client_auth_type does not require certificates"
         )
-    if tls.client_allowed_sans is not None:  # an empty list lets nobody in
-        raise ConfigError(
-            f"{where}.client_allowed_sans: not supported here; have a CA of its own for scrapers"
-        )
+    if tls.client_allowed_sans is not None and not has_ca:
+        raise ConfigError(f"{where}: client_allowed_sans need client_auth_type RequireAndVerifyClientCert")

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from exporter.config.strict_yaml import ConfigError
 from exporter.engine.exporter import Exporter
 from exporter.probes.aide import Settings as Aide
 from exporter.status import page
+from exporter.system.threads import TimedThread
+from exporter.web import auth as auth_module
 from exporter.web import credentials
 from exporter.web.aide_api import REPORT
 from exporter.web.app import make_app
@@ -298,6 +301,83 @@ def test_a_broken_new_file_keeps_the_old_rules(tmp_path: Path, caplog: pytest.Lo
     assert auth.protects
 
 
+def test_a_file_that_anyone_may_write_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """At the start and later: whoever may write it decides who gets in."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    auth = Auth(path)
+    path.chmod(0o646)
+    assert not settled(auth)
+    assert "anyone may write it: chmod o-w" in caplog.text
+    with pytest.raises(ConfigError, match="anyone may write it: chmod o-w"):
+        Auth(path)
+
+
+def reloads(exporter: Exporter) -> dict[str, float]:
+    """The exporter's metrics of how the web-config was last read."""
+    text = b"".join(family.samples for family in exporter.own.render([]).values()).decode()
+    lines = (line.split() for line in text.splitlines() if line.startswith("grid_exporter_web_config"))
+    return {name.removeprefix("grid_exporter_web_config_last_reload_"): float(value) for name, value in lines}
+
+
+def test_metrics_report_how_the_last_reload_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, corrected, and back to what is active; without a web-config there are none."""
+    exporter = exporter_of()
+    make_app(exporter, Auth(None))
+    assert reloads(exporter) == {}
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    auth = Auth(path)
+    make_app(exporter, auth)
+    assert reloads(exporter) == {"successful": 1, "success_timestamp_seconds": 1000}
+    monkeypatch.setattr("time.time", lambda: 2000.0)
+    touch_later(path, "basic_auth_users: {alice: secret}")
+    assert not settled(auth)
+    assert reloads(exporter) == {"successful": 0, "success_timestamp_seconds": 1000}
+    touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
+    assert settled(auth)
+    assert reloads(exporter) == {"successful": 1, "success_timestamp_seconds": 2000}
+
+
+async def test_files_that_do_not_answer_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a dead mount: logged once and in the metrics; one thread waits, until it is back."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    auth, exporter, back, hanging = Auth(path), exporter_of(), threading.Event(), 0
+    make_app(exporter, auth)
+    fingerprint = auth_module._fingerprint
+
+    def hang(name: Path) -> object:
+        nonlocal hanging
+        hanging += 1
+        back.wait()
+        return fingerprint(name)
+
+    monkeypatch.setattr(auth_module, "_fingerprint", hang)
+    auth._thread = TimedThread(0.01)
+    for _ in range(3):
+        await auth.refresh_in_time()
+    assert hanging == 1
+    assert ["nothing came within" in record.getMessage() for record in caplog.records] == [True]
+    assert reloads(exporter)["successful"] == 0
+    back.set()
+    auth._thread._seconds = 60
+    await auth.refresh_in_time()
+    assert reloads(exporter)["successful"] == 1
+
+
+def test_a_bomb_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Few lines that stand for millions are logged, and a good file after them is taken."""
+    path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
+    auth = Auth(path)
+    lines = [f"x{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}, *x{n - 1}, *x{n - 1}]}}" for n in range(1, 20)]
+    touch_later(path, "\n".join(["x0: &x0 {a: 1}", *lines, "basic_auth_users: *x19"]))
+    assert not settled(auth)
+    assert "its aliases stand for too much" in caplog.text
+    touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
+    assert settled(auth)
+
+
 def test_a_file_that_is_still_being_written_is_not_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -310,6 +390,19 @@ def test_a_file_that_is_still_being_written_is_not_taken(
     assert not caplog.records
     touch_later(path, f"basic_auth_users: {{bob: '{HASH}'}}")
     assert settled(auth)
+
+
+def test_the_names_of_certificates_are_a_layer(tmp_path: Path) -> None:
+    """A reload may change them and does not take them away."""
+    certificates = Certificates(tmp_path)
+    text = certificates.server(clients=True, more=", client_allowed_sans: [{}]")
+    path = web_config(tmp_path, text.replace("[{}]", "[one.test]"))
+    auth = Auth(path)
+    touch_later(path, text.replace("[{}]", "[two.test]"))
+    assert settled(auth)
+    touch_later(path, certificates.server(clients=True))
+    assert not settled(auth)
+    assert auth.rules.allowed_sans == frozenset({"two.test"})
 
 
 LAYERS = {

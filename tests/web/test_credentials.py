@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config.strict_yaml import ConfigError
 from exporter.web import credentials
-from exporter.web.credentials import Credentials, read_token
+from exporter.web.credentials import Credentials, Verified, read_token
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 TOKEN = "0123456789abcdef" * 2
@@ -153,13 +153,55 @@ async def test_one_client_does_not_take_the_others_turns(monkeypatch: pytest.Mon
     assert not known._turns
 
 
+async def test_one_user_does_not_take_the_others_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guesses at one user from many addresses hold up no other one, nor at the same address."""
+    checked: list[bytes] = []
+
+    def counting(password: bytes, _: bytes) -> bool:
+        checked.append(password)
+        return password == b"secret"
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    known = Credentials(USERS, [])
+    guesses = [
+        asyncio.create_task(known.authenticate(basic("alice", str(n)), f"192.0.2.{n % 50}"))
+        for n in range(100)
+    ]
+    await asyncio.sleep(0)
+    assert await known.authenticate(basic("bøb", "secret"), "192.0.2.1")
+    assert checked.index(b"secret") < 5
+    await asyncio.gather(*guesses)
+    assert not known._turns
+
+
+async def test_a_reload_keeps_what_was_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the user's hash is the same; not for another hash, nor for a user that is gone."""
+    verified = Verified()
+    assert await Credentials(USERS, [], verified).authenticate(basic("alice", "secret"))
+    other = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    checked = 0
+
+    def counting(_: bytes, __: bytes) -> bool:
+        nonlocal checked
+        checked += 1
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", counting)
+    again = Credentials({"alice": HASH, "carol": HASH}, [], verified)
+    assert await again.authenticate(basic("alice", "secret"))
+    assert checked == 0
+    for users in ({"alice": other}, {"carol": HASH}):
+        assert not await Credentials(users, [], verified).authenticate(basic("alice", "secret"))
+    assert checked == 2
+
+
 async def test_what_is_remembered_is_bounded() -> None:
     """Many users do not make the memory grow without end."""
     users = {f"u{n}": HASH for n in range(credentials.REMEMBERED + 5)}
     known = Credentials(users, [])
     for user in users:
         assert await known.authenticate(basic(user, "secret"))
-    assert len(known._right) == credentials.REMEMBERED
+    assert len(known._verified) == credentials.REMEMBERED
 
 
 async def test_any_of_several_tokens_opens() -> None:
@@ -199,6 +241,14 @@ def test_blanks_around_a_token_do_not_count(tmp_path: Path) -> None:
     """Editors end a file with a newline."""
     (tmp_path / "token").write_text(f" {TOKEN}\n")
     assert read_token(tmp_path / "token") == TOKEN.encode()
+
+
+def test_a_token_that_anyone_may_write_is_refused(tmp_path: Path) -> None:
+    """Whoever may write it decides who gets in."""
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").chmod(0o602)
+    with pytest.raises(ConfigError, match=r"token can't be read: anyone may write it: chmod o-w /.*token$"):
+        read_token(tmp_path / "token")
 
 
 def test_a_fifo_holds_no_token(tmp_path: Path) -> None:

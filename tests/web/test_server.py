@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 import shutil
 import socket
@@ -98,8 +99,10 @@ async def test_the_url_is_one_that_works_on_this_machine(host: str, url: str) ->
 
 async def serial(there: Crowd, tls: ssl.SSLContext) -> str:
     """The serial number of the certificate that a new connection gets."""
-    client = await there.connect(tls=tls)
-    return str(client.writer.get_extra_info("peercert")["serialNumber"])
+    while True:
+        with contextlib.suppress(ConnectionError):  # made while TLS changes
+            client = await there.connect(tls=tls)
+            return str(client.writer.get_extra_info("peercert")["serialNumber"])
 
 
 async def until_refused(there: Crowd, tls: ssl.SSLContext) -> None:

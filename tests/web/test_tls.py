@@ -203,6 +203,36 @@ def test_a_ca_under_another_one_is_enough(tmp_path: Path) -> None:
         shake_hands(server, certificates.client_context("other"))
 
 
+SANS = {
+    "the name itself": ("[prometheus.test]", 200),
+    "one of several": ("[other.test, prometheus.test]", 200),
+    "an address": ("['192.0.2.7']", 200),
+    "an IPv6 address": ("['2001:db8::7']", 200),
+    "another name": ("[other.test]", 403),
+    "part of the name": ("[prometheus]", 403),
+    "a pattern": ("['*.test']", 403),
+    "no name": ("[]", 403),
+    "any name": ("", 200),
+}
+
+
+@pytest.mark.parametrize("case", SANS)
+@pytest.mark.parametrize("path", ["/metrics", "/-/aide/report"])
+async def test_client_certificates_need_an_allowed_name(tmp_path: Path, case: str, path: str) -> None:
+    """One of the subject alternative names is compared whole, as the exporter-toolkit does."""
+    allowed, status = SANS[case]
+    certificates = Certificates(tmp_path)
+    leaf = certificates.ca.issue_cert("prometheus.test", "192.0.2.7", "2001:db8::7")
+    leaf.private_key_pem.write_to_path(str(tmp_path / "client.key"))
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "client.crt"))
+    more = f", client_allowed_sans: {allowed}"
+    (tmp_path / "web.yml").write_text(certificates.server(clients=True, more=more))
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(20):
+        request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        client = await there.connect(request, tls=certificates.client_context("client"))
+        assert await client.status() == (404 if status == 200 and "aide" in path else status)
+
+
 NOTHING_IN_COMMON = {
     "version": (", min_version: TLS13", "", ssl.TLSVersion.TLSv1_2, ""),
     "old version": ("", "", ssl.TLSVersion.TLSv1_1, ""),
@@ -350,6 +380,15 @@ def test_what_openssl_lacks_is_a_clear_error(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(tls, "_openssl_name", lambda _: "NOT-BUILT-IN")
     with pytest.raises(ConfigError, match="tls_server_config: the suites or the curve can't be had here"):
         server_context(config(Certificates(tmp_path), f", cipher_suites: [{suite}]"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["server.crt", "server.key", "ca.crt"])
+def test_what_anyone_may_write_is_refused(tmp_path: Path, name: str) -> None:
+    """Whoever may replace a certificate, key or CA decides who gets in."""
+    tls = config(Certificates(tmp_path), clients=True)
+    (tmp_path / name).chmod(0o666)
+    with pytest.raises(ConfigError, match=f"{name}: anyone may write it: chmod o-w /.*{name}$"):
+        server_context(tls, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["server.crt", "server.key", "ca.crt"])

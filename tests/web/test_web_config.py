@@ -65,19 +65,13 @@ BAD: dict[str, tuple[str, str]] = {
         f"tls_server_config: {{{TLS}, client_ca_file: ca}}",
         "tls_server_config: there is a client_ca_file, but client_auth_type does not require certificates",
     ),
-    "allowed names": (
-        (
-            f"tls_server_config: {{{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: c, "
-            "client_allowed_sans: [x]}"
-        ),
-        "tls_server_config.client_allowed_sans: not supported here; have a CA of its own for scrapers",
+    "allowed names, but certificates are not required": (
+        f"tls_server_config: {{{TLS}, client_allowed_sans: [x]}}",
+        ("tls_server_config: client_allowed_sans need client_auth_type RequireAndVerifyClientCert"),
     ),
-    "allowed names, of which there are none": (
-        (
-            f"tls_server_config: {{{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: c, "
-            "client_allowed_sans: []}"
-        ),
-        "tls_server_config.client_allowed_sans: not supported here; have a CA of its own for scrapers",
+    "one allowed name, not in a list": (
+        f"tls_server_config: {{{TLS}, client_allowed_sans: x}}",
+        "tls_server_config.client_allowed_sans: expected a list or nothing, got text",
     ),
     "a certificate that is asked for alone": (
         f"tls_server_config: {{{TLS}, client_auth_type: RequestClientCert}}",
@@ -106,7 +100,7 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "a header that is a list": (
         "http_server_config: {headers: {X-XSS-Protection: [1]}}",
-        "http_server_config.headers.X-XSS-Protection: expected a whole number or text, got a list",
+        "http_server_config.headers.X-XSS-Protection: expected a whole number or text or nothing, got a list",
     ),
     "a content type option": (
         "http_server_config: {headers: {X-Content-Type-Options: sniff}}",
@@ -171,7 +165,7 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "http2 that is no boolean": (
         "http_server_config: {http2: maybe}",
-        "http_server_config.http2: expected true or false, got text",
+        "http_server_config.http2: expected true or false or nothing, got text",
     ),
     "a rate limit with a burst": (
         "rate_limit: {interval: 5s, burst: 2}",
@@ -187,6 +181,17 @@ BAD: dict[str, tuple[str, str]] = {
 GOOD = {
     "empty": "",
     "only comments": "# nothing yet\n",
+    "keys of TLS with nothing after them": (
+        f"tls_server_config: {{{TLS}, cipher_suites: , curve_preferences: , min_version: , max_version: , "
+        "cert: , key: , client_auth_type: , client_ca: , client_ca_file: , prefer_server_cipher_suites: }"
+    ),
+    "keys of HTTP with nothing after them": "http_server_config: {http2: , headers: {X-Frame-Options: }}",
+    "a rate limit with nothing after its keys": "rate_limit: {interval: , burst: }",
+    "lists with nothing in them": f"tls_server_config: {{{TLS}, cipher_suites: [], curve_preferences: []}}",
+    "names of clients": (
+        f"tls_server_config: {{{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca, "
+        "client_allowed_sans: [prometheus.test]}"
+    ),
     "keys with nothing after them": (
         "tls_server_config:\nhttp_server_config:\nbasic_auth_users:\nrate_limit:\n"
     ),
