@@ -13,7 +13,6 @@ CRITICAL = "red"
 UNKNOWN = "purple"
 NEUTRAL = "blue"
 OFF = "#777777"  # inactive, or not reported
-MUTED = "#7a8a80"  # OK, in tables where only problems have colour
 PLAIN = "text"  # a value below its thresholds
 TRANSPARENT = "transparent"  # the background of a stat panel, in both themes
 
@@ -34,15 +33,6 @@ def colour(state: State) -> str:
     return WARNING if state.code < states.UNKNOWN.code else CRITICAL
 
 
-def state_texts(*, ok: str = OK, absent: str = states.OFF.text, absent_colour: str = OFF) -> Texts:
-    """The texts and colours of all states.
-
-    Args:
-        ok: the colour of OK.
-        absent: the text where the box has no such thing.
-        absent_colour: its colour.
-    """
-    texts = {state.code: (state.text, colour(state)) for state in STATES}
-    texts[states.OK.code] = (states.OK.text, ok)
-    texts[states.OFF.code] = (absent, absent_colour)
-    return texts
+def state_texts() -> Texts:
+    """The texts and colours of all states."""
+    return {state.code: (state.text, colour(state)) for state in STATES}

@@ -64,7 +64,7 @@ def page() -> Page:
     gpu.band(7, power(), temperature())
     gpu.heading("Hardware", folded=True)
     gpu.band(6, hardware_now())
-    gpu.band(7, fan(), performance_state(), media(), widths=(8, 8, 8))
+    gpu.band(7, memory_temperature(), fan(), performance_state(), media())
     gpu.band(7, pcie(), ecc_errors(), throttled_share(), widths=(8, 8, 8))
     gpu.band(6, xid_errors(), mig(), shared_memory(), widths=(6, 12, 6))
     gpu.annotate(reboots(), alerts("gpu"))
@@ -248,21 +248,28 @@ def power() -> Panel:
 
 
 def temperature() -> Panel:
-    """How hot each core is, and its memory where the GPU reports it."""
-    panel = lines(
-        "Temperature",
-        "Each core; dotted, its memory, where the GPU reports it. Dashed: warm, and hot.",
+    """How hot each core is."""
+    return gpu_lines(
+        "Core temperature",
+        "The temperature of each core; dashed: warm, and hot.",
         "celsius",
-        over_time("grid_gpu_temperature_celsius{BOX}", PER_GPU),
-        over_time("grid_gpu_memory_temperature_celsius{BOX}", f"{PER_GPU} memory"),
-        names=GPU_NAMES,
+        "grid_gpu_temperature_celsius{BOX}",
         dashed=threshold_steps.GPU_HEAT,
         low=None,
-        empty=NO_GPU,
     )
-    dotted = {"custom.lineStyle": {"fill": "dash", "dash": [2, 4]}}
-    sdk.override(panel, "byRegexp", "/memory$/", dotted)
-    return panel
+
+
+def memory_temperature() -> Panel:
+    """How hot each GPU's memory is."""
+    return gpu_lines(
+        "Memory temperature",
+        "The temperature of the memory, where the GPU reports it; dashed: warm, and hot.",
+        "celsius",
+        "grid_gpu_memory_temperature_celsius{BOX}",
+        dashed=threshold_steps.GPU_MEMORY_HEAT,
+        low=None,
+        empty="Not reported here",
+    )
 
 
 def fan() -> Panel:
@@ -273,7 +280,7 @@ def fan() -> Panel:
         "percentunit",
         "grid_gpu_fan_speed_ratio{BOX}",
         high=1,
-        empty="No GPU here reports a fan",
+        empty="Not reported here",
     )
 
 
@@ -284,7 +291,7 @@ def performance_state() -> Panel:
         "NVIDIA's performance state: P0 is the fastest, P8 and above are idle.",
         "prefix:P",
         "grid_gpu_performance_state{BOX}",
-        empty="No GPU here reports a performance state",
+        empty="Not reported here",
     )
 
 
@@ -297,7 +304,7 @@ def media() -> Panel:
         over_time("grid_gpu_encoder_utilization_ratio{BOX}", f"{PER_GPU} encoder"),
         over_time("grid_gpu_decoder_utilization_ratio{BOX}", f"{PER_GPU} decoder"),
         high=1,
-        empty="No GPU here reports its video engines",
+        empty="Not reported here",
     )
 
 
