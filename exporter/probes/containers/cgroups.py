@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +79,11 @@ def _entry(path: str, key: str) -> float | None:
 def _read(path: str) -> str:
     """A file's text; nothing where it is gone, as a group's files are when its container has just ended."""
     try:
-        # Four times for each container: neither a Path nor a text file, which together double what it takes.
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return (file.read(LIMIT) or b"").decode("utf-8", "surrogateescape")
+        # Four times for each container, so without what Python's own files do besides.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            return os.read(descriptor, LIMIT).decode("utf-8", "surrogateescape")
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):
         return ""

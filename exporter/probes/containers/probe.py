@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client.core import Metric
@@ -120,7 +120,7 @@ class Settings(Schedule, frozen=True):
                 raise ValueError("set either host or command")
 
 
-def describe(samples: Samples, name: str, container: Container) -> None:
+def _add_container(samples: Samples, name: str, container: Container) -> None:
     """Adds what the engine reports of a container."""
     samples.add(
         INFO, 1, name, container.id[:12], container.image, container.restart_policy,
@@ -136,26 +136,49 @@ def describe(samples: Samples, name: str, container: Container) -> None:
     samples.add(MEMORY_LIMIT, container.memory_limit, name)
 
 
-def measure(containers: Mapping[str, Container], host: Host) -> list[Metric]:
-    """The families of these containers by name. Reads their cgroups: a few files each, so for a thread."""
+class Description:
+    """The families of what the engine reports: the same objects again while it reports the same."""
+
+    def __init__(self) -> None:
+        self._containers: Mapping[str, Container] = {}
+        self._families: list[Metric] = []
+
+    def __call__(self, containers: Mapping[str, Container]) -> list[Metric]:
+        """The families of these containers by name."""
+        if not self._families or containers != self._containers:
+            self._containers, self._families = containers, describe(containers)
+        return self._families
+
+
+def describe(containers: Mapping[str, Container]) -> list[Metric]:
+    """The families of what the engine reports of these containers by name."""
     samples = Samples()
     samples.add(ENGINE_UP, 1)
     watchtowers = [it for it in containers.values() if it.watchtower]
     rules = [it.watchtower for it in watchtowers if it.watchtower and it.status == "running"]
     samples.add(WATCHTOWER_UP, bool(rules) if watchtowers else None)
     for name, container in containers.items():
-        describe(samples, name, container)
+        _add_container(samples, name, container)
         updated = any(rule.updates(container.name, container.labels) for rule in rules)
         watched = any(rule.watches(container.name, container.labels) for rule in rules)
         samples.add(UPDATED, updated, name)
         samples.add(MONITORED, watched and not updated, name)
+    return samples.families()
+
+
+def measure(containers: Mapping[str, Container], host: Host) -> list[Metric]:
+    """The families of what these containers use. Reads a few files of each one's cgroup, so for a thread."""
+    samples = Samples()
+    for name, container in containers.items():
         used = usage(host, container.pid, container.id)
         samples.add(CPU, used.cpu_seconds, name)
         samples.add(MEMORY, used.memory_bytes, name)
     return samples.families()
 
 
-async def collect(engine: Engine, host: Host) -> Result:
+async def collect(
+    engine: Engine, host: Host, description: Callable[[Mapping[str, Container]], list[Metric]] = describe
+) -> Result:
     """Asks the engine for its containers and the kernel for what they use.
 
     Raises:
@@ -167,7 +190,7 @@ async def collect(engine: Engine, host: Host) -> Result:
         return _engine_down(str(down))
     containers = by_name(inspected)
     host.container_names = {container.id: name for name, container in containers.items()}
-    families = await run_in_thread(measure, containers, host)
+    families = description(containers) + await run_in_thread(measure, containers, host)
     if error:
         raise ProbeError(error, families=families)
     return Result(families, () if inspected else _rootless_note(engine))
@@ -205,16 +228,17 @@ def _is_podman(program: str) -> bool:
 def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of the engine; it keeps the connection to it."""
     api: Api | None = None
+    description = Description()
 
     async def run() -> Result:
         nonlocal api
         command = settings.command
         address = settings.host or (_address(command) if command else _socket(host))
         if address is None:
-            return await collect(CommandLine(command or _program()), host)
+            return await collect(CommandLine(command or _program()), host, description)
         if api is None or api.host != address:
             api = Api(address, host.proc)
-        return await collect(api, host)
+        return await collect(api, host, description)
 
     return [Probe("containers", settings, settings, run, summarize)]
 

@@ -1,19 +1,29 @@
 import json
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.exposition import join, render
 from exporter.probe import Duration, Host, Note, ProbeError
 from exporter.probes.containers.command_line import CommandLine
-from exporter.probes.containers.inspect_json import by_name, parse
-from exporter.probes.containers.probe import Settings, build, collect, discover, measure
+from exporter.probes.containers.inspect_json import Container, by_name, parse
+from exporter.probes.containers.probe import (
+    Description,
+    Settings,
+    build,
+    collect,
+    describe,
+    discover,
+    measure,
+)
 from tests.probes.container_tool import FIRST, SECOND, Tool, inspected
 from tests.probes.containers.fake_engine import fake_engine
 from tests.series import series
@@ -29,12 +39,17 @@ def tool(tmp_path: Path) -> Tool:
     return Tool(tmp_path)
 
 
+def everything(containers: Mapping[str, Container], host: Host) -> list[Metric]:
+    """All families of these containers."""
+    return describe(containers) + measure(containers, host)
+
+
 def captured(engine: str, name: str) -> dict[str, float]:
     """The series of a recorded container, but for the 0 of each state that it is not in."""
     containers, _ = parse((CAPTURES / engine / "inspect.out").read_bytes())
     return {
         it: value
-        for it, value in series(measure(by_name(containers), BARE)).items()
+        for it, value in series(everything(by_name(containers), BARE)).items()
         if f'container="{name}"' in it and not (value == 0 and ("state=" in it or "health=" in it))
     }
 
@@ -103,7 +118,7 @@ def test_one_series_for_every_state(state: str) -> None:
     """Each possible state has a series, one of them 1."""
     text = inspected(FIRST).replace("running", state)
     containers, _ = parse(text.encode())
-    states = {k: v for k, v in series(measure(by_name(containers), BARE)).items() if "_state{" in k}
+    states = {k: v for k, v in series(everything(by_name(containers), BARE)).items() if "_state{" in k}
     assert len(states) == 7
     assert [k for k, v in states.items() if v] == [f'grid_container_state{{container="ab",state="{state}"}}']
 
@@ -111,7 +126,7 @@ def test_one_series_for_every_state(state: str) -> None:
 def test_state_that_nobody_foresaw() -> None:
     """A state of a later engine shows as itself, beside a 0 for each known one."""
     containers, _ = parse(inspected(FIRST).replace("running", "hibernating").encode())
-    found = series(measure(by_name(containers), BARE))
+    found = series(everything(by_name(containers), BARE))
     assert found['grid_container_state{container="ab",state="hibernating"}'] == 1
     assert found['grid_container_state{container="ab",state="running"}'] == 0
 
@@ -131,7 +146,7 @@ def test_watchtower(status: str, arguments: list[str], up: int, updated: int, mo
     raw[0]["Config"] = {"Labels": {"com.centurylinklabs.watchtower.enable": "true"}}
     raw[1] |= {"Config": {"Image": "containrrr/watchtower"}, "State": {"Status": status}, "Args": arguments}
     containers, _ = parse(json.dumps(raw).encode())
-    found = series(measure(by_name(containers), BARE))
+    found = series(everything(by_name(containers), BARE))
     assert found["grid_watchtower_up"] == up
     assert found['grid_container_watchtower_enabled{container="ab"}'] == updated
     assert found['grid_container_watchtower_monitor_only{container="ab"}'] == monitored
@@ -142,6 +157,17 @@ def test_no_watchtower() -> None:
     found = captured("docker", "healthy")
     assert found['grid_container_watchtower_enabled{container="healthy"}'] == 0
     assert "grid_watchtower_up" not in found
+
+
+def test_description_is_made_anew_where_it_changed() -> None:
+    """The families are the same objects while the engine reports the same, and others where it does not."""
+    description = Description()
+    one, other = (by_name(parse(inspected(*ids).encode())[0]) for ids in ((FIRST,), (FIRST, SECOND)))
+    again = by_name(parse(inspected(FIRST).encode())[0])
+    first = description(one)
+    assert description(again) is first
+    assert series(description(other)) == series(describe(other)) != series(first)
+    assert series(description(one)) == series(first)
 
 
 async def test_names_for_the_gpu(tool: Tool) -> None:
@@ -248,7 +274,7 @@ def test_use_of_the_box(tmp_path: Path) -> None:
     (group / "memory.current").write_text("10000\n")
     (group / "memory.stat").write_text("inactive_file 4000\n")
     containers, _ = parse(inspected(FIRST).replace('"running"', '"running", "Pid": 42').encode())
-    found = series(measure(by_name(containers), Host(proc=tmp_path, cgroup=tmp_path)))
+    found = series(everything(by_name(containers), Host(proc=tmp_path, cgroup=tmp_path)))
     assert found['grid_container_cpu_seconds_total{container="ab"}'] == 1.5
     assert found['grid_container_memory_bytes{container="ab"}'] == 6000
 
@@ -285,7 +311,7 @@ def test_hostile_words(raw: list[dict[str, object]]) -> None:
     """Whatever words containers bear, valid exposition comes out, no series twice."""
     containers, errors = parse(json.dumps(raw).encode())
     assert not errors
-    body = join([render(measure(by_name(containers), BARE))]).decode()
+    body = join([render(everything(by_name(containers), BARE))]).decode()
     samples = [sample for family in text_string_to_metric_families(body) for sample in family.samples]
     assert len({(it.name, *sorted(it.labels.items())) for it in samples}) == len(samples)
     assert sum(it.name == "grid_container_info" for it in samples) == len({it["Id"] for it in raw})
