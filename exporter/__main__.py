@@ -7,6 +7,7 @@ import asyncio
 import io
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from exporter.humanize import pluralize
 from exporter.probe import Host
 from exporter.system import logs, orphans
 from exporter.web.auth import Auth
-from exporter.web.server import ListenError, listen
+from exporter.web.listeners import ListenError, inherited, listen
 
+DEFAULT_ADDRESS = "127.0.0.1:10058"
 USAGE_ERROR = 2  # also for a configuration that can't be used
 INTERRUPTED = 130  # as in shells: 128 and SIGINT's number
 
@@ -95,7 +97,14 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
     )
-    flag("--web.listen-address", "listen", "where to serve", "127.0.0.1:10058", metavar="HOST:PORT")
+    parser.add_argument(
+        "--web.listen-address", dest="listen", action="append", metavar="HOST:PORT",
+        help=f"where to serve; may be given several times (default: {DEFAULT_ADDRESS})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--web.systemd-socket", dest="systemd_socket", action="store_true",
+        help="serve on the sockets that systemd hands over, instead of addresses",
+    )  # fmt: skip
     flag("--web.config.file", "web_config", "TLS, and who may scrape", type=Path, metavar="FILE")
     flag("--path.procfs", "procfs", "the host's procfs", Path("/proc"), type=Path, metavar="DIR")
     flag("--path.cgroup", "cgroup", "the host's cgroups", Path("/sys/fs/cgroup"), type=Path, metavar="DIR")
@@ -111,8 +120,16 @@ async def _plan(options: argparse.Namespace) -> Plan:
 
 def _serve(options: argparse.Namespace) -> int:
     auth = Auth(options.web_config)
-    asyncio.run(daemon.serve(lambda: listen(options.listen), auth, lambda: _plan(options)))
+    asyncio.run(daemon.serve(lambda: _listeners(options), auth, lambda: _plan(options)))
     return 0
+
+
+def _listeners(options: argparse.Namespace) -> list[socket.socket]:
+    if not options.systemd_socket:
+        return listen(options.listen or [DEFAULT_ADDRESS])
+    if options.listen:
+        raise ListenError("--web.systemd-socket and --web.listen-address exclude each other")
+    return inherited(os.environ)
 
 
 def _check_config(options: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from exporter.web.app import make_app
 from exporter.web.auth import Auth
-from exporter.web.server import Server, listen
+from exporter.web.listeners import listen
+from exporter.web.server import Server
 from tests.scripted import Script
 from tests.web.test_app import exporter_of
 
@@ -85,7 +86,7 @@ class Crowd:
 async def crowd(*scripts: Script, web_config: Path | None = None) -> AsyncIterator[Crowd]:
     """Starts a server with these probes; at its end everything is closed."""
     auth = Auth(web_config)
-    listeners = listen("127.0.0.1:0")
+    listeners = listen(["127.0.0.1:0"])
     server = Server(make_app(exporter_of(*scripts), auth), listeners, auth)
     await server.start()
     running = Crowd(server, listeners[0].getsockname(), [])

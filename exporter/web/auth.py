@@ -92,7 +92,7 @@ class Auth:
         self.reload = Reload(successful=True, time=time.time()) if path else None
         self._last_read: Fingerprints | str = ()  # what came of the last reading of changed files
         self._error = ""  # why they are not active
-        self._thread = TimedThread(TIMEOUT)
+        self._reading = TimedThread(TIMEOUT)
 
     @property
     def protects(self) -> bool:
@@ -102,7 +102,7 @@ class Auth:
     async def refresh_in_time(self) -> None:
         """As ``refresh``, but beside the event loop; files that don't answer are as bad as invalid ones."""
         try:
-            await self._thread.run(self.refresh)
+            await self._reading.run(self.refresh)
         except TimeoutError:
             self._refuse(
                 f"{self._path} or what it names can't be read: nothing came within {TIMEOUT:g} seconds"

@@ -19,9 +19,12 @@ HINT = "a proxy in front of it should send localhost as the Host"
 async def check_host(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Refuses a Host that may be a page's. With TLS the browser does, by the certificate."""
+    """Refuses a Host that may be a page's.
+
+    With TLS the browser does, by the certificate; a socket in the file system (no address) it can't reach.
+    """
     host = host_name(request.headers.get("Host", ""))
-    if request.secure or is_local(host):
+    if request.secure or not request.remote or is_local(host):
         return await handler(request)
     raise web.HTTPForbidden(text=f"This exporter listens on loopback alone and is not {host!r}; {HINT}.\n")
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import re
 import resource
 import socket
 from typing import Any
@@ -18,56 +16,13 @@ from exporter.probe import ProbeError
 from exporter.web.auth import Auth
 from exporter.web.connections import Connections
 from exporter.web.host_check import check_host
+from exporter.web.listeners import is_loopback
 from exporter.web.protocol import Protocol
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 1024
-HIGHEST_PORT = 65535
 HEAD_SECONDS = 20.0  # that a request's head may take, and that an idle connection is kept
-UNREAD_SECONDS = 30.0  # that an answer may lie unread before the connection is dropped
 REFRESH_SECONDS = 2.0  # between checks for a changed web-config
-
-
-class ListenError(Exception):
-    """The address can't be listened on. Its text is the reason and what to do."""
-
-
-def listen(address: str) -> list[socket.socket]:
-    """Sockets listening on ``host:port``, ``[ipv6]:port`` or ``:port`` (every address).
-
-    Raises:
-        ListenError: it is no address, is taken, or may not be had.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > HIGHEST_PORT:
-        raise ListenError(
-            f"--web.listen-address: expected host:port such as 127.0.0.1:10058, got {address!r}"
-        )
-    name = host.removeprefix("[").removesuffix("]") or None
-    try:
-        places = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [_bind(family, place) for family, _, _, _, place in dict.fromkeys(places)]
-    except UnicodeError as error:
-        raise ListenError(f"can't listen on {address!r}: no host has such a name") from error
-    except OSError as error:
-        hint = "; is another exporter running? (ss -ltnp)" if error.errno == errno.EADDRINUSE else ""
-        raise ListenError(f"can't listen on {address}: {error.strerror or error}{hint}") from error
-
-
-def _bind(family: int, place: tuple[object, ...]) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(place)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def raise_descriptor_limit() -> None:
@@ -83,7 +38,7 @@ class Server:
     def __init__(self, app: web.Application, listeners: list[socket.socket], auth: Auth) -> None:
         self._listeners = listeners
         self._auth = auth
-        self._is_local = all(_is_loopback(listener) for listener in listeners)
+        self._is_local = all(is_loopback(listener) for listener in listeners)
         if self._is_local:
             app.middlewares.insert(0, check_host)
         # Who has gone away waits for nothing: neither for a run nor, among those who guess, for bcrypt.
@@ -93,7 +48,10 @@ class Server:
     @property
     def url(self) -> str:
         """Where a person on this machine finds it."""
-        host, port = self._listeners[0].getsockname()[:2]
+        listener = self._listeners[0]
+        if listener.family == socket.AF_UNIX:
+            return f"unix:{listener.getsockname()}"
+        host, port = listener.getsockname()[:2]
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         scheme = "https" if self._auth.rules.context else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
@@ -147,8 +105,3 @@ def _should_be_logged(record: logging.LogRecord) -> bool:
     """Not a request that makes no sense: whoever sends those could fill the log, and with what they like."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
-
-
-def _is_loopback(listener: socket.socket) -> bool:
-    host = str(listener.getsockname()[0])
-    return host.startswith("127.") or host == "::1"

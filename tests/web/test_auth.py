@@ -354,14 +354,14 @@ async def test_files_that_do_not_answer_are_reported(
         return fingerprint(name)
 
     monkeypatch.setattr(auth_module, "_fingerprint", hang)
-    auth._thread = TimedThread(0.01)
+    auth._reading = TimedThread(0.01)
     for _ in range(3):
         await auth.refresh_in_time()
     assert hanging == 1
     assert ["nothing came within" in record.getMessage() for record in caplog.records] == [True]
     assert reloads(exporter)["successful"] == 0
     back.set()
-    auth._thread._seconds = 60
+    auth._reading._seconds = 60
     await auth.refresh_in_time()
     assert reloads(exporter)["successful"] == 1
 

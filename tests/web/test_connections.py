@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from exporter.web import connections, server
+from exporter.web import connections, listeners, server
 from tests.crowd import GET, Client, Crowd, crowd
 from tests.scripted import Script, held
 from tests.web.certificates import Certificates
@@ -112,7 +112,7 @@ async def test_a_head_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.Mo
 
 async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that nobody takes does not lie in the memory for ever."""
-    monkeypatch.setattr(server, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(listeners, "UNREAD_SECONDS", 0.5)
     async with crowd(Script("x" * 200)) as there, asyncio.timeout(30):
         greedy = await there.connect()
         greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]

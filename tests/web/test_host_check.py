@@ -43,7 +43,7 @@ async def test_on_loopback_another_host_is_refused(path: str) -> None:
 
 async def test_elsewhere_any_host_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names of machines on a network are not known here."""
-    monkeypatch.setattr(server, "_is_loopback", lambda _: False)
+    monkeypatch.setattr(server, "is_loopback", lambda _: False)
     async with crowd(Script()) as there, asyncio.timeout(20):
         client = await there.connect(b"GET /metrics HTTP/1.1\r\nHost: grid.example\r\n\r\n")
         assert await client.status() == 200

@@ -11,63 +11,12 @@ import pytest
 
 from exporter.web import server
 from exporter.web.auth import Auth
-from exporter.web.server import ListenError, listen
 from tests.crowd import GET, Crowd, crowd
-from tests.daemon import free_port
 from tests.scripted import Script, held
 from tests.web.certificates import Certificates
 from tests.web.test_auth import touch_later, web_config
 from tests.web.test_credentials import HASH
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("10058", "localhost", "127.0.0.1:http", "127.0.0.1:70000", "", "127.0.0.1:", "127.0.0.1:-1"),
-        *("127.0.0.1:²", "127.0.0.1:1_0", f"127.0.0.1:{'9' * 5000}"),
-    ],
-)
-def test_what_is_no_address_is_refused(address: str) -> None:
-    """The error shows an example of an address."""
-    with pytest.raises(ListenError, match="expected host:port such as"):
-        listen(address)
-
-
-@pytest.mark.parametrize("host", ["x" * 64, "a..b"])
-def test_a_host_that_is_none_is_one_clear_line(host: str) -> None:
-    """A name that no host can have is refused without asking for it."""
-    with pytest.raises(ListenError, match=f"can't listen on .*{host}:1"):
-        listen(f"{host}:1")
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", ""])
-def test_addresses_of_every_form_can_be_listened_on(host: str) -> None:
-    """IPv4, IPv6 in brackets, a name, and nothing for every address."""
-    listeners = listen(f"{host}:{free_port()}")
-    assert listeners
-    for listener in listeners:
-        listener.close()
-
-
-class At:
-    """A listening socket, as far as its address is concerned: no test opens a port to the world."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-
-    def getsockname(self) -> tuple[str, int]:
-        """Where it listens."""
-        return self._host, 10058
-
-
-@pytest.mark.parametrize(
-    ("host", "local"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("0.0.0.0", False), ("::", False),  # noqa: S104
-     ("192.168.1.2", False), ("::ffff:127.0.0.1", False)],
-)  # fmt: skip
-def test_loopback_is_known(host: str, local: bool) -> None:  # noqa: FBT001
-    """What only this machine can reach, and what others can."""
-    assert server._is_loopback(cast("socket.socket", At(host))) is local
+from tests.web.test_listeners import At
 
 
 @pytest.mark.parametrize("protected", [True, False])
@@ -80,7 +29,7 @@ async def test_listening_to_the_world_without_protection_is_warned_of(
     """Everybody could read what this box runs; with passwords, tokens or client certificates they can't."""
     certificates = Certificates(tmp_path)
     path = web_config(tmp_path, certificates.server(clients=protected))
-    monkeypatch.setattr(server, "_is_loopback", lambda _: False)
+    monkeypatch.setattr(server, "is_loopback", lambda _: False)
     async with crowd(Script(), web_config=path):
         assert [record.levelno for record in caplog.records] == ([] if protected else [logging.WARNING])
 
