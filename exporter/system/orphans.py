@@ -88,7 +88,7 @@ async def ended_with_run() -> AsyncIterator[Run]:
         _state.runs.discard(run)
         if run.process and run.process.returncode is None:
             _state.tools.add(run.process)
-        while pidfds := _kill_orphans(run.mark):
+        while pidfds := _kill_orphans():
             await _gone(pidfds)
 
 
@@ -98,28 +98,28 @@ async def end_all() -> None:
     _state.runs.clear()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GRACE):
-            while pidfds := _kill_orphans(None):
+            while pidfds := _kill_orphans():
                 await _gone(pidfds)
 
 
-def _kill_orphans(mark: str | None) -> list[int]:
+def _kill_orphans() -> list[int]:
     """Kills orphans whose run is over, and reaps dead ones.
 
-    Returns descriptors of those that were killed of this mark's run, or of all. None is returned twice: one
-    that does not die keeps one run waiting, not each.
+    Returns descriptors of those that were killed now. None is returned twice: one that does not die keeps one
+    run waiting, not each.
     """
     if not _state.adopts:
         return []
     children, newly = _children(), []
     _state.killed &= children
     _state.unkillable &= children
-    for pid, its_mark in _ownerless(children):
+    for pid in _ownerless(children):
         if _reaped(pid):
             _state.killed.discard(pid)
             _state.unkillable.discard(pid)
         elif _kill(pid):
             _state.unkillable.discard(pid)
-            if pid not in _state.killed and (mark is None or its_mark in (mark, None)):
+            if pid not in _state.killed:
                 with contextlib.suppress(OSError):  # no descriptor is left: it is reaped later
                     newly.append(os.pidfd_open(pid))
             _state.killed.add(pid)
@@ -130,8 +130,8 @@ def _kill_orphans(mark: str | None) -> list[int]:
     return newly
 
 
-def _ownerless(children: set[int]) -> Iterator[tuple[int, str | None]]:
-    """The orphans of no run in flight, with their marks.
+def _ownerless(children: set[int]) -> Iterator[int]:
+    """The orphans of no run in flight.
 
     One without a mark may be of any run, or a tool that is just being started.
     """
@@ -142,12 +142,12 @@ def _ownerless(children: set[int]) -> Iterator[tuple[int, str | None]]:
     for pid in children - tools:
         mark = _mark_of(pid)
         if not (mark in marks or (mark is None and (starting or (marks and not _is_dead(pid))))):
-            yield pid, mark
+            yield pid
 
 
 def _children() -> set[int]:
-    """The pids of this process's children."""
-    lists = (_read(task / "children") for task in _TASKS.iterdir())
+    """The pids of this process's children. A list may lack one while others end: it is read twice."""
+    lists = (_read(task / "children") for _ in range(2) for task in _TASKS.iterdir())
     return {int(pid) for pids in lists for pid in pids.split()}
 
 
