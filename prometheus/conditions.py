@@ -90,6 +90,10 @@ TIMER = "grid_systemd_timer_{}_trigger_timestamp_seconds{{BOX}}"
 # While what it started still runs, a timer's next trigger stays in the past: that one is not overdue.
 TIMER_DUE = f"{TIMER.format('next')} unless {TIMER.format('last')} >= {TIMER.format('next')}"
 MEMORY_STALLED = 'rate(grid_pressure_stalled_seconds_total{BOX, resource="memory"}[5m])'
+RELOAD_FAILED = (
+    "grid_exporter_config_last_reload_successful{BOX} == 0"
+    " or grid_exporter_web_config_last_reload_successful{BOX} == 0"
+)
 CHECKED = "grid_aide_last_check_timestamp_seconds{BOX}"
 NEVER_CHECKED = f'grid_probe_success{{BOX, probe="aide"}} unless on (job, instance) {CHECKED}'
 
@@ -148,7 +152,7 @@ CONDITIONS = {
     "exporter": (
         Condition(states.DOWN, "up{BOX} == 0"),
         Condition(states.PROBE_FAILING, "grid_probe_success{BOX} == 0", "probe"),
-        Condition(states.BAD_CONFIG, "grid_exporter_config_last_reload_successful{BOX} == 0"),
+        Condition(states.BAD_CONFIG, RELOAD_FAILED),
         Condition(states.STUCK, "grid_probe_stuck{BOX} == 1", "probe"),
     ),
 }

@@ -112,6 +112,11 @@ def _exporter() -> tuple[str, ...]:
     return (
         _event("Exporter started", "grid-exporter", _in_range('process_start_time_seconds{BOX, command=""}')),
         _event(
+            "Web configuration reloaded",
+            "grid-exporter",
+            _in_range("grid_exporter_web_config_last_reload_success_timestamp_seconds{BOX}"),
+        ),
+        _event(
             "Configuration reloaded",
             "grid-exporter",
             _in_range("grid_exporter_config_last_reload_success_timestamp_seconds{BOX}"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from grafana import threshold_steps
 from grafana.annotations import alerts, reboots
-from grafana.charts import Legend, stack, timeline
+from grafana.charts import stack, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
@@ -103,7 +103,7 @@ def containers_now() -> Panel:
     return table(
         "Containers now",
         "A row a container, worst first. Restarts are those of the chosen range.",
-        text("Container", "container", 125),
+        text("Container", "container", least=125),
         state("State", CODE, TEXTS, 90),
         number("Up for", up_for(), "s", 85, decimals=1, empty=NO_VALUE),
         number("Restarts", restarts, "short", 80, *threshold_steps.WARN_FROM_ONE),
@@ -144,7 +144,6 @@ def cores() -> Panel:
         "Processor cores in use by each container, stacked.",
         "none",
         over_time(CORES, "${who}{{container}}"),
-        legend=Legend(280, ("mean", "max")),
         decimals=1,
         empty=NO_CONTAINERS,
     )
@@ -157,6 +156,5 @@ def memory() -> Panel:
         "Memory held by each container less file cache that is not in use, stacked.",
         "bytes",
         over_time(MEMORY, "${who}{{container}}"),
-        legend=Legend(300, ("lastNotNull", "max")),
         empty=NO_CONTAINERS,
     )

@@ -71,9 +71,9 @@ def exits_table() -> Panel:
     return table(
         "Exits",
         "The exits of the range, the latest first: first and last seen, and for how long in all.",
-        text("Address", "address", least=120),
-        moment("From", f"min {each} (min_over_time({EXITS})) * 1000", 150),
-        moment("To", f"max {each} (max_over_time({EXITS})) * 1000", 150),
+        text("Address", "address", least=115),
+        moment("From", f"min {each} (min_over_time({EXITS})) * 1000", 160),
+        moment("To", f"max {each} (max_over_time({EXITS})) * 1000", 160),
         number(
             "In all",
             f"sum {each} (count_over_time(grid_tor_exit_info{{BOX}}[$__range:1m])) * 60",

@@ -132,6 +132,8 @@ def _own(end: int) -> dict[str, float]:
         "scrape_series_added": 2,
         'grid_exporter_build_info{version="1.0.0"}': 1,
         "grid_exporter_config_last_reload_successful": 1,
+        "grid_exporter_web_config_last_reload_successful": 1,
+        "grid_exporter_web_config_last_reload_success_timestamp_seconds": end - 600,
         "process_resident_memory_bytes": 5e7,
         **{f'grid_probe_enabled{{probe="{kind}"}}': float(kind != "tor") for kind in KINDS},
         **{f'grid_probe_success{{probe="{probe}"}}': 1 for probe in PROBES},

@@ -192,6 +192,7 @@ CASES = [
     ),
     Case("aide", {"grid_aide_last_check_timestamp_seconds": None}, states.NOT_CHECKED),
     Case("exporter", {"grid_exporter_config_last_reload_successful": 0}, states.BAD_CONFIG),
+    Case("exporter", {"grid_exporter_web_config_last_reload_successful": 0}, states.BAD_CONFIG),
     Case("exporter", {'grid_probe_stuck{probe="gpu"}': 1}, states.STUCK),
     Case("exporter", {'grid_probe_success{probe="gpu"}': 0}, states.PROBE_FAILING),
 ]
