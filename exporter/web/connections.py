@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
+from exporter.web.tls import Refused
+
 log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 256  # then the oldest makes room: Prometheus's own scrape always gets in
 HANDSHAKE_SECONDS = 10.0  # that TLS may take to agree
+LINGER_SECONDS = 1.0  # for which a refused client may still send: to close at once would lose the alert
 BACKOFF_SECONDS = 1.0  # until a connection is accepted again after the machine had no room for one
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -40,8 +43,8 @@ class Connections:
         self._context = context
         self._answer = server.request_handler
         server.request_handler = self._note_and_answer
-        # Half of the descriptors are for the probes' files and pipes.
-        self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        # Half of the descriptors are for the probes' files and pipes; a handshake takes two.
+        self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
         self._open: dict[web.RequestHandler, asyncio.Task[None]] = {}  # the oldest first
         self._answering: set[asyncio.BaseProtocol] = set()
         self._listeners: list[socket.socket] = []
@@ -93,12 +96,18 @@ class Connections:
         self._open[handler] = asyncio.create_task(self._connect(handler, sock))
 
     async def _connect(self, handler: web.RequestHandler, sock: socket.socket) -> None:
-        context = self._context()
-        seconds = HANDSHAKE_SECONDS if context else None
-        with contextlib.suppress(OSError):  # no TLS, not ours, or not in time
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: handler, sock, ssl=context, ssl_handshake_timeout=seconds
-            )
+        loop, context = asyncio.get_running_loop(), self._context()
+        if context is None:
+            with contextlib.suppress(OSError):
+                await loop.connect_accepted_socket(lambda: handler, sock)
+            return
+        with contextlib.suppress(OSError), sock.dup() as refused:  # no TLS, not ours, or not in time
+            try:
+                await loop.connect_accepted_socket(
+                    lambda: handler, sock, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                )
+            except Refused as error:
+                await _send_last(refused, error.reply)
 
     def _make_room(self) -> None:
         gone = [it for it, connecting in self._open.items() if connecting.done() and it.transport is None]
@@ -140,3 +149,15 @@ class Connections:
     def _resume(self, listener: socket.socket) -> None:
         if listener.fileno() >= 0:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+
+async def _send_last(sock: socket.socket, data: bytes) -> None:
+    """Sends the last bytes of a connection and waits a little until the client has closed, too."""
+    loop = asyncio.get_running_loop()
+    sock.setblocking(False)  # noqa: FBT003 - its signature
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            await loop.sock_sendall(sock, data)
+            sock.shutdown(socket.SHUT_WR)
+            while await loop.sock_recv(sock, 4096):
+                pass

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from exporter.config.strict_yaml import ConfigError
 from exporter.system.files import read
@@ -23,8 +23,49 @@ SUITE_12 = re.compile(
 )
 SUITE_13 = re.compile(r"TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256)")
 DEFAULT_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
+# OpenSSL's reasons where a client begins with anything but TLS.
+NO_TLS = {"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"}
+NOT_TLS = (
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\nThis is an HTTPS port: ask for https://.\n"
+)
 SAN_KINDS = {"DNS", "email", "IP Address", "URI"}
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+
+
+class Refused(ssl.SSLError):
+    """A handshake that failed. reply: what the client should still get, which asyncio would drop."""
+
+    def __init__(self, error: ssl.SSLError, alert: bytes) -> None:
+        super().__init__(*error.args)
+        self.reply = NOT_TLS if error.reason in NO_TLS else alert
+
+
+class _Connection(ssl.SSLObject):
+    """The server's side of a connection; outgoing: where its bytes wait to be sent."""
+
+    outgoing: ssl.MemoryBIO
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            raise Refused(error, self.outgoing.read()) from error
+
+
+class _Context(ssl.SSLContext):
+    """A context whose connections know where their bytes go."""
+
+    sslobject_class = _Connection
+
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **more: Any
+    ) -> ssl.SSLObject:
+        connection = super().wrap_bio(incoming, outgoing, *args, **more)
+        cast("_Connection", connection).outgoing = outgoing
+        return connection
 
 
 def server_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
@@ -33,7 +74,7 @@ def server_context(tls: TlsConfig, directory: Path) -> ssl.SSLContext:
     Raises:
         ConfigError: a name that can't be had here, or a certificate, key or CA that can't be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _Context(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = _versions(tls)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if not tls.prefer_server_cipher_suites:

@@ -92,6 +92,44 @@ async def test_who_speaks_no_tls_is_dropped_and_not_logged(
     assert not caplog.records
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "CONNECT", "PATCH"])
+async def test_plain_http_on_a_tls_port_gets_a_400(tmp_path: Path, method: str) -> None:
+    """In words that a person or curl understands."""
+    async with crowd(Script(), web_config=secured(tmp_path)[0]) as there, asyncio.timeout(20):
+        client = await there.connect(f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = await client.reader.read()
+    assert answer.startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    assert answer.endswith(b"\r\n\r\nThis is an HTTPS port: ask for https://.\n")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("name", "alert"), [(None, "REQUIRED|HANDSHAKE_FAILURE"), ("stranger", "UNKNOWN_CA")]
+)
+async def test_a_refused_certificate_gets_its_alert(
+    tmp_path: Path, version: ssl.TLSVersion, name: str | None, alert: str
+) -> None:
+    """The client learns why it is refused, instead of that the connection was closed."""
+    certificates = Certificates(tmp_path)
+    (tmp_path / "web.yml").write_text(certificates.server(clients=True))
+    context = certificates.client_context(name)
+    context.maximum_version = version
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(20):
+        with pytest.raises(ssl.SSLError, match=alert):
+            await (await there.connect(GET, tls=context)).reader.read()
+
+
+async def test_a_version_that_is_refused_gets_its_alert(tmp_path: Path) -> None:
+    """So does a client that is too old."""
+    certificates = Certificates(tmp_path)
+    (tmp_path / "web.yml").write_text(certificates.server(more=", min_version: TLS13"))
+    context = certificates.client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(20):
+        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+            await there.connect(GET, tls=context)
+
+
 async def test_a_handshake_has_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does not agree on TLS soon is dropped, with nobody else about."""
     monkeypatch.setattr(connections, "HANDSHAKE_SECONDS", 0.2)
