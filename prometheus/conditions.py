@@ -82,6 +82,8 @@ RETRIES_USED_UP = (
     " * max by (job, instance, container) (grid_container_exit_code{BOX} != bool 0)"
 )
 STOPPED_CONTAINER = f"{EXITED} * ({KEPT_RUNNING} or {RETRIES_USED_UP})"
+FAILED_SERVICE = 'grid_service_state{BOX, state="failed"} > 0'
+NAMED = f"on (job, instance) ({FAILED_SERVICE})"
 STOPPED_SERVICE = (
     'max by (job, instance, name) (grid_service_state{BOX, state="inactive"})'
     " * max by (job, instance, name) (grid_service_enabled{BOX})"
@@ -138,8 +140,8 @@ CONDITIONS = {
         Condition(states.STOPPED, f"{STOPPED_CONTAINER} > 0", "container"),
     ),
     "services": (
-        Condition(states.FAILED, 'grid_service_state{BOX, state="failed"} > 0', "name"),
-        Condition(states.FAILED, "grid_systemd_failed_units{BOX} > 0", name="a unit"),
+        Condition(states.FAILED, FAILED_SERVICE, "name"),
+        Condition(states.FAILED, f"grid_systemd_failed_units{{BOX}} > 0 unless {NAMED}", name="a unit"),
         Condition(states.OVERDUE, f"({TIMER_DUE}) < time() - {TIMER_OVERDUE_SECONDS}", "name"),
         Condition(states.STOPPED, f"{STOPPED_SERVICE} > 0", "name"),
     ),

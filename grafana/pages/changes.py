@@ -43,7 +43,7 @@ def what_changed() -> Panel:
         moment("When", f"({events}) * 1000", 165),
         Column(title="Event", label="event", width=230, links=(to_moment(),)),
         Column(title="What", label="what", links=(to_moment(),)),
-        number("Lasted", _alert(f"{lasted} - ignoring (alertstate) {since}"), "s", 90, decimals=0),
+        number("Lasted", f"{_alert(lasted)} - {_alert(since)}", "s", 90, decimals=0),
         empty="Nothing changed in this range",
         worst_by="When",
         around="When",
