@@ -14,7 +14,7 @@ OWN = 'command=""'  # not a process that a command reports on
 
 def alerts() -> list[Alert]:
     """A box that is down first, then probes that fail, lag or hang, then the exporter's configuration."""
-    return [*_down(), *_probes(), _configuration()]
+    return [*_down(), *_probes(), *_configurations()]
 
 
 def _down() -> list[Alert]:
@@ -83,13 +83,25 @@ def _probes() -> list[Alert]:
     ]
 
 
-def _configuration() -> Alert:
-    return Alert(
-        name="GridConfigReloadFailed",
-        severity="warning",
-        expr=f"{latest('grid_exporter_config_last_reload_successful')} == 0",
-        wait=300,
-        summary="{{ $labels.instance }}: grid-exporter refused its configuration",
-        description="The configuration file of grid-exporter on {{ $labels.instance }} has an error. The "
-        "one before is still active, but the exporter would not start again.",
-    )
+def _configurations() -> list[Alert]:
+    return [
+        Alert(
+            name="GridConfigReloadFailed",
+            severity="warning",
+            expr=f"{latest('grid_exporter_config_last_reload_successful')} == 0",
+            wait=300,
+            summary="{{ $labels.instance }}: grid-exporter refused its configuration",
+            description="The configuration file of grid-exporter on {{ $labels.instance }} has an error. The "
+            "one before is still active, but the exporter would not start again.",
+        ),
+        Alert(
+            name="GridWebConfigReloadFailed",
+            severity="warning",
+            expr=f"{latest('grid_exporter_web_config_last_reload_successful')} == 0",
+            wait=300,
+            summary="{{ $labels.instance }}: grid-exporter refused its web configuration",
+            description="The file that says who may scrape grid-exporter on {{ $labels.instance }}, or one "
+            "that it names, can't be used. What was there before is still active: a password or token "
+            "that was taken out of it still opens.",
+        ),
+    ]

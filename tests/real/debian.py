@@ -15,7 +15,17 @@ KEPT = Path("/var/tmp/grid-exporter-tests")
 PACKAGES = (
     *("systemd", "dbus", "polkitd", "procps", "iproute2", "kmod", "sudo", "curl", "make", "git", "acl"),
     *("python3", "python3-venv", "aide", "aide-common", "debhelper", "build-essential"),
-    *("docker.io", "docker-cli", "iptables", "podman", "uidmap", "tor", "busybox-static", "prometheus"),
+    *(
+        "docker.io",
+        "docker-cli",
+        "iptables",
+        "podman",
+        "uidmap",
+        "tor",
+        "busybox-static",
+        "prometheus",
+        "prometheus-alertmanager",
+    ),
 )
 
 
