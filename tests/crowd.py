@@ -69,7 +69,7 @@ class Crowd:
 
     async def scrape(self, *, tls: ssl.SSLContext | None = None) -> int:
         """The status of a scrape on a new connection, as Prometheus's first."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             return await (await self.connect(GET, tls=tls)).status()
 
     @property

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
-PATIENCE = 30.0  # seconds that anything here may take on a busy machine
+PATIENCE = 100.0  # seconds that anything here may take on a busy machine
 
 
 def free_port() -> int:

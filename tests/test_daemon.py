@@ -18,7 +18,7 @@ def hanging_tool(tmp_path: Path) -> tuple[str, Path]:
 
 
 def wait_for(path: Path) -> list[int]:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 100
     while not (path.exists() and path.read_text().endswith("\n")):
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -31,7 +31,7 @@ def test_sigterm_leaves_no_child_behind(tmp_path: Path) -> None:
     with daemon(tmp_path, config) as exporter:
         running = wait_for(pids)
         assert exporter.stop() == 0
-    end = time.monotonic() + 10
+    end = time.monotonic() + 100
     while any(alive(pid) for pid in running):
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -122,7 +123,7 @@ def test_deaf_tools_ignore_the_request_to_end(box: FakeBox) -> None:
     box.fault("docker", "hang")
     with start(box, "docker", "ps") as hanging:
         hanging.terminate()
-        assert hanging.wait(10) == -signal.SIGTERM
+        assert hanging.wait(100) == -signal.SIGTERM
     box.fault("docker", "deaf")
     with start(box, "docker", "ps") as deaf:
         while not ignores(deaf.pid, signal.SIGTERM):
@@ -150,10 +151,12 @@ def test_runs_are_counted(box: FakeBox) -> None:
 
 def test_tools_are_quick(box: FakeBox) -> None:
     """A fake costs little more than an interpreter's start, so that benchmarks measure the exporter."""
-    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     for _ in range(20):
         subprocess.run([box.directory / "bin/docker", "ps"], check=True, stdout=subprocess.DEVNULL)
-    assert (time.monotonic() - started) / 20 < 0.15  # some 15 ms on an idle machine
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time, which others on the machine don't take: some 15 ms.
+    assert (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 20 < 0.15
 
 
 async def test_grown_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.daemon import Daemon, daemon
 from tests.faults.vitals import Vitals, scraped, vitals
 
-TIMEOUT = 30.0
+TIMEOUT = 100.0
 
 
 def asks(line: bytes, *headers: bytes, body: bytes = b"") -> bytes:

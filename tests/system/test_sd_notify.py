@@ -14,7 +14,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
     """The service manager's end of the notification socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(10)
+        listener.settimeout(100)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield listener
 
@@ -30,7 +30,7 @@ def test_a_manager_may_listen_at_an_abstract_address(monkeypatch: pytest.MonkeyP
     name = f"grid-exporter-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0{name}")
-        listener.settimeout(10)
+        listener.settimeout(100)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         notify(READY=1)
         assert listener.recv(1000) == b"READY=1"

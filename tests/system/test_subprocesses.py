@@ -22,14 +22,14 @@ def alive(pid: int) -> bool:
 
 async def until(path: Path) -> str:
     """The file's text as soon as there is some."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while not (path.exists() and path.read_text().endswith("\n")):
             await asyncio.sleep(0.01)
     return path.read_text()
 
 
 async def gone(pid: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while alive(pid):
             await asyncio.sleep(0.01)
 
@@ -44,7 +44,7 @@ async def test_output_streams_and_exit_status_come_back_apart() -> None:
 async def test_a_run_ends_with_its_process_not_with_its_pipes(tmp_path: Path) -> None:
     """A child left behind that holds the pipe neither delays the run nor survives it."""
     pid_file = tmp_path / "pid"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         output = await subprocesses.run("sh", "-c", f"sleep 1000 & echo $! > {pid_file}; echo done")
     assert output.text == "done\n"
     await gone(int(pid_file.read_text()))
@@ -54,7 +54,7 @@ async def test_a_grandchild_in_its_own_session_does_not_hold_the_run(tmp_path: P
     """What has left the group keeps the pipe open for ever, and still the run is over with its process."""
     pid_file = tmp_path / "pid"
     wait = f"while [ ! -s {pid_file} ]; do sleep 0.01; done"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await subprocesses.run("sh", "-c", f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 1000' & {wait}")
     pid = int(await until(pid_file))
     assert alive(pid)
@@ -96,7 +96,7 @@ async def test_cancelling_one_that_is_just_starting_leaves_nothing(tmp_path: Pat
 
 async def test_never_ending_output_is_cut_and_the_tool_ended() -> None:
     """A flood costs no more memory than its limit and becomes a reason that a person understands."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         with pytest.raises(ProbeError, match=r"^yes printed more than 1024 KiB$"):
             await subprocesses.run("yes", limit=1024 * 1024)
 

@@ -83,7 +83,7 @@ BYPASSES = [
 async def test_no_spelling_of_a_path_avoids_authentication(tmp_path: Path, target: str, method: str) -> None:
     """Dots, slashes, escapes, other methods: nothing of the exporter's comes out without credentials."""
     path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
-    async with crowd(Script(), web_config=path) as there, asyncio.timeout(10):
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(100):
         client = await there.connect(f"{method} {target} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
         answer = (await client.reader.read()).decode()
         assert int(answer.split()[1]) in {400, 401, 404, 405}
@@ -143,7 +143,7 @@ async def test_guesses_do_not_hold_up_another_address(tmp_path: Path) -> None:
     costly = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
     path = web_config(tmp_path, f"basic_auth_users: {{alice: '{costly}'}}")
     asked = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\r\n"
-    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(100):
         for number in range(60):
             await there.connect(asked.format(basic("alice", str(number))).encode())
         right = await there.connect(
@@ -239,7 +239,7 @@ async def test_answers_have_every_header_and_no_version(
     path = web_config(tmp_path, json.dumps({"http_server_config": {"headers": CONFIGURABLE}}))
     monkeypatch.setattr(Exporter, "ready", lambda _: 1 // 0)
     request, status = ANSWERS[name]
-    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(100):
         head = (await (await there.connect(request)).reader.readuntil(b"\r\n\r\n")).decode()
     sent = dict(line.split(": ", 1) for line in head.split("\r\n")[1:-2])
     assert int(head.split()[1]) == status
@@ -253,7 +253,7 @@ async def test_no_answers_type_is_guessed(monkeypatch: pytest.MonkeyPatch, name:
     """Each has nosniff, also without a web-config."""
     monkeypatch.setattr(Exporter, "ready", lambda _: 1 // 0)
     request, status = ANSWERS[name]
-    async with crowd(Script()) as there, asyncio.timeout(20):
+    async with crowd(Script()) as there, asyncio.timeout(100):
         head = (await (await there.connect(request)).reader.readuntil(b"\r\n\r\n")).decode()
     assert int(head.split()[1]) == status
     assert "\r\nX-Content-Type-Options: nosniff\r\n" in head
@@ -548,7 +548,7 @@ async def test_the_aide_action_is_behind_client_certificates_too(
     certificates = Certificates(tmp_path)
     path = web_config(tmp_path, certificates.server(clients=True))
     asked = f"GET {REPORT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {AIDE_TOKEN}\r\n\r\n".encode()
-    async with crowd(web_config=path) as there, asyncio.timeout(20):
+    async with crowd(web_config=path) as there, asyncio.timeout(100):
         mine = await there.connect(asked, tls=certificates.client_context("client"))
         assert await mine.status() == 200
         for name in (None, "stranger"):

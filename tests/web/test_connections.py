@@ -50,7 +50,7 @@ async def test_the_newest_keep_their_places() -> None:
 async def test_who_is_being_answered_is_not_dropped() -> None:
     """A scrape that waits for a run is older than the crowd that comes meanwhile, and is answered."""
     release = asyncio.Event()
-    async with crowd(held(release)) as there, asyncio.timeout(20):
+    async with crowd(held(release)) as there, asyncio.timeout(100):
         waiting = await there.connect(GET)
         while not there.answering:
             await asyncio.sleep(0)
@@ -62,7 +62,7 @@ async def test_who_is_being_answered_is_not_dropped() -> None:
 
 async def test_where_all_are_being_answered_the_oldest_makes_room() -> None:
     """Requests that take long must not be a way to shut others out."""
-    async with crowd(Script(seconds=30)) as there, asyncio.timeout(20):
+    async with crowd(Script(seconds=30)) as there, asyncio.timeout(100):
         waiting = [await there.connect(GET) for _ in range(3 * MOST)]
         await waiting[0].closed()
         healthy = await there.connect(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -72,7 +72,7 @@ async def test_where_all_are_being_answered_the_oldest_makes_room() -> None:
 async def test_a_half_open_tls_connection_counts_too(tmp_path: Path) -> None:
     """Each costs half a megabyte: those who never agree on TLS make room as well."""
     web_config, tls = secured(tmp_path)
-    async with crowd(Script(), web_config=web_config) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=web_config) as there, asyncio.timeout(100):
         mute = [await there.connect() for _ in range(3 * MOST)]
         await mute[0].closed()
         assert await there.scrape(tls=tls) == 200
@@ -84,7 +84,7 @@ async def test_who_speaks_no_tls_is_dropped_and_not_logged(
 ) -> None:
     """Plain HTTP, rubbish and a handshake broken off neither disturb others nor fill the log."""
     web_config, tls = secured(tmp_path)
-    async with crowd(Script(), web_config=web_config) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=web_config) as there, asyncio.timeout(100):
         for data in (GET, b"\0" * 1000, b"\x16\x03\x01\x00\x64" + b"x" * 100):
             await (await there.connect(data)).closed()
         (await there.connect()).writer.transport.abort()
@@ -95,7 +95,7 @@ async def test_who_speaks_no_tls_is_dropped_and_not_logged(
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "CONNECT", "PATCH"])
 async def test_plain_http_on_a_tls_port_gets_a_400(tmp_path: Path, method: str) -> None:
     """In words that a person or curl understands."""
-    async with crowd(Script(), web_config=secured(tmp_path)[0]) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=secured(tmp_path)[0]) as there, asyncio.timeout(100):
         client = await there.connect(f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         answer = await client.reader.read()
     assert answer.startswith(b"HTTP/1.0 400 Bad Request\r\n")
@@ -114,7 +114,7 @@ async def test_a_refused_certificate_gets_its_alert(
     (tmp_path / "web.yml").write_text(certificates.server(clients=True))
     context = certificates.client_context(name)
     context.maximum_version = version
-    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(100):
         with pytest.raises(ssl.SSLError, match=alert):
             await (await there.connect(GET, tls=context)).reader.read()
 
@@ -125,7 +125,7 @@ async def test_a_version_that_is_refused_gets_its_alert(tmp_path: Path) -> None:
     (tmp_path / "web.yml").write_text(certificates.server(more=", min_version: TLS13"))
     context = certificates.client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(100):
         with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
             await there.connect(GET, tls=context)
 
@@ -133,14 +133,14 @@ async def test_a_version_that_is_refused_gets_its_alert(tmp_path: Path) -> None:
 async def test_a_handshake_has_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does not agree on TLS soon is dropped, with nobody else about."""
     monkeypatch.setattr(connections, "HANDSHAKE_SECONDS", 0.2)
-    async with crowd(Script(), web_config=secured(tmp_path)[0]) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=secured(tmp_path)[0]) as there, asyncio.timeout(100):
         await (await there.connect()).closed()
 
 
 async def test_a_head_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte does not start the time anew."""
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
-    async with crowd(Script()) as there, asyncio.timeout(20):
+    async with crowd(Script()) as there, asyncio.timeout(100):
         slow = await there.connect(b"GET /metrics HTTP/1.1\r\nX: ")
         dropped = asyncio.create_task(slow.closed())
         while not dropped.done():
@@ -151,7 +151,7 @@ async def test_a_head_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest.Mo
 async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that nobody takes does not lie in the memory for ever."""
     monkeypatch.setattr(listeners, "UNREAD_SECONDS", 0.5)
-    async with crowd(Script("x" * 200)) as there, asyncio.timeout(30):
+    async with crowd(Script("x" * 200)) as there, asyncio.timeout(100):
         greedy = await there.connect()
         greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]
         while not _dropped(there.server):
@@ -161,7 +161,7 @@ async def test_who_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_who_does_not_read_makes_room_first() -> None:
     """Before any who is idle: what lies unread costs memory."""
-    async with crowd(Script("x" * 200)) as there, asyncio.timeout(30):
+    async with crowd(Script("x" * 200)) as there, asyncio.timeout(100):
         idle = await there.connect()
         greedy = await there.connect()
         greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -191,7 +191,7 @@ def _dropped(running: server.Server) -> bool:
 async def test_who_goes_away_waits_for_nothing() -> None:
     """The request of a client that hung up ends at once, although the run that it waited for goes on."""
     script = Script(seconds=30)
-    async with crowd(script) as there, asyncio.timeout(20):
+    async with crowd(script) as there, asyncio.timeout(100):
         client: Client = await there.connect(GET)
         answering = there.answering
         while not answering:
@@ -205,7 +205,7 @@ async def test_who_goes_away_waits_for_nothing() -> None:
 async def test_the_end_waits_for_nobody(tmp_path: Path) -> None:
     """Idle, half-open and waiting clients do not hold the exporter up when it stops."""
     web_config, tls = secured(tmp_path)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         async with crowd(Script(seconds=30), web_config=web_config) as there:
             clients = [await there.connect(), await there.connect(tls=tls), await there.connect(GET, tls=tls)]
             await asyncio.sleep(0)

@@ -55,7 +55,7 @@ async def serial(there: Crowd, tls: ssl.SSLContext) -> str:
 
 
 async def until_refused(there: Crowd, tls: ssl.SSLContext) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while True:
             try:
                 status = await there.scrape(tls=tls)
@@ -78,7 +78,7 @@ async def test_a_renewed_certificate_is_served_without_a_restart(
     """New connections get the new one; one that rests is closed, so that its client makes a new one."""
     certificates = Certificates(tmp_path)
     path, tls = web_config(tmp_path, certificates.server()), certificates.client_context()
-    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(100):
         watching = await watched(there, monkeypatch)
         before = await serial(there, tls)
         old = there.clients[-1]
@@ -115,7 +115,7 @@ async def test_no_connection_outlives_its_tls_settings(
     path = web_config(tmp_path, "" if before == "plain HTTP" else certificates.server(clients=clients))
     tls = None if before == "plain HTTP" else certificates.client_context("client")
     release = asyncio.Event()
-    async with crowd(held(release), web_config=path) as there, asyncio.timeout(20):
+    async with crowd(held(release), web_config=path) as there, asyncio.timeout(100):
         resting = await there.connect(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", tls=tls)
         assert await resting.status() == 200
         asking = await there.connect(GET, tls=tls)
@@ -137,7 +137,7 @@ async def test_no_connection_outlives_its_tls_settings(
 async def test_another_password_ends_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked for with every request."""
     path = web_config(tmp_path, f"basic_auth_users: {{alice: '{HASH}'}}")
-    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(100):
         client = await there.connect(GET)
         assert await client.status() == 401
         watching = await watched(there, monkeypatch)
@@ -161,7 +161,7 @@ async def test_tls_can_be_switched_on_without_a_restart_but_not_off(
     """An emptied file is a good one: it must not have passwords sent in the clear."""
     certificates = Certificates(tmp_path)
     path, tls = web_config(tmp_path, ""), certificates.client_context()
-    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(100):
         watching = await watched(there, monkeypatch)
         assert await there.scrape() == 200
         touch_later(path, certificates.server())
@@ -188,7 +188,7 @@ async def test_a_broken_new_certificate_keeps_the_old(
     """Half a file, as a careless copy leaves it for a moment, costs nobody a scrape; it is logged once."""
     certificates = Certificates(tmp_path)
     path, tls = web_config(tmp_path, certificates.server()), certificates.client_context()
-    async with crowd(Script(), web_config=path) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=path) as there, asyncio.timeout(100):
         watching = await watched(there, monkeypatch)
         before = await serial(there, tls)
         (tmp_path / "server.crt").write_text((tmp_path / "server.crt").read_text()[:200])
@@ -220,7 +220,7 @@ async def test_a_bug_ends_no_watching(
         raise LookupError("a bug")
 
     monkeypatch.setattr(Auth, "refresh", broken)
-    async with crowd(Script(), web_config=web_config(tmp_path, "")) as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=web_config(tmp_path, "")) as there, asyncio.timeout(100):
         watching = await watched(there, monkeypatch)
         while checks < 3:
             await asyncio.sleep(0.02)

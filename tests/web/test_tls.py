@@ -227,7 +227,7 @@ async def test_client_certificates_need_an_allowed_name(tmp_path: Path, case: st
     leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "client.crt"))
     more = f", client_allowed_sans: {allowed}"
     (tmp_path / "web.yml").write_text(certificates.server(clients=True, more=more))
-    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(20):
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(100):
         request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         client = await there.connect(request, tls=certificates.client_context("client"))
         assert await client.status() == (404 if status == 200 and "aide" in path else status)
