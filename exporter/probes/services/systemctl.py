@@ -16,6 +16,7 @@ DURATION = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)(y|month|w|d|h|min|s|ms|us
 # systemd's year has 365.25 days, its month is a twelfth of that.
 SECONDS = dict(y=31557600, month=2629800, w=604800, d=86400, h=3600, min=60, s=1, ms=1e-3, us=1e-6)  # noqa: C408
 LONGEST = len(SECONDS)  # a duration has each unit once
+MOST_UNITS = 10_000
 COUNT = re.compile(r"[0-9]{1,20}")
 UNSET = 2**64 - 1  # what systemd keeps for a count it doesn't know; newer ones print [not set]
 
@@ -67,7 +68,7 @@ def parse_show(text: str) -> Sequence[Properties]:
     """The properties that ``systemctl show`` prints, a mapping for each of its blocks.
 
     Raises:
-        ProbeError: a line is no property, or the last one is cut off.
+        ProbeError: a line is no property, the last one is cut off, or there are more than any host has.
     """
     if text and not text.endswith("\n"):
         raise ProbeError("the output of systemctl show is cut off")
@@ -78,6 +79,8 @@ def parse_show(text: str) -> Sequence[Properties]:
             blocks[-1][name] = value
         elif blocks[-1]:
             blocks.append({})
+            if len(blocks) > MOST_UNITS:
+                raise ProbeError(f"systemctl show printed more than {MOST_UNITS} units")
     return [block for block in blocks if block]
 
 

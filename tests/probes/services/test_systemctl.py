@@ -71,6 +71,7 @@ def test_blocks() -> None:
     [
         ("A=1\nB=2", "cut off"),
         ("A\n", "no property"),
+        ("A=1\n\n" * 10_001, "more than 10000 units"),
     ],
 )
 def test_no_blocks(text: str, reason: str) -> None:
