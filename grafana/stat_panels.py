@@ -65,8 +65,8 @@ def states_stat(title: str, description: str, domains: Sequence[Domain]) -> Pane
 
 def values_stat(title: str, description: str, values: Sequence[Value]) -> Panel:
     """Several values side by side; those that the box does not have leave no gap."""
-    builder = _stat("short", 18).text_mode(BigValueTextMode.VALUE_AND_NAME).wide_layout(wide_layout=False)
-    builder.text(_sizes(18, 12)).thresholds(sdk.thresholds(value_mappings.PLAIN))
+    builder = _stat("short", 16).text_mode(BigValueTextMode.VALUE_AND_NAME).wide_layout(wide_layout=False)
+    builder.text(_sizes(16, 11)).thresholds(sdk.thresholds(value_mappings.PLAIN))
     queries = [now(value.promql, value.name) for value in values]
     panel = sdk.finish(builder.build(), title, description, queries, value_mappings.NO_VALUE)
     for index, value in enumerate(values):

@@ -24,7 +24,7 @@ def page() -> Page:
     """The page."""
     overview = Page("grid-overview", PAGE, since="24h", refresh="30s")
     overview.band(6, states())
-    overview.band(4, values())
+    overview.band(5, values())
     history = states_over_time()
     overview.band(5, firing_now())
     overview.band(8, history)
