@@ -18,7 +18,7 @@ COMMAND = re.compile(r"`([^`]+)`|^((?:sudo|chmod|systemctl|setfacl) .*)$", re.DO
 LONGEST = 600  # characters of a line; the middle of a longer one is left out
 
 
-def element(tag: str, content: str | Iterable[Element] = (), **attributes: str) -> Element:
+def element(tag: str, content: str | Iterable[Element] = (), /, **attributes: str) -> Element:
     """An element of text or other elements; ``class_`` stands for class. Unprintable text is escaped."""
     made = Element(tag, {name.rstrip("_"): value for name, value in attributes.items()})
     if isinstance(content, str):

@@ -165,3 +165,13 @@ async def test_a_big_host_does_not_hold_the_loop() -> None:
     started = time.process_time()
     status_page(made)
     assert time.process_time() - started < 1
+
+
+async def test_a_phone_gets_its_own_width() -> None:
+    """The viewport is an attribute, and nothing of the head is shown as text."""
+    scene = bare()
+    exporter = await scene.exporter()
+    page = status_page(exporter).decode()
+    await scene.end(exporter)
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert page.index("<body>") > page.rindex("device-width")
