@@ -40,7 +40,7 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "HTTP/2.0": (b"GET /metrics HTTP/2.0\r\nHost: x\r\n\r\n", 505),
     "HTTP/0.9": (b"GET /metrics HTTP/0.9\r\nHost: x\r\n\r\n", 505),
-    "HTTP/0.9 as it was": (b"GET /metrics\r\n\r\n", 400),
+    "HTTP/0.9 as it was": (b"GET /metrics\r\n\r\n", 505),
     "HTTP/3.0": (b"GET /metrics HTTP/3.0\r\nHost: x\r\n\r\n", 400),
     "no host": (b"GET /metrics HTTP/1.1\r\n\r\n", 400),
     "two hosts": (asks(METRICS, b"Host: y"), 400),
