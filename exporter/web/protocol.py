@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web, web_protocol, web_response
 
 MOST_HEADERS = 64  # of a request, each of at most 8 KB
-MOST_WAITING = 2  # requests that are read while one before them is being answered
+MOST_WAITING = 1  # request that is read while the one before it is being answered
 
 # aiohttp has no switch for these: it sends every stranger its version, and reads 32 requests ahead.
 web_response.SERVER_SOFTWARE = "grid-exporter"  # type: ignore[attr-defined]
