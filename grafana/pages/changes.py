@@ -75,8 +75,8 @@ def _alerts() -> tuple[str, ...]:
 def _starts() -> tuple[str, ...]:
     """Reboots, and what was started."""
     exit_address = (
-        "max by (instance) (grid_tor_exit_changed_timestamp_seconds{BOX})"
-        " * on (instance) group_left (address) max by (instance, address) (grid_tor_exit_info{BOX})"
+        "max by (instance, address) (grid_tor_exit_info{BOX})"
+        " * on (instance) group_left () max by (instance) (grid_tor_exit_changed_timestamp_seconds{BOX})"
     )
     return (
         _event("Reboot", "grid-host", _in_range("grid_boot_timestamp_seconds{BOX}")),
