@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web, web_protocol, web_response
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.streams import EMPTY_PAYLOAD
 
 MOST_HEADERS = 64  # of a request, each of at most 8 KB
+HEAD_LIMIT = 64 * 1024  # bytes of all of them together, give or take a piece
+PIECE = 16 * 1024  # bytes that are parsed at once
 MOST_WAITING = 1  # request that is read while the one before it is being answered
 
 # aiohttp has no switch for these: it sends every stranger its version, and reads 32 requests ahead.
 web_response.SERVER_SOFTWARE = "grid-exporter"  # type: ignore[attr-defined]
 web_protocol.MAX_MSG_QUEUE_SIZE = MOST_WAITING
+
+
+class BoundedParser:
+    """aiohttp's parser, which limits each header but not the whole head.
+
+    It gets what came in pieces, and none behind a request until there is room for the next one.
+    """
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+        self._waiting = b""
+        self._head = 0  # bytes since the last request
+        self._payload: Any = EMPTY_PAYLOAD
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the parser's own."""
+        return getattr(self._parser, name)
+
+    def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
+        """The next request, if it is whole; whether the protocol is to be another; and what follows then.
+
+        Raises:
+            BadHttpMessage: its head is too large.
+            HttpProcessingError: it is no HTTP.
+        """
+        self._waiting += data
+        while True:
+            piece, self._waiting = self._waiting[:PIECE], self._waiting[PIECE:]
+            if self._payload.is_eof():
+                self._head += len(piece)
+            messages, upgraded, rest = self._parser.feed_data(piece)
+            if messages:
+                self._head, self._payload = 0, messages[-1][1]
+            if self._head > HEAD_LIMIT:
+                self._waiting = b""
+                raise BadHttpMessage(f"the head is larger than {HEAD_LIMIT // 1024} KiB")
+            if upgraded:
+                rest, self._waiting = rest + self._waiting, b""
+            if messages or upgraded or not self._waiting:
+                return messages, upgraded, rest
 
 
 class Protocol(web.RequestHandler):
@@ -26,6 +70,7 @@ class Protocol(web.RequestHandler):
     def __init__(self, server: web.Server, headers: Callable[[], Mapping[str, str]], **settings: Any) -> None:
         super().__init__(server, max_headers=MOST_HEADERS, **settings)
         self._headers = headers
+        self._parser = BoundedParser(self._parser)  # type: ignore[assignment]
 
     def handle_error(
         self,
