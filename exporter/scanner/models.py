@@ -1,9 +1,9 @@
-"""How models lie on disk: a folder or a file each, Hugging Face's cache, Ollama's store.
+"""How models lie on disk: files and folders of weights, Hugging Face's cache, Ollama's store, LM Studio's.
 
 Part of the scanning process (scan.py), which starts often: nothing but the standard library's quick modules.
 """
 # Importing pathlib alone takes half as long as the interpreter's start.
-# ruff: noqa: PTH112
+# ruff: noqa: PTH110, PTH112
 
 from __future__ import annotations
 
@@ -15,55 +15,143 @@ from collections.abc import Iterator, Mapping
 
 LISTED = 200  # models that get a series of their own
 OTHER = "(other)"
-REPOSITORIES = ("models--", "datasets--", "spaces--")
-BOOKKEEPING = {"CACHEDIR.TAG", "version.txt"}  # beside the repositories of a Hugging Face cache
-OLLAMA_PARTS = frozenset({"blobs", "manifests"})
+REPOSITORIES = ("models--", "datasets--", "spaces--", "kernels--")
+SHARED_BLOBS = "blobs/.huggingface-shared-blobs"  # marks a cache whose repositories share their files
+MANIFESTS = ("manifests", "manifests-v2")  # of Ollama; where a model is in both, the latter holds
+OLLAMA_PARTS = frozenset({"blobs", *MANIFESTS})
 MANIFEST_LIMIT = 8 * 1024 * 1024
+CHILDREN = 64  # manifests in a list of manifests
+WEIGHTS = (
+    ".gguf", ".ggml", ".safetensors", ".sft", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".engine", ".plan",
+    ".llamafile", ".npz", ".h5", ".keras", ".pb", ".tflite", ".task", ".litertlm", ".nemo", ".pte",
+    ".mlmodel", ".pkl", ".pickle", ".msgpack",
+)  # fmt: skip
+LM_STUDIO = (".gguf", ".safetensors")  # what it runs
+LEAST = 1024 * 1024  # bytes of a model that is a file of another name
+SEARCHED = 2000  # entries of a folder among which weights are looked for
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file is named as one that holds a model's weights."""
+    return name.lower().endswith(WEIGHTS)
 
 
 def is_store(path: str) -> bool:
-    """Whether a folder is not a model but the place where Hugging Face's libraries or Ollama keep theirs.
+    """Whether a folder is not a model but the place where a program keeps its models.
 
     A folder that can't be read is not known to be one.
     """
-    parts = set()
-    with contextlib.suppress(OSError), os.scandir(path) as entries:
-        for entry in entries:
-            if entry.name.startswith(REPOSITORIES):
-                return True
-            if entry.name in OLLAMA_PARTS:
-                parts.add(entry.name)
-    return parts == OLLAMA_PARTS and is_ollama_store(path)
+    return is_hub(path) or is_ollama_store(path) or _is_lm_studio_store(path)
+
+
+def is_hub(path: str) -> bool:
+    """Whether a folder is laid out as the cache of Hugging Face's libraries."""
+    return os.path.exists(f"{path}/{SHARED_BLOBS}") or any(
+        is_repository(entry.name) and _is_folder(entry) for entry in _visible(path)
+    )
 
 
 def is_ollama_store(path: str) -> bool:
-    """Whether a folder is laid out as Ollama's: named manifests, and the blobs that they refer to."""
-    return all(os.path.isdir(f"{path}/{part}") for part in OLLAMA_PARTS)
+    """Whether a folder is laid out as Ollama's: manifests, and the blobs that they name."""
+    return os.path.isdir(f"{path}/blobs") and any(os.path.isdir(f"{path}/{part}") for part in MANIFESTS)
 
 
-def model_name(entry: str) -> str | None:
-    """The model's name as people know it, from a folder's or file's: ``org/name`` from ``models--org--name``.
+def is_publisher(path: str) -> bool:
+    """Whether a folder only holds folders of models, as LM Studio keeps each publisher's."""
+    folders = []
+    for entry in _visible(path, SEARCHED):
+        if _is_folder(entry):
+            folders.append(entry.path)
+        elif is_weights(entry.name) or entry.name.endswith(".json"):
+            return False
+    files = (entry.name for folder in folders for entry in _visible(folder, SEARCHED))
+    return any(name.lower().endswith(LM_STUDIO) for name in files)
 
-    None for what is no model: the hidden (``.locks``), and a cache's bookkeeping.
-    """
-    kind, _, name = entry.partition("--")
-    if name and entry.startswith(REPOSITORIES):
-        return ("" if kind == "models" else f"{kind}/") + name.replace("--", "/")
-    return None if entry.startswith(".") or entry in BOOKKEEPING else entry
+
+def holds_weights(path: str) -> bool:
+    """Whether a folder holds a file of weights or a repository, among the first entries of it and below."""
+    waiting = [path]
+    left = SEARCHED
+    for folder in waiting:
+        for entry in _visible(folder, left):
+            left -= 1
+            if is_weights(entry.name) or is_repository(entry.name):
+                return True
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+    return False
 
 
-def ollama_manifests(store: str) -> Iterator[tuple[str, str]]:
+def _is_lm_studio_store(path: str) -> bool:
+    """Whether a folder holds publishers and nothing else."""
+    entries = list(_visible(path, SEARCHED))
+    folders = all(_is_folder(entry) for entry in entries)
+    return bool(entries) and folders and all(is_publisher(entry.path) for entry in entries)
+
+
+def _visible(path: str, limit: int | None = None) -> Iterator[os.DirEntry[str]]:
+    """The entries of a folder that are not hidden; none where it can't be read."""
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        for entry in entries:
+            if limit is not None and limit <= 0:
+                return
+            if limit is not None:
+                limit -= 1
+            if not entry.name.startswith("."):
+                yield entry
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link that leads to one where this user may go."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def is_repository(name: str) -> bool:
+    """Whether a folder is named as a repository in a Hugging Face cache."""
+    return name.startswith(REPOSITORIES) and bool(name.partition("--")[2])
+
+
+def repository_name(folder: str) -> str:
+    """A repository's name as people know it, from its folder's: ``org/name`` from ``models--org--name``."""
+    kind, _, name = folder.partition("--")
+    return ("" if kind == "models" else f"{kind}/") + name.replace("--", "/")
+
+
+def ollama_manifests(store: str) -> dict[str, str]:
     """The models of an Ollama store, named as ``ollama list`` does, each with its manifest's path.
 
-    A manifest lies at ``manifests/HOST/USER/MODEL/TAG``; the usual host and user go unsaid.
+    A manifest lies at ``manifests/HOST/USER/MODEL/TAG``; the usual host and user are left out of the name.
     """
-    top = f"{store}/manifests"
-    for folder, _, tags in os.walk(top):
-        place = folder[len(top) + 1 :].split("/")
-        if len(place) == 3:  # noqa: PLR2004 - host, user and model
-            if place[0] == "registry.ollama.ai":
-                del place[: 2 if place[1] == "library" else 1]
-            yield from ((f"{'/'.join(place)}:{tag}", f"{folder}/{tag}") for tag in tags if tag[0] != ".")
+    found: dict[str, str] = {}
+    for part in MANIFESTS:
+        top = f"{store}/{part}"
+        for folder, _, tags in os.walk(top):
+            place = folder[len(top) + 1 :].split("/")
+            if len(place) == 3:  # noqa: PLR2004 - host, user and model
+                if place[0] == "registry.ollama.ai":
+                    del place[: 2 if place[1] == "library" else 1]
+                found |= {f"{'/'.join(place)}:{tag}": f"{folder}/{tag}" for tag in tags if tag[0] != "."}
+    return found
+
+
+def ollama_model_size(store: str, path: str) -> int:
+    """A model's bytes by its manifest; by those that are here, where that is a list of several.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is not a manifest.
+    """
+    blobs = manifest_blobs(text := read_manifest(path))
+    if not blobs:
+        for digest in _children(text):
+            with contextlib.suppress(FileNotFoundError):  # for another machine's runner, not pulled
+                blobs |= manifest_blobs(read_manifest(f"{store}/blobs/{digest.replace(':', '-', 1)}"))
+    if not blobs:
+        raise ValueError("Not a manifest: none of those that it lists is here")
+    return sum(blobs.values())
 
 
 def read_manifest(path: str) -> bytes:
@@ -82,20 +170,44 @@ def read_manifest(path: str) -> bytes:
     return text
 
 
-def manifest_size(text: bytes) -> int:
-    """A model's bytes by its manifest in an Ollama store: its configuration and its layers.
+def manifest_blobs(text: bytes) -> dict[str, int]:
+    """The bytes of a manifest's blobs, by their digests: its configuration and its layers.
+
+    Empty for a list of manifests.
 
     Raises:
         ValueError: it is not a manifest.
     """
+    blobs = {}
     try:
         manifest = json.loads(text)
-        sizes = [part["size"] for part in (manifest["config"], *(manifest["layers"] or ()))]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        if isinstance(manifest.get("manifests"), list):
+            return {}
+        for number, part in enumerate((manifest["config"], *(manifest["layers"] or ()))):
+            blobs[str(part.get("digest") or number)] = part["size"]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("Not a manifest: it is damaged") from error
-    if any(type(size) is not int or not 0 <= size < 1 << 63 for size in sizes):
+    if any(type(size) is not int or not 0 <= size < 1 << 63 for size in blobs.values()):
         raise ValueError("Not a manifest: a size in it makes no sense")
-    return sum(sizes)
+    return blobs
+
+
+def manifest_size(text: bytes) -> int:
+    """A model's bytes by its manifest in an Ollama store.
+
+    Raises:
+        ValueError: it is not a manifest.
+    """
+    return sum(manifest_blobs(text).values())
+
+
+def _children(text: bytes) -> list[str]:
+    """The digests in a list of manifests; those that could lead out of the store are left out."""
+    listed = json.loads(text)["manifests"][:CHILDREN]
+    digests = [part.get("digest") for part in listed if isinstance(part, dict)]
+    return [
+        digest for digest in digests if isinstance(digest, str) and "/" not in digest and "\0" not in digest
+    ]
 
 
 def largest(models: Mapping[str, int | None], *, complete: bool) -> dict[str, int]:

@@ -24,21 +24,16 @@ MANIFEST = b"""{"schemaVersion":2,"mediaType":"application/vnd.docker.distributi
         ("models--gpt2", "gpt2"),
         ("datasets--allenai--c4", "datasets/allenai/c4"),
         ("spaces--org--demo", "spaces/org/demo"),
+        ("kernels--kernels-community--activation", "kernels/kernels-community/activation"),
         ("models--a--b--c", "a/b/c"),
-        ("models--", "models--"),
-        ("models", "models"),
-        ("other--a--b", "other--a--b"),
-        ("Mistral-7B.Q4_K_M.gguf", "Mistral-7B.Q4_K_M.gguf"),
-        ("\udcff\n\"'\\", "\udcff\n\"'\\"),
-        (".locks", None),
-        (".cache", None),
-        ("CACHEDIR.TAG", None),
-        ("version.txt", None),
+        ("models--", None),
+        ("models", None),
+        ("other--a--b", None),
     ],
 )
-def test_names_models_as_people_know_them(entry: str, name: str | None) -> None:
-    """A repository is ORG/NAME, anything else has its file's name, and bookkeeping is no model."""
-    assert models.model_name(entry) == name
+def test_names_repositories_as_people_know_them(entry: str, name: str | None) -> None:
+    """A repository is ORG/NAME, with its kind before that unless it is a model; anything else is none."""
+    assert (models.repository_name(entry) if models.is_repository(entry) else None) == name
 
 
 @pytest.mark.parametrize(
@@ -46,6 +41,12 @@ def test_names_models_as_people_know_them(entry: str, name: str | None) -> None:
     [
         (["models--org--name"], True),
         (["datasets--org--name", "whatever"], True),
+        (["kernels--org--name"], True),
+        (["blobs/.huggingface-shared-blobs"], True),
+        (["blobs", "manifests-v2"], True),
+        (["publisher/model/weights.gguf", "other/model/weights.gguf"], True),
+        (["publisher/model/weights.gguf", "mine/weights.gguf"], False),
+        (["unet/model.safetensors", "vae/model.safetensors"], False),
         (["blobs", "manifests"], True),
         (["blobs", "snapshots", "refs"], False),
         (["manifests"], False),
@@ -55,7 +56,7 @@ def test_names_models_as_people_know_them(entry: str, name: str | None) -> None:
 def test_recognizes_a_store(tmp_path: Path, folders: list[str], store: bool) -> None:  # noqa: FBT001
     """A folder is a store when it is laid out as Hugging Face's cache or Ollama's store, else a model."""
     for folder in folders:
-        (tmp_path / folder).mkdir()
+        (tmp_path / folder).mkdir(parents=True)
     assert models.is_store(str(tmp_path)) is store
 
 
@@ -82,7 +83,7 @@ def test_names_ollama_models_as_ollama_list_does(tmp_path: Path) -> None:
         path = tmp_path / "manifests" / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    found = dict(models.ollama_manifests(str(tmp_path)))
+    found = models.ollama_manifests(str(tmp_path))
     assert sorted(found) == [
         "hf.co/bartowski/Llama-3.2-1B-GGUF:Q4_K_M",
         "llama3:8b",
@@ -164,3 +165,30 @@ def test_keeps_a_model_that_is_called_other() -> None:
     listed = models.largest(sizes, complete=True)
     assert len(listed) == models.LISTED
     assert sum(listed.values()) == sum(sizes.values())
+
+
+def test_sizes_a_model_by_a_list_of_manifests(tmp_path: Path) -> None:
+    """The manifests of the list that are here count, each blob once; the newer of two places holds."""
+    child = {"config": {"digest": "sha256:c", "size": 400}, "layers": [{"digest": "sha256:w", "size": 9000}]}
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs/sha256-one").write_text(json.dumps(child))
+    child["layers"].append({"digest": "sha256:p", "size": 50})  # type: ignore[attr-defined]
+    (tmp_path / "blobs/sha256-two").write_text(json.dumps(child))
+    listed = [{"digest": f"sha256:{name}"} for name in ("one", "two", "absent", "../../etc")]
+    (tmp_path / "blobs/sha256-list").write_text(json.dumps({"manifests": [*listed, None, {"digest": 7}]}))
+    place = tmp_path / "manifests-v2/registry.ollama.ai/library/new/4b"
+    place.parent.mkdir(parents=True)
+    place.symlink_to("../../../../blobs/sha256-list")
+    old = tmp_path / "manifests/registry.ollama.ai/library/new/4b"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(MANIFEST)
+    assert models.ollama_manifests(str(tmp_path)) == {"new:4b": str(place)}
+    assert models.ollama_model_size(str(tmp_path), str(place)) == 9450
+
+
+def test_refuses_a_list_without_a_manifest_that_is_here(tmp_path: Path) -> None:
+    """A list that is empty, or names only manifests that were not pulled, gives no size."""
+    for text in ('{"manifests":[]}', '{"manifests":[{"digest":"sha256:absent"}]}'):
+        (tmp_path / "list").write_text(text)
+        with pytest.raises(ValueError, match="none of those that it lists is here"):
+            models.ollama_model_size(str(tmp_path), str(tmp_path / "list"))

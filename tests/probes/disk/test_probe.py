@@ -101,13 +101,16 @@ async def test_scans_a_real_directory(tmp_path: Path) -> None:
 async def test_takes_names_of_any_bytes(tmp_path: Path) -> None:
     """Two hundred of the longest names that are no text, and worse ones, come out as valid series."""
     for number in range(200):
-        sized(tmp_path / os.fsdecode(b"\xff" * 252 + b"%03d" % number), 10**6 + number)
+        sized(tmp_path / os.fsdecode(b"\xff" * 252 + b"%03d" % number), 2**21 + number)
     for name in ("new\nline", 'quo"te\\', "\x7f"):
-        sized(tmp_path / name, 5)
+        (tmp_path / name).mkdir()
     values = series((await collect(tmp_path)).families)
     entries = [value for name, value in values.items() if name.startswith("grid_directory_entry_size_bytes")]
     assert len(entries) == 201
-    assert sum(entries) == sum(10**6 + number for number in range(200)) + 15
+    assert (
+        sum(entries)
+        == sum(2**21 + number for number in range(200)) + 3 * tmp_path.joinpath("\x7f").stat().st_size
+    )
 
 
 async def test_fails_where_there_is_no_directory(tmp_path: Path) -> None:

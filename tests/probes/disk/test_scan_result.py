@@ -113,3 +113,10 @@ def test_offers_no_permission_where_none_is_missing() -> None:
     (note,) = notes("/ai/models", ScanResult(file_systems=(), size=5, errors=1, unread=unread))
     assert note.text.endswith("/ai/models/manifests/x (Not a manifest: it is damaged)")
     assert note.hint == ""
+
+
+def test_names_links_that_lead_to_no_model() -> None:
+    """A link in a model's place that leads nowhere is a warning with its reason."""
+    (note,) = notes("/m", ScanResult(file_systems=(), size=1, skipped=(("/m/a.gguf", "it leads nowhere"),)))
+    assert note.text == "link(s) without a model: /m/a.gguf (it leads nowhere)"
+    assert note.hint
