@@ -215,7 +215,7 @@ def test_counts_every_file_whose_folder_may_not_be_entered(tree: Path) -> None:
     """A folder that may be listed but not entered hides every size in it; only the first few are named."""
     for number in range(25):
         sized(tree / f"model/part{number}", 1)
-    (tree / "model").chmod(0o744)
+    (tree / "model").chmod(0o444)
     with unprivileged():
         found = scanned(tree)
     assert (found["size"], found["models"], found["errors"]) == (None, {}, 25)
@@ -336,7 +336,7 @@ def test_reports_which_folders_are_closed(tree: Path) -> None:
     """Where a folder above may not be entered it is named, so that a person can open the whole way."""
     directory = tree / "home/.cache/huggingface"
     directory.mkdir(parents=True)
-    (tree / "home").chmod(0o700)
+    (tree / "home").chmod(0o600)
     with unprivileged():
         found = scanned(directory)
         who = scan.user()
