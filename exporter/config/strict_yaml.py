@@ -15,7 +15,7 @@ import yaml
 
 from exporter.config.mistakes import explain, quoted
 
-SIZE_LIMIT = 1024 * 1024
+SIZE_LIMIT = 256 * 1024  # bytes; to read 1 MiB of YAML takes PyYAML ten seconds
 NODE_LIMIT = 100_000  # keys and values, with each alias counted as what it stands for
 UNUSABLE = re.compile("[\0\ud800-\udfff]")  # a NUL, and halves of a character
 

@@ -117,7 +117,7 @@ def load(path: Path) -> WebConfig:
         ConfigError: it can't be read, or holds what is wrong or can't be had here.
     """
     try:
-        text = read(path, refuse_open_to_all=True).decode()
+        text = read(path, strict_yaml.SIZE_LIMIT, refuse_open_to_all=True).decode()
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -163,7 +163,7 @@ def test_a_world_writable_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"\xff\xfe", "is not UTF-8 text"), (b"#" * 2_000_000, "is larger than 1024 KiB: not a configuration")],
+    [(b"\xff\xfe", "is not UTF-8 text"), (b"#" * 300_000, "is larger than 256 KiB: not a configuration")],
 )
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
     """Binary and absurdly large files are refused before they are parsed."""
@@ -199,7 +199,7 @@ def test_a_configuration_may_come_through_a_pipe() -> None:
 
 def test_an_endless_file_is_no_configuration() -> None:
     """A device that never ends doesn't fill the memory."""
-    with pytest.raises(ConfigError, match="is larger than 1024 KiB"):
+    with pytest.raises(ConfigError, match="is larger than 256 KiB"):
         load(Path("/dev/urandom"), Host())
 
 

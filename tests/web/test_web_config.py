@@ -1,10 +1,11 @@
 import string
+from pathlib import Path
 
 import bcrypt
 import pytest
 
 from exporter.config.strict_yaml import ConfigError
-from exporter.web.web_config import BCRYPT, HEADERS, parse
+from exporter.web.web_config import BCRYPT, HEADERS, load, parse
 from tests.web.test_tls import SUITES, SUITES_13
 
 HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
@@ -243,3 +244,11 @@ def test_every_hash_that_is_taken_can_be_checked() -> None:
 def test_a_good_file_is_taken(name: str) -> None:
     """Files that work for the other exporters work here."""
     parse(GOOD[name])
+
+
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path) -> None:
+    """It would keep a thread busy for longer than its reading may take."""
+    path = tmp_path / "web.yml"
+    path.write_text("#" * 300_000)
+    with pytest.raises(ConfigError, match="it is larger than 256 KiB"):
+        load(path)
