@@ -14,6 +14,8 @@ A fault is one line: its kind, and what that kind needs.
     garbage            answers bytes that are no text
     flood              never stops answering
     fork               answers well, and leaves a child behind that holds its pipes and ignores SIGTERM
+    daemon             answers well, and leaves a daemon behind: in a session of its own, without its pipes
+    bomb               answers what costs most to read: a million digits, and as many brackets
 """
 
 from __future__ import annotations
@@ -58,6 +60,16 @@ def _fork(_: str) -> None:
         os._exit(0)
 
 
+def _daemon(_: str) -> None:
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.closerange(0, 3)
+            _deaf("")
+        os._exit(0)
+    os.wait()
+
+
 def _flood(_: str) -> None:
     while True:
         sys.stdout.write("flood" * CHUNK)
@@ -68,6 +80,7 @@ BEFORE: dict[str, Callable[[str], None]] = {
     "deaf": _deaf,
     "slow": lambda seconds: time.sleep(float(seconds)),
     "fork": _fork,
+    "daemon": _daemon,
     "flood": _flood,
 }
 
@@ -91,6 +104,10 @@ def _garbage(_: str, __: Callable[[], Answer]) -> Answer:
     return 0, random.Random(1).randbytes(4096).decode("utf-8", "surrogateescape"), ""  # noqa: S311
 
 
+def _bomb(_: str, __: Callable[[], Answer]) -> Answer:
+    return 0, f"x {'1' * 1_000_000}x\n{'[' * 1_000_000}\n", ""
+
+
 CHANGED: dict[str, Callable[[str, Callable[[], Answer]], Answer]] = {
     "exit": lambda status, work: (int(status), *work()[1:]),
     "say": _say,
@@ -99,6 +116,7 @@ CHANGED: dict[str, Callable[[str, Callable[[], Answer]], Answer]] = {
     "empty": lambda _, __: (0, "", ""),
     "truncate": _truncate,
     "garbage": _garbage,
+    "bomb": _bomb,
 }
 
 

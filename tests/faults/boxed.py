@@ -23,7 +23,7 @@ TOOLLESS = ("grid_memory_", "grid_cpu", "grid_load", "grid_aide_")  # what is re
 # A fault is as the box's faults.py describes it, or "lie".
 FAULTS = (
     *("hang", "deaf", "slow 0.3", "exit 3", "complain 1 out of order", "warn beware", "empty", "truncate"),
-    *("garbage", "flood", "fork", "missing", "denied", "lie"),
+    *("garbage", "flood", "fork", "daemon", "bomb", "missing", "denied", "lie"),
 )
 # A tool that lies: something that its probe could take for an answer, and must not.
 LIES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import random
+import signal
 import socket
 import statistics
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.box.box import TOOLS
+from tests.box.files import put
 from tests.faults.boxed import FAULTS, Boxed, boxed
 from tests.faults.vitals import Vitals, at_rest, vitals
 from tests.record import record
@@ -30,6 +32,11 @@ SENSELESS = (
     b"\0" * 100,
     b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST / HTTP/1.1\r\n\r\n",
+)
+UNREAD = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 100
+# A configuration of twenty lines that stands for 4 ** 19 keys.
+BOMB = "x0: &x0 {a: 1}\n" + "".join(
+    f"x{n}: &x{n} {{<<: [{', '.join([f'*x{n - 1}'] * 4)}]}}\n" for n in range(1, 20)
 )
 
 
@@ -47,6 +54,7 @@ class Soak:
     def run(self) -> None:
         """Everything, to its end."""
         workers = [*(lambda n=n: self._scrape(n) for n in range(CLIENTS)), self._break, self._pester]
+        workers += [self._ignore_answers, self._reload]
         threads = [threading.Thread(target=self._until_the_end, args=(work,)) for work in workers]
         for thread in threads:
             thread.start()
@@ -99,6 +107,29 @@ class Soak:
                     client = block.enter_context(socket.create_connection(address, 30))
                     client.sendall(SENSELESS[number % len(SENSELESS)])
             time.sleep(0.2)
+            yield
+
+    def _ignore_answers(self) -> Iterator[None]:
+        """Clients that ask again and again and read no answer."""
+        while True:
+            with contextlib.ExitStack() as block:
+                for _ in range(20):
+                    client = block.enter_context(socket.socket())
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    client.connect(("127.0.0.1", self.there.exporter.port))
+                    client.sendall(UNREAD)
+                time.sleep(1)
+            yield
+
+    def _reload(self) -> Iterator[None]:
+        """Someone who has a bomb read in place of the configuration, and then the configuration again."""
+        path = self.there.box.directory / "config.yml"
+        good = path.read_text()
+        while True:
+            for text in (f"{BOMB}probes: {{host: *x19}}\n", good):
+                put(path, text)
+                self.there.exporter.process.send_signal(signal.SIGHUP)
+                time.sleep(1)
             yield
 
 
