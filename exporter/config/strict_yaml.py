@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
@@ -16,6 +18,7 @@ import yaml
 from exporter.config.mistakes import explain, quoted
 
 SIZE_LIMIT = 256 * 1024  # bytes; to read 1 MiB of YAML takes PyYAML ten seconds
+PIPE_SECONDS = 4.0  # that a pipe's writer may take; less than whoever waits for the reading gives it
 NODE_LIMIT = 100_000  # keys and values, with each alias counted as what it stands for
 UNUSABLE = re.compile("[\0\ud800-\udfff]")  # a NUL, and halves of a character
 
@@ -25,15 +28,19 @@ class ConfigError(Exception):
 
 
 def read(path: Path) -> tuple[str, int]:
-    """The file's text and mode; it may be a pipe.
+    """The file's text and mode; it may be a pipe, which must not keep its reader waiting.
 
     Raises:
         ConfigError: it can't be read, is absurdly large, is just being written, or is not UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(SIZE_LIMIT + 1)
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            data = file.read(SIZE_LIMIT + 1) if file.seekable() else _read_pipe(file.fileno())
             status = os.fstat(file.fileno())
+    except TimeoutError as error:
+        raise ConfigError(
+            f"{path} can't be read: its writer sent no end within {PIPE_SECONDS:g} seconds"
+        ) from error
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
     if len(data) > SIZE_LIMIT:
@@ -44,6 +51,25 @@ def read(path: Path) -> tuple[str, int]:
         return data.decode("utf-8"), status.st_mode
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text") from error
+
+
+def _read_pipe(descriptor: int) -> bytes:
+    """What comes until the writer closes its end, up to a byte more than the limit.
+
+    Raises:
+        TimeoutError: there is no writer, or it takes too long.
+    """
+    data, ready = b"", select.poll()
+    ready.register(descriptor, select.POLLIN)
+    end = time.monotonic() + PIPE_SECONDS
+    while len(data) <= SIZE_LIMIT:
+        left = end - time.monotonic()
+        if left <= 0 or not ready.poll(left * 1000):
+            raise TimeoutError
+        if not (part := os.read(descriptor, SIZE_LIMIT)):
+            break
+        data += part
+    return data
 
 
 def decode(

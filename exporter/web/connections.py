@@ -43,8 +43,8 @@ class Connections:
         self._context = context
         self._answer = server.request_handler
         server.request_handler = self._note_and_answer
-        # Half of the descriptors are for the probes' files and pipes; a handshake takes two.
-        self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+        # Half of the descriptors are for the probes' files and pipes.
+        self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._open: dict[web.RequestHandler, asyncio.Task[None]] = {}  # the oldest first
         self._answering: set[asyncio.BaseProtocol] = set()
         self._listeners: list[socket.socket] = []
@@ -113,11 +113,15 @@ class Connections:
         gone = [it for it, connecting in self._open.items() if connecting.done() and it.transport is None]
         for handler in gone:
             del self._open[handler]
-        while len(self._open) >= self._most:
+        while self._open and self._descriptors() >= self._most:
             oldest = self._pick_eviction()
             self._open.pop(oldest).cancel()
             if oldest.transport is not None:
                 oldest.transport.abort()
+
+    def _descriptors(self) -> int:
+        """One for each connection, and a second one while it is made: for what a refused client is sent."""
+        return len(self._open) + sum(not connecting.done() for connecting in self._open.values())
 
     def _pick_eviction(self) -> web.RequestHandler:
         """The oldest that doesn't read its answer, else the oldest that is not being answered.
