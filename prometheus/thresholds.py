@@ -1,5 +1,6 @@
 """Every threshold, once: the alerts, the health codes and the dashboards' colours all read it here.
 
+The values just beyond and just short of each are in prometheus/tests/*.yml, which `make test-real` runs.
 Each name ends in its unit. "Warm", "low" and "slow" are worth a look, the others are to be acted on.
 """
 

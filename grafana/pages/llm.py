@@ -1,4 +1,7 @@
-"""LLM servers: what they serve, how quick they are, and what waits."""
+"""LLM servers: what they serve, how quick they are, and what waits.
+
+The page joins `generate.PAGES` with the probe kind that exports these families; until then nobody sees it.
+"""
 
 from __future__ import annotations
 

@@ -104,6 +104,7 @@ async def test_the_loop_goes_on_whatever_comes(
 
 async def keep_going(name: str, patterns: list[bytes], workshop: Workshop, which: slice) -> None:
     """Has a probe read each pattern, in some of the places; fails where the loop is held up for too long."""
+    assert name in TARGETS, f"add a target for the kind {name} to tests/fuzz/targets.py"
     target = TARGETS[name](workshop)
     for pattern in patterns:
         for change in long_texts(pattern, LENGTH)[which]:
