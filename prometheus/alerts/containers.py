@@ -102,6 +102,7 @@ def _watchtower() -> list[Alert]:
             wait=6 * 3600,
             summary="{{ $labels.instance }}: container {{ $labels.container }} is not updated",
             description="Watchtower runs on {{ $labels.instance }} but does not update container "
-            "{{ $labels.container }}: a label, a name, a scope or monitor-only keeps it from that.",
+            "{{ $labels.container }}: a label, a name, a scope, a pinned image or monitor-only keeps it from "
+            "that.",
         ),
     ]

@@ -159,7 +159,7 @@ def describe(containers: Mapping[str, Container]) -> list[Metric]:
     samples.add(WATCHTOWER_UP, bool(rules) if watchtowers else None)
     for name, container in containers.items():
         _add_container(samples, name, container)
-        updated = any(rule.updates(container.name, container.labels) for rule in rules)
+        updated = any(rule.updates(container.name, container.labels, container.image) for rule in rules)
         watched = any(rule.watches(container.name, container.labels) for rule in rules)
         samples.add(UPDATED, updated, name)
         samples.add(MONITORED, watched and not updated, name)

@@ -12,6 +12,7 @@ LABELS = (LABEL, ENABLE, MONITOR_ONLY, SCOPE)
 IMAGE = re.compile(
     r"(^|/)(containrrr|nickfedor|nicholas-fedor|v2tec|centurylink|beatkind)/watchtower([:@]|$)"
 )
+PINNED = re.compile(r"(^|@)sha256:")  # an image of this digest: there is never another one
 # Go's spellings of a boolean; Watchtower ignores others.
 BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
@@ -64,11 +65,11 @@ class Rule:
             and self.scope in ("", labels.get(SCOPE) or "none")
         )
 
-    def updates(self, name: str, labels: Mapping[str, str]) -> bool:
-        """Whether it would update this container, and not only watch it."""
+    def updates(self, name: str, labels: Mapping[str, str], image: str = "") -> bool:
+        """Whether it would update this container of this image, and not only watch it."""
         own = BOOLEANS.get(labels.get(MONITOR_ONLY, ""))
         only = own if own is not None and self.label_precedence else own or self.monitor_only
-        return self.watches(name, labels) and not only
+        return self.watches(name, labels) and not only and not PINNED.search(image)
 
     def _is_named(self, name: str) -> bool:
         """Whether an argument matches the name; Watchtower accepts one that lacks the last letter."""

@@ -10,6 +10,7 @@ from exporter.probes.containers.watchtower import (
     LABEL,
     MONITOR_ONLY,
     SCOPE,
+    Rule,
     is_watchtower,
     parse,
 )
@@ -186,6 +187,16 @@ def test_any_arguments(arguments: list[str], environment: list[str]) -> None:
     rule = parse(arguments, environment)
     for name in ("a", *arguments):
         assert rule.watches(name, {}) or not rule.updates(name, {})
+
+
+@pytest.mark.parametrize(
+    ("image", "answer"),
+    [("nginx", True), ("nginx:1@sha256:00", False), (f"sha256:{'0' * 64}", False), ("x/sha256:1", True)],
+)
+def test_an_image_pinned_by_digest_is_watched_only(image: str, *, answer: bool) -> None:
+    """No newer image has that digest, and of one without a name Watchtower can't ask."""
+    assert Rule().watches("it", {})
+    assert Rule().updates("it", {}, image) is answer
 
 
 def test_started_by_another_program() -> None:
