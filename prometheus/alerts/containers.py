@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over
+from prometheus.expressions import latest, over, series
 
 ITSELF = "on (job, instance, container)"
 STOPPED = latest("grid_container_state", 'state=~"created|exited|dead"')
@@ -14,6 +14,12 @@ SHOULD_RUN = latest("grid_container_info", 'restart_policy=~"always|unless-stopp
 # Down with an error although it is retried: the retries are used up.
 RETRIED = latest("grid_container_info", 'restart_policy="on-failure"')
 FAILED = f"{latest('grid_container_exit_code')} != 0"
+# Removed since: the engine answers and no longer lists it. A failed scrape does not count as an answer.
+INFO = "grid_container_info"
+REMOVED = (
+    f"{latest(INFO)}\n  and on (job, instance) {series('grid_container_engine_up')} == 1\n"
+    f"  unless {ITSELF} {series(INFO)}"
+)
 # The kill shows for a moment only where a restart follows at once.
 OOM_KILLED = over(900, "grid_container_oom_killed")
 WATCHED = latest("grid_container_watchtower_enabled")
@@ -43,7 +49,8 @@ def _states() -> list[Alert]:
             name="GridContainerDown",
             severity="warning",
             expr=f"max by (job, instance, container) ({STOPPED}) == 1\n"
-            f"and {ITSELF} (\n  {SHOULD_RUN}\n  or {RETRIED}\n  and {ITSELF} {FAILED}\n)",
+            f"and {ITSELF} (\n  {SHOULD_RUN}\n  or {RETRIED}\n  and {ITSELF} {FAILED}\n)\n"
+            f"unless {ITSELF} (\n  {REMOVED}\n)",
             wait=600,
             summary="{{ $labels.instance }}: container {{ $labels.container }} is down",
             description="Container {{ $labels.container }} on {{ $labels.instance }} is down though its "
