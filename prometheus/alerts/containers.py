@@ -59,8 +59,9 @@ def _states() -> list[Alert]:
         Alert(
             name="GridContainerUnhealthy",
             severity="warning",
+            # As long as a large model may take to load after a restart.
             expr=f"{UNHEALTHY} == 1",
-            wait=300,
+            wait=900,
             summary="{{ $labels.instance }}: container {{ $labels.container }} is unhealthy",
             description="The health check of container {{ $labels.container }} on {{ $labels.instance }} "
             "fails.",
