@@ -22,12 +22,13 @@ def _down() -> list[Alert]:
         Alert(
             name="GridExporterDown",
             severity="critical",
-            # A share and not up == 0, so that a box which answers now and then is found too.
-            expr=f"avg_over_time({over(300, 'up')}) < {t.EXPORTER_ANSWERED_RATIO}",
+            # A share and not up == 0, so that a box which answers now and then is found too. A share lags:
+            # after a reboot the box is back, while a flapping one has failed again since.
+            expr=f"{_answers_seldom(300, 60)}\nor {_answers_seldom(1800, 300)}",
             wait=180,
             summary="{{ $labels.instance }} does not answer",
             description="{{ $labels.instance }} answered {{ $value | humanizePercentage }} of the scrapes "
-            "of the last 5 minutes. Until it answers, nothing is known about it.",
+            "of the last minutes. Until it answers, nothing is known about it.",
         ),
         Alert(
             name="GridExporterAbsent",
@@ -47,6 +48,12 @@ def _down() -> list[Alert]:
             "last hour.",
         ),
     ]
+
+
+def _answers_seldom(seconds: int, recent: int) -> str:
+    """Where few scrapes of so many seconds succeeded, and one of the last ``recent`` seconds failed."""
+    seldom = f"avg_over_time({over(seconds, 'up')}) < {t.EXPORTER_ANSWERED_RATIO}"
+    return f"{seldom} and min_over_time({over(recent, 'up')}) == 0"
 
 
 def _probes() -> list[Alert]:
