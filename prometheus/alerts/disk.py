@@ -41,6 +41,8 @@ def _full() -> list[Alert]:
 
 def _filling() -> list[Alert]:
     soon = _full_within(t.DISK_FULL_SOON_SECONDS, t.DISK_PACE_LEAST_SECONDS)
+    # A download that has just finished bends the slope of an hour: the last minutes must agree.
+    yet = _full_within(t.DISK_FULL_SOON_SECONDS, 900)
     days = _full_within(t.DISK_FULL_WITHIN_SECONDS, t.DISK_PACE_SECONDS)
     # A download, long finished, bends the slope of many hours: the last hour must agree.
     still = _full_within(t.DISK_FULL_WITHIN_SECONDS, t.DISK_PACE_LEAST_SECONDS)
@@ -48,7 +50,7 @@ def _filling() -> list[Alert]:
         Alert(
             name="GridDiskFullSoon",
             severity="critical",
-            expr=f"{AVAILABLE} < {t.DISK_FULL_SOON_RATIO}\nand {soon}",
+            expr=f"{AVAILABLE} < {t.DISK_FULL_SOON_RATIO}\nand {soon}\nand {yet}",
             wait=900,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within hours",
             description="{{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
