@@ -143,3 +143,9 @@ def test_no_secret_stands_in_a_configuration() -> None:
     for name in ("prometheus.yml", "alertmanager.yml"):
         text = (FOLDER / name).read_text(encoding="utf-8")
         assert not re.search(r"^\s*#?\s*\w*(password|credentials|token)\s*:", text, flags=re.MULTILINE), name
+
+
+def test_the_end_of_an_alert_is_not_urgent() -> None:
+    """The receiver that wakes somebody is told of beginnings only."""
+    receivers = {each["name"]: each for each in load(FOLDER / "alertmanager.yml")["receivers"]}
+    assert [hook["send_resolved"] for hook in receivers["phone-loud"]["webhook_configs"]] == [False]
