@@ -23,6 +23,19 @@ Outcome = Result | ProbeError | None
 GIB = 1 << 30
 NOW = time.time()
 
+LLM = """
+grid_llm_up{server="ollama"} 1
+grid_llm_ready{server="ollama"} 1
+grid_llm_server_info{server="ollama",kind="ollama",version="0.33.0",container="",unit="ollama.service"} 1
+grid_llm_model_state{server="ollama",model="qwen3:8b",state="loaded"} 1
+grid_llm_model_state{server="ollama",model="llama3.3:70b",state="loaded"} 1
+grid_llm_model_state{server="ollama",model="llama3.3:70b",state="loading"} 0
+grid_llm_model_memory_bytes{server="ollama",model="qwen3:8b",location="gpu"} 8e9
+grid_llm_model_memory_bytes{server="ollama",model="llama3.3:70b",location="gpu"} 12e9
+grid_llm_model_memory_bytes{server="ollama",model="llama3.3:70b",location="host"} 5e9
+grid_llm_requests{server="ollama",model="qwen3:8b",state="running"} 1
+grid_llm_requests{server="ollama",model="qwen3:8b",state="waiting"} 4
+"""
 HOST = f"""
 grid_memory_total_bytes {64 * GIB}
 grid_memory_available_bytes {40 * GIB}

@@ -5,6 +5,7 @@ from exporter.probes.commands.summary import summarize as commands
 from exporter.probes.containers.summary import summarize as containers
 from exporter.probes.disk.summary import summarize as disk
 from exporter.probes.gpu.summary import summarize as gpu
+from exporter.probes.llm.summary import summarize as llm
 from exporter.probes.services.summary import summarize as services
 from exporter.probes.tor.summary import summarize as tor
 
@@ -16,5 +17,6 @@ SUMMARIES = {
     "containers": containers,
     "services": services,
     "aide": aide.summarize,
+    "llm": llm,
     "command": commands,
 }

@@ -21,6 +21,7 @@ probes:
   services:
     categories: {ai: ["ollama.service", "vllm@*.service"], network: ["tor@default.service"]}
   aide: {}
+  llm: {servers: [{name: ollama, url: "http://127.0.0.1:11434"}]}
   commands:
     - {name: ups, argv: [/usr/local/bin/ups-metrics], ttl: 30s, timeout: 5s}
 """
@@ -129,7 +130,7 @@ def test_every_directory_and_command_is_a_probe_of_its_own(tmp_path: Path) -> No
     plan = load(path, Host())
     assert [probe.name for probe in plan.probes] == [
         "host", "gpu", "disk:/ai/models", "disk:/srv/models", "tor", "containers", "services", "aide",
-        "command:ups",
+        "llm:ollama", "command:ups",
     ]  # fmt: skip
     assert plan.absent == {}
 

@@ -28,6 +28,8 @@ from exporter.probes import KINDS
 from exporter.probes.containers import api
 from exporter.probes.containers.cgroups import parse_groups
 from exporter.probes.disk.mounts import parse_mounts
+from exporter.probes.llm import client
+from exporter.probes.llm import probe as llm
 from exporter.probes.tor import control, cookie
 from exporter.scanner import models
 from exporter.system import cgroup, subprocesses, threads
@@ -40,6 +42,7 @@ from tests.box import nvidia_smi
 from tests.box.files import CAPTURES
 from tests.fuzz import texts
 from tests.fuzz.texts import capture
+from tests.probes.llm import bodies, replay
 
 Change = Callable[[bytes], bytes]
 Target = Callable[[Change], Awaitable[Iterable[Metric]]]
@@ -173,6 +176,37 @@ def authorization(*good: bytes) -> Make:
     return make
 
 
+def servers(**tables: Mapping[str, replay.Answer]) -> Make:
+    """The probe of a server of language models, one of each of these kinds, whose answers are changed."""
+
+    def make(workshop: Workshop) -> Target:
+        changes: list[Change] = []
+        answers: list[Mapping[str, replay.Answer]] = []
+
+        async def get(_: object, path: str) -> client.Answer:
+            answer = answers[-1].get(path.partition("?")[0]) or replay.Answer(status=404)
+            body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+            return client.Answer(path, answer.status, answer.headers.get("Server", ""), "", changes[-1](body))
+
+        workshop.monkeypatch.setattr(client.Client, "get", get)
+        workshop.monkeypatch.setattr(llm, "new_session", contextlib.nullcontext)
+        runs = {
+            kind: _run_of(
+                "llm", {"servers": [{"name": "s", "url": "http://192.0.2.1", "kind": kind}]}, workshop.folder
+            )
+            for kind in tables
+        }
+
+        async def execute(change: Change) -> Iterable[Metric]:
+            kind = workshop.rng.choice(list(tables))
+            changes[:], answers[:] = [change], [tables[kind]]
+            return await runs[kind]()
+
+        return execute
+
+    return make
+
+
 def _check(reason: str) -> None:
     """An error message is one line, and not too long a one."""
     assert "\n" not in reason, reason
@@ -262,6 +296,16 @@ TARGETS: dict[str, Make] = {
         {"directories": ["/ai/models"]},
         *(always(0, it) for it in texts.SCANNED),
         files={"proc/self/mountinfo": capture("mountinfo/mountinfo")},
+    ),
+    "llm": servers(
+        **{
+            "ollama": bodies.ollama(bodies.loaded("a:b", 7, 5, "2030-01-01T00:00:00.123456789Z")),
+            "llama.cpp": bodies.llama_cpp(),
+            "llama-swap": bodies.llama_swap({"model": "a", "state": "ready", "ttl": 0}),
+            "vllm": bodies.vllm(bodies.vllm_metrics()),
+            "sglang": bodies.sglang(bodies.sglang_metrics()),
+            "openai": {"/v1/models": replay.as_json({"data": [{"id": "a"}]})},
+        }
     ),
     "aide": probe("aide", {"state": "/aide"}, files=texts.AIDE),
     "host": probe("host", {}, files={f"proc/{name}": capture(f"proc/{name}") for name in PROC}),

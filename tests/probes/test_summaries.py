@@ -19,6 +19,7 @@ WHOLE = {
     "containers": scene.CONTAINERS,
     "services": scene.SERVICES,
     "aide": scene.AIDE,
+    "llm": scene.LLM,
 }
 ACTIVE = ("active", "reloading", "refreshing")
 HOTTEST = "2 cards, hottest 42 °C"
@@ -76,6 +77,13 @@ def line(kind: str, text: str, now: float = NOW) -> str:
         ("aide", ["aide_clean 1", "aide_accept_success 1", *ACCEPTED], "clean, accepted 5 min ago"),
         ("aide", ["aide_clean 1", "aide_accept_success 0", *ACCEPTED], "clean, an accept failed 5 min ago"),
         ("aide", [f"aide_last_check_timestamp_seconds {NOW + 60}"], "checked 0 ms ago"),
+        ("llm", ["llm_up 0", 'llm_server_info{kind="ollama"} 1'], "down"),
+        ("llm", ["llm_up 1", 'llm_model_state{model="a",state="loaded"} 0'], "no model loaded"),
+        (
+            "llm",
+            ["llm_up 1", *(f'llm_model_memory_bytes{{location="{at}"}} 1e9' for at in ("gpu", "host"))],
+            "2.00 GB in memory (50% on the CPU)",
+        ),
         ("command", ['a{b="1"} 1', 'a{b="2"} 1', "c 1"], "3 series"),
     ],
 )
@@ -95,6 +103,8 @@ def test_what_is_said(kind: str, figures: list[str], said: str) -> None:
         ("containers", ["1 of 2 containers running", "1 unhealthy", "1 restarting",
                                           "1 updated by Watchtower"]),
         ("services", ["1 of 2 services active", "1 unit failed"]),
+        ("llm", ["ollama 0.33.0", "2 models loaded", "25.0 GB in memory (20% on the CPU)",
+                 "1 request running", "4 waiting"]),
         ("aide", ["1 removed", "3 changed", "checked 4 h ago", "an accept failed 60 min ago"]),
     ],
 )  # fmt: skip

@@ -1,0 +1,271 @@
+"""Servers of language models, asked over HTTP; each is a probe of its own.
+
+Only paths that neither load, wake, renew nor unload a model are asked (``paths`` of each kind).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from exporter.metrics.families import Samples
+from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probes.llm import identify
+from exporter.probes.llm.client import Client, Failure, new_session
+from exporter.probes.llm.discovery import find_servers
+from exporter.probes.llm.families import INFO, READ_SECONDS, add_reading
+from exporter.probes.llm.history import History
+from exporter.probes.llm.llamacpp import LlamaCpp
+from exporter.probes.llm.llamaswap import LlamaSwap
+from exporter.probes.llm.ollama import Ollama
+from exporter.probes.llm.openai import OpenAi
+from exporter.probes.llm.processes import PORTS, owner
+from exporter.probes.llm.reading import Reading
+from exporter.probes.llm.sglang import Sglang
+from exporter.probes.llm.summary import summarize
+from exporter.probes.llm.vllm import Vllm
+from exporter.system import files
+from exporter.system.threads import run_in_thread
+
+LEAST_TTL = 15  # seconds: some servers suffer where they are asked more often
+READ_SHARE = 0.8  # of the timeout: a server that hangs is a fact, and not a probe's timeout
+OWNER_EVERY = 60.0  # seconds between two looks at all processes
+KEY_LIMIT = 4096
+NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+DOWN = {"refused", "timeout"}
+
+
+class Reader(Protocol):
+    """Reads one server of a kind. paths: all that it asks."""
+
+    paths: frozenset[str]
+
+    async def read(self, client: Client, reading: Reading) -> None:
+        """Fills in what the server reports; what it got stands where it fails."""
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One server.
+
+    name: the label ``server``. kind: found out where it is left out. api_key_file: a file with the key that
+    it asks for. metrics: whether llama.cpp's own metrics are read.
+    """
+
+    name: str
+    url: str
+    kind: Literal["ollama", "llama.cpp", "llama-swap", "vllm", "sglang", "openai"] | None = None
+    api_key_file: str | None = None
+    metrics: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses what can't be asked."""
+        if not NAME.fullmatch(self.name):
+            raise ValueError(
+                f"name must be made of letters, digits, _ and -, a letter first, got {self.name!r}"
+            )
+        host = _host_of(self.url)
+        if host is None:
+            raise ValueError(
+                "url must be http:// or https://, a host and a port, without a key or query in it"
+            )
+        if self.api_key_file is not None:
+            if not self.api_key_file.startswith("/"):
+                raise ValueError(f"api_key_file must be an absolute path, got {self.api_key_file!r}")
+            if not self.url.startswith("https:") and not _is_loopback(host):
+                raise ValueError("api_key_file: a key goes to another host by https:// alone")
+
+
+class Settings(Schedule, frozen=True, kw_only=True):
+    """servers: each asked on its own."""
+
+    servers: tuple[Server, ...]
+    ttl: Duration = Duration(LEAST_TTL)
+    wait: Duration = Duration(1)
+    timeout: Duration = Duration(3)
+
+    def __post_init__(self) -> None:
+        """Refuses servers that can't be told apart, and too many questions."""
+        super().__post_init__()
+        if self.ttl < LEAST_TTL:
+            raise ValueError(f"ttl must be at least {LEAST_TTL}s, got {self.ttl:g}s")
+        if not self.servers:
+            raise ValueError(f"servers must name at least one, such as {EXAMPLE}")
+        names = [server.name for server in self.servers]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two servers are named {name}")
+
+
+EXAMPLE = '[{name: ollama, url: "http://127.0.0.1:11434"}]'
+
+
+def _host_of(url: str) -> str | None:
+    """The host of a server's URL; None where it is no URL of one."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    plain = url.isascii() and url.isprintable() and not set(url) & set(" ?#@\\")
+    return host if plain and parts.scheme in ("http", "https") and host and port != 0 else None
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _readers(server: Server) -> Mapping[str, Callable[[], Reader]]:
+    return {
+        "ollama": Ollama,
+        "llama.cpp": lambda: LlamaCpp(metrics=server.metrics),
+        "llama-swap": LlamaSwap,
+        "vllm": Vllm,
+        "sglang": Sglang,
+        "openai": OpenAi,
+    }
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One server over its runs. kind: as configured, or found out and kept until it is down."""
+
+    server: Server
+    schedule: Schedule
+    host: Host
+    kind: str = ""
+    version: str = ""
+    reader: Reader | None = None
+    history: History = field(default_factory=History)
+    owner: tuple[str, str] = ("", "")
+    owner_due: float = 0.0
+
+    async def collect(self) -> Result:
+        """One read of the server.
+
+        Raises:
+            ProbeError: what it answered can't be read, or is another kind's.
+        """
+        reading = Reading()
+        started = time.monotonic()
+        failure: Failure | None = None
+        try:
+            async with asyncio.timeout(self.schedule.timeout * READ_SHARE):
+                await self._read(reading)
+        except Failure as error:
+            failure = error
+        except TimeoutError:
+            failure = Failure("timeout", f"{self.server.url} did not answer in time")
+        seconds = time.monotonic() - started
+        if failure:
+            reading.errors.add(failure.reason)
+        self.history.record(reading, time.time())
+        samples = Samples()
+        summaries = add_reading(samples, self.server.name, reading)
+        self.history.add(samples, self.server.name)
+        samples.add(READ_SECONDS, seconds, self.server.name)
+        if reading.up:
+            self.version = reading.version or self.version
+            await self._find_owner()
+        else:
+            self._forget()
+        if self.kind:
+            samples.add(INFO, 1, self.server.name, self.kind, self.version, *self.owner)
+        families = [*samples.families(), *summaries]
+        if reading.dropped:
+            reading.notes.append(Note(f"{reading.dropped} more models of {self.server.name} are left out"))
+        if failure and failure.reason not in DOWN and (failure.reason != "auth" or not reading.up):
+            raise ProbeError(f"{self.server.name}: {failure}", failure.hint, families)
+        if failure:
+            down = "" if reading.up else f"{self.server.name} is down: "
+            reading.notes.insert(0, Note(f"{down}{failure}", failure.hint or START_HINT * (not reading.up)))
+        return Result(families, tuple(reading.notes))
+
+    async def _read(self, reading: Reading) -> None:
+        key = await run_in_thread(_read_key, self.server.api_key_file) if self.server.api_key_file else ""
+        async with new_session() as session:
+            if self.reader is None:
+                client = Client(session, self.server.url, identify.PATHS, key)
+                self.kind = self.server.kind or await self._identify(client)
+                self.reader = _readers(self.server)[self.kind]()
+            await self.reader.read(Client(session, self.server.url, self.reader.paths, key), reading)
+
+    async def _identify(self, client: Client) -> str:
+        kind = await identify.identify(client, urlsplit(self.server.url).port)
+        if not kind:
+            hint = "name its kind, or another url"
+            raise Failure("other_kind", "no server of language models that is known answers here", hint)
+        return kind
+
+    def _forget(self) -> None:
+        if self.server.kind is None:
+            self.reader = None
+        self.owner_due = 0.0
+
+    async def _find_owner(self) -> None:
+        """Finds out whose process the server is, where it is on this host."""
+        if time.monotonic() < self.owner_due or not _is_loopback(_host_of(self.server.url) or ""):
+            return
+        port = urlsplit(self.server.url).port
+        self.owner = await run_in_thread(owner, self.host, self.kind, port)
+        self.owner_due = time.monotonic() + OWNER_EVERY
+
+
+START_HINT = "see that it runs (systemctl status, docker ps) and that url is where it listens"
+
+
+def _read_key(path: str) -> str:
+    """The key in a file, its first line.
+
+    Raises:
+        ProbeError: it can't be read, or holds no key.
+    """
+    try:
+        key = files.read(Path(path), KEY_LIMIT).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ProbeError(f"{path} can't be read: {why}", f"let grid-exporter read {path}") from error
+    if not key or not key.isprintable() or " " in key:
+        raise ProbeError(f"{path} holds no key", "write the key into it, and nothing else")
+    return key
+
+
+def build(settings: Settings, host: Host) -> list[Probe]:
+    """One probe a server; each keeps its metrics when another is added or taken out."""
+    schedule = Schedule(ttl=settings.ttl, wait=settings.wait, timeout=settings.timeout)
+    return [
+        Probe(f"llm:{server.name}", schedule, server, _Watch(server, schedule, host).collect, summarize)
+        for server in settings.servers
+    ]
+
+
+async def discover(host: Host) -> Settings | Note:
+    """The servers that listen on this host's loopback and answer as one that is known."""
+    found = await find_servers(host)
+    if not found:
+        ports = ", ".join(map(str, sorted(PORTS)))
+        text = (
+            f"no server of language models answers here: asked who listens on {ports}, or has a server's name"
+        )
+        return Note(text, f"probes:\n  llm:\n    servers: {EXAMPLE}")
+    kinds = [kind for kind, _ in found]
+    servers = []
+    for kind, url in found:
+        base = kind.replace(".", "")
+        name = base if kinds.count(kind) == 1 else f"{base}-{urlsplit(url).port}"
+        servers.append(Server(name=name, url=url, kind=kind))  # type: ignore[arg-type]
+    return Settings(servers=tuple(servers))
+
+
+KIND = Kind("llm", Settings, build, discover)

@@ -1,0 +1,138 @@
+"""An Ollama over a day: it loads, spills, expires, pins, evicts, dies and comes back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from exporter.probe import Result
+from tests.probes.llm import bodies
+from tests.probes.llm.bodies import GB
+from tests.probes.llm.replay import Replay, as_json, probe, serving
+from tests.probes.llm.test_kinds import values
+
+Run = Callable[[], Awaitable[Result]]
+NEVER = "2319-03-10T00:11:47.000000001Z"
+
+
+@pytest.fixture
+async def replay() -> AsyncIterator[Replay]:
+    async with serving(Replay(bodies.ollama())) as server:
+        yield server
+
+
+def at(seconds: float) -> str:
+    """So long from now, as Ollama writes it."""
+    moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+    return moment.isoformat().replace("+00:00", "123Z")
+
+
+def holds(replay: Replay, *models: dict[str, object]) -> None:
+    """What it has loaded from now on."""
+    replay.answers["/api/ps"] = as_json({"models": list(models)})
+
+
+def counted(got: dict[str, float], model: str = "a:b") -> tuple[float | None, dict[str, float]]:
+    """How often the model was seen to load, and to unload by reason, where that is not 0."""
+    unloads = {
+        name.split('reason="')[1][:-2]: value
+        for name, value in got.items()
+        if name.startswith("model_unloads") and f'model="{model}"' in name and value
+    }
+    return got.get(f'model_loads_total{{model="{model}"}}'), unloads
+
+
+def loaded(got: dict[str, float], model: str = "a:b") -> bool:
+    return got.get(f'model_state{{model="{model}",state="loaded"}}') == 1
+
+
+async def test_a_model_loads_and_expires(replay: Replay) -> None:
+    """It is there while it is listed; gone after its time it has expired, and its series with it."""
+    run = probe(replay.url, "ollama")
+    assert counted(values(await run())) == (None, {})
+    holds(replay, bodies.loaded("a:b", 6 * GB, 6 * GB, at(300)))
+    got = values(await run())
+    assert (loaded(got), counted(got)) == (True, (1, {}))
+    holds(replay, bodies.loaded("a:b", 6 * GB, 6 * GB, at(-2)))  # busy, or about to stop
+    assert counted(values(await run())) == (1, {})
+    holds(replay)
+    got = values(await run())
+    assert (loaded(got), counted(got)) == (False, (1, {"expired": 1}))
+    assert not [name for name in got if name.startswith("model_memory")]
+
+
+async def test_a_model_that_spills(replay: Replay) -> None:
+    """Its memory moves to the host; it is the same model, which neither loaded nor unloaded."""
+    run = probe(replay.url, "ollama")
+    holds(replay, bodies.loaded("a:b", 6 * GB, 6 * GB, at(300)))
+    await run()
+    holds(replay, bodies.loaded("a:b", 7 * GB, 4 * GB, at(300)))
+    got = values(await run())
+    assert got['model_memory_bytes{location="gpu",model="a:b"}'] == 4 * GB
+    assert got['model_memory_bytes{location="host",model="a:b"}'] == 3 * GB
+    assert counted(got) == (0, {})
+
+
+async def test_a_model_that_is_pinned_and_vanishes(replay: Replay) -> None:
+    """Pinned it has no time to expire; that it goes all the same is early."""
+    run = probe(replay.url, "ollama")
+    holds(replay, bodies.loaded("a:b", GB, GB, NEVER))
+    got = values(await run())
+    assert got['model_pinned{model="a:b"}'] == 1
+    assert not [name for name in got if name.startswith("model_expires")]
+    holds(replay, bodies.loaded("c:d", GB, GB, at(300)))
+    got = values(await run())
+    assert counted(got) == (0, {"early": 1})
+    assert counted(got, "c:d") == (1, {})
+
+
+async def test_a_model_that_is_evicted(replay: Replay) -> None:
+    """Gone before its time, it was evicted, stopped or reloaded."""
+    run = probe(replay.url, "ollama")
+    holds(replay, bodies.loaded("a:b", GB, GB, at(300)))
+    await run()
+    holds(replay)
+    assert counted(values(await run())) == (0, {"early": 1})
+
+
+async def test_a_server_that_dies_and_comes_back() -> None:
+    """Down is a fact: the models go with it, and count as loaded again when they are back."""
+    async with serving(Replay(bodies.ollama(bodies.loaded("a:b", GB, GB, at(300))))) as first:
+        run = probe(first.url, "ollama")
+        assert values(await run())["up{}"] == 1
+    for _ in range(2):
+        result = await run()
+        got = values(result)
+        assert (got["up{}"], got['read_error{reason="refused"}']) == (0, 1)
+        assert (loaded(got), counted(got)) == (False, (0, {"server_down": 1}))
+        assert "ready{}" not in got
+        assert "is down" in result.notes[0].text
+    port = int(first.url.rpartition(":")[2])
+    async with serving(Replay(first.answers), port):
+        got = values(await run())
+    assert (got["up{}"], loaded(got), counted(got)) == (1, True, (1, {"server_down": 1}))
+
+
+async def test_a_read_that_fails_unloads_nothing(replay: Replay) -> None:
+    """An error says nothing of the models; the next read goes on from the one before."""
+    run = probe(replay.url, "ollama")
+    holds(replay, bodies.loaded("a:b", GB, GB, at(300)))
+    await run()
+    good = replay.answers["/api/ps"]
+    replay.answers["/api/ps"] = as_json({"error": "busy"}, 500)
+    with pytest.raises(Exception, match="with 500"):
+        await run()
+    replay.answers["/api/ps"] = good
+    assert counted(values(await run())) == (0, {})
+
+
+async def test_polling_asks_the_same_harmless_paths(replay: Replay) -> None:
+    """However often it is polled, nothing but these is asked, one after another."""
+    run = probe(replay.url, "ollama")
+    for _ in range(5):
+        await run()
+    once = ["GET /api/version", "GET /", "GET /api/ps", "GET /api/tags"]
+    assert replay.asked == once + ["GET /api/version", "GET /api/ps"] * 4
+    assert replay.most_parallel == 1
