@@ -11,8 +11,10 @@ UNCORRECTED = latest("grid_gpu_ecc_errors_total", 'kind="uncorrected"')
 # By heat or by the hardware: a power limit that was set, or an idle card, is as its owner wants it.
 THROTTLED = over(900, "grid_gpu_throttle_active", 'reason=~"sw_thermal_slowdown|hw_.+"')
 # A probe that fails on a box which had cards counts as no card: the driver is gone with them.
-FAILS = latest("grid_probe_success", 'probe="gpu"') + " == 0"
-CARDS = f"{latest('grid_gpus')}\n  or on (job, instance) {FAILS}"
+FAILS = latest("grid_probe_success", 'probe=~"gpu(:.+)?"') + " == 0"
+OF_NVIDIA = f'label_replace({FAILS}, "vendor", "nvidia", "probe", "gpu")'
+OF_VENDOR = f'label_replace({OF_NVIDIA}, "vendor", "$1", "probe", "gpu:(.+)")'
+CARDS = f"{latest('grid_gpus')}\n  or on (job, instance, vendor) {OF_VENDOR}"
 
 
 def alerts() -> list[Alert]:
@@ -81,7 +83,7 @@ def _gone() -> Alert:
     return Alert(
         name="GridGpuGone",
         severity="critical",
-        expr=f"max_over_time({had})\n- on (job, instance) (\n  {CARDS}\n)\n> 0",
+        expr=f"max_over_time({had})\n- on (job, instance, vendor) (\n  {CARDS}\n)\n> 0",
         wait=300,
         summary="{{ $labels.instance }}: {{ $value }} GPU(s) gone",
         description="{{ $labels.instance }} has {{ $value }} GPU(s) fewer than within the last day: off "
