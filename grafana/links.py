@@ -13,6 +13,7 @@ PAGES = {
     "grid-overview": "Overview",
     "grid-changes": "Changes",
     "grid-gpu": "GPU",
+    "grid-llm": "LLM servers",
     "grid-disk": "Models & storage",
     "grid-host": "Host",
     "grid-containers": "Containers",

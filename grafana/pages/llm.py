@@ -1,7 +1,4 @@
-"""LLM servers: what they serve, how quick they are, and what waits.
-
-The page joins `generate.PAGES` with the probe kind that exports these families; until then nobody sees it.
-"""
+"""LLM servers: what they serve, how quick they are, and what waits."""
 
 from __future__ import annotations
 

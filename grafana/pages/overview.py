@@ -87,6 +87,7 @@ def values() -> Panel:
                 0,
             ),
             Value("Disk", fullest, "percentunit", "grid-disk", steps(threshold_steps.DISK_USED), 0),
+            Value("LLM models", 'sum(grid_llm_model_state{BOX, state="loaded"})', "short", "grid-llm"),
             Value("Tor took", "max(grid_tor_check_duration_seconds{BOX})", "s", "grid-tor", tor, 1),
             Value(
                 "Containers", 'sum(grid_container_state{BOX, state="running"})', "short", "grid-containers"
