@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.system.threads import run_in_thread_if_large
+from exporter.system.threads import run_in_thread, run_in_thread_if_large
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
+    from aiohttp.abc import AbstractResolver
 
 BODY_LIMIT = 4 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
@@ -122,13 +124,36 @@ def new_session() -> ClientSession:
     from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector  # noqa: PLC0415 - as above
 
     return ClientSession(
-        connector=TCPConnector(limit=1, force_close=True),
+        connector=TCPConnector(limit=1, force_close=True, resolver=_resolver()),
         cookie_jar=DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
         timeout=ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),  # each run has a timeout of its own
         headers={"Accept": "application/json, text/plain;version=0.0.4", "Accept-Encoding": "identity"},
     )
+
+
+def _resolver() -> AbstractResolver:
+    """Looks names up in a thread of its own: aiohttp's own would hold up the exporter's exit."""
+    from aiohttp.abc import AbstractResolver, ResolveResult  # noqa: PLC0415 - as above
+
+    class Resolver(AbstractResolver):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        ) -> list[ResolveResult]:
+            found = await run_in_thread(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+            return [
+                ResolveResult(
+                    hostname=host, host=str(address[0]), port=port, family=family, proto=proto,
+                    flags=socket.AI_NUMERICHOST,
+                )
+                for family, _, proto, _, address in found
+            ]  # fmt: skip
+
+        async def close(self) -> None:
+            pass
+
+    return Resolver()
 
 
 def _bare(path: str) -> str:

@@ -13,6 +13,7 @@ from exporter.system.threads import run_in_thread
 
 TIMEOUT = 3.0  # seconds, for each of them
 ASKED = 16  # sockets at most
+NAMED = identify.NAMES.keys() - {"openai"}  # which may be anything, and is asked where it is configured
 
 
 async def find_servers(host: Host) -> list[tuple[str, str]]:
@@ -26,7 +27,7 @@ async def find_servers(host: Host) -> list[tuple[str, str]]:
     kinds = await asyncio.gather(*(_identify(it) for it in candidates))
     servers: dict[str, tuple[str, str]] = {}
     for kind, listener in zip(kinds, candidates, strict=True):
-        if kind:  # one that listens for IPv4 and IPv6 is one server
+        if kind in NAMED:  # one that listens for IPv4 and IPv6 is one server
             servers.setdefault(f"{kind}:{listener.port}", (kind, url(listener)))
     return list(servers.values())
 

@@ -8,6 +8,7 @@ from exporter.probes.llm.client import OK, UNAUTHORIZED, Answer, Client, Failure
 from exporter.probes.llm.reading import objects, text
 
 PATHS = frozenset({"/", "/api/version", "/metrics", "/v1/models"})
+KEY_HINT = "name its kind, and a file with its key: api_key_file"
 LM_STUDIO_PORT = 1234  # it logs an error for each path that it doesn't know
 OWNERS = {
     "llamacpp": "llama.cpp", "llama-swap": "llama-swap", "vllm": "vllm", "sglang": "sglang",
@@ -22,7 +23,7 @@ async def identify(client: Client, port: int | None) -> str:
     """The kind of the server; empty where it is no server of language models that is known.
 
     Raises:
-        Failure: it gives no answer that is read.
+        Failure: it gives no answer that is read, or asks for a key.
     """
     if port != LM_STUDIO_PORT:
         answer = await client.get("/api/version")
@@ -60,7 +61,7 @@ def by_metrics(body: bytes) -> str:
 
 async def _by_models(answer: Answer) -> str:
     if answer.status == UNAUTHORIZED:
-        return "openai"
+        raise Failure("auth", "a key is asked for before it shows which kind of server this is", KEY_HINT)
     try:
         data = objects((await answer.json()).get("data")) if answer.status == OK else []
     except Failure:
@@ -72,7 +73,7 @@ def other_kind(answer: Answer) -> str:
     """Who answers instead, in words for a person."""
     head = answer.body[:2000]
     if answer.server.startswith(("llama.cpp", "whisper.cpp")):
-        who = answer.server.partition("/")[0][:32]
+        who = "llama.cpp" if answer.server.startswith("llama.cpp") else "whisper.cpp"
     elif b"Unexpected endpoint or method" in head:
         who = "LM Studio"
     elif b"Ollama is running" in head:

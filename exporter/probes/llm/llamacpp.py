@@ -170,7 +170,7 @@ def _is_quiet(version: str, *, sleeping: bool) -> bool:
 def _waking(version: str) -> Note:
     reason = "reading its metrics may wake its model or keep it from sleeping"
     return Note(
-        f"the metrics of llama.cpp {version[:32]} are not read: {reason}",
+        f"the metrics of llama.cpp {version[:16]!a} are not read: {reason}",
         f"update it: b{QUIET} and later are safe",
     )
 

@@ -63,7 +63,7 @@ class Ollama:
     async def _read_ps(self, client: Client, reading: Reading) -> None:
         old = _is_old(reading.version)
         if old:
-            note = f"Ollama {reading.version} can crash while it is asked what it has loaded"
+            note = f"Ollama {reading.version[:16]!a} can crash while it is asked what it has loaded"
             reading.notes.append(Note(f"{note}: it is asked every {PS_EVERY:g} s at most", UPDATE))
         if not old or time.monotonic() >= self._ps_due:
             self._ps = await _object(await client.get("/api/ps"))

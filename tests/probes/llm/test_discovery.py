@@ -15,7 +15,7 @@ from exporter.probes.llm.probe import Settings, discover
 from exporter.probes.llm.processes import Listener, listeners, owner
 from tests.probes.llm import bodies
 from tests.probes.llm.bodies import HARMFUL
-from tests.probes.llm.replay import Answer, Replay, collect, serving
+from tests.probes.llm.replay import Answer, Replay, as_json, collect, serving
 from tests.series import series
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -132,6 +132,8 @@ async def test_discovers_servers_by_their_answers(tmp_path: Path, monkeypatch: p
         {**bodies.llama_cpp(), "/api/version": Answer("", 404, dict(bodies.LLAMA))},
         bodies.vllm(bodies.vllm_metrics()),
         web_page,
+        {"/v1/models": as_json({"data": [{"id": "x", "owned_by": "me"}]})},
+        {"/v1/models": Answer("", 401)},
         {},
     )
     async with host_with(monkeypatch, tmp_path, *tables) as (host, replays):

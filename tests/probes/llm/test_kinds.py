@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -459,3 +460,25 @@ async def test_finds_out_the_kind(answers: dict[str, Answer], kind: str) -> None
     paths = {line.partition(" ")[2] for line in replay.asked}
     assert not [path for path in paths if path.startswith(HARMFUL)]
     assert "GET /health" not in replay.asked or kind == "llama.cpp"
+
+
+async def test_does_not_guess_the_kind_without_a_key() -> None:
+    """Whoever asks for a key first may be anything."""
+    async with serving(Replay({"/v1/models": Answer("", 401)})) as replay:
+        with pytest.raises(ProbeError, match="a key is asked for") as caught:
+            await collect(replay.url)
+    assert values(caught.value) == basics("auth", up=0, ready=None)
+
+
+async def test_a_servers_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host's name does as well as its address; one that nobody has is down."""
+
+    def getaddrinfo(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async with serving(Replay(bodies.ollama())) as replay:
+        got = values(await collect(replay.url.replace("127.0.0.1", "localhost"), "ollama"))
+    assert got["up{}"] == 1
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    result = await collect("http://nobody.invalid:11434", "ollama")
+    assert values(result) == basics("refused", up=0, ready=None)
