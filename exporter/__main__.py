@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as it may be inherited, it hides how tools end
     orphans.adopt()
     options = _parser().parse_args(argv)
-    options.host = Host(proc=options.procfs, cgroup=options.cgroup)
+    options.host = Host(proc=options.procfs, cgroup=options.cgroup, sys=options.sysfs)
     logs.setup(options.log_level, options.log_format)
     try:
         status: int = options.run(options)
@@ -107,6 +107,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     flag("--web.config.file", "web_config", "TLS, and who may scrape", type=Path, metavar="FILE")
     flag("--path.procfs", "procfs", "the host's procfs", Path("/proc"), type=Path, metavar="DIR")
+    flag("--path.sysfs", "sysfs", "the host's sysfs", Path("/sys"), type=Path, metavar="DIR")
     flag("--path.cgroup", "cgroup", "the host's cgroups", Path("/sys/fs/cgroup"), type=Path, metavar="DIR")
     flag("--log.level", "log_level", "what to log at least", "info", choices=logs.LEVELS)
     flag("--log.format", "log_format", "how to log it", "logfmt", choices=("logfmt", "json"))

@@ -116,6 +116,7 @@ class Host:
 
     proc: Path = Path("/proc")
     cgroup: Path = Path("/sys/fs/cgroup")
+    sys: Path = Path("/sys")
     root: Path = Path("/")
     state: Path | None = field(default_factory=_state_directory)
     container_names: dict[str, str] = field(default_factory=dict)

@@ -71,6 +71,17 @@ def test_what_is_left_out_has_its_reason() -> None:
     assert not unset & settings(PROJECT / "systemd/grid-exporter.service").keys()
 
 
+def test_drop_in_for_gpu_processes() -> None:
+    """The drop-in gives the one capability and the user namespace that it counts in, and docs/gpu.md names it."""
+    path = PROJECT / "systemd/gpu-processes.conf"
+    assert settings(path) == {
+        "CapabilityBoundingSet": "CAP_SYS_PTRACE",
+        "AmbientCapabilities": "CAP_SYS_PTRACE",
+        "PrivateUsers": "no",
+    }
+    assert f"systemd/{path.name}" in (PROJECT / "docs/gpu.md").read_text()
+
+
 def test_nothing_is_hidden_from_aide() -> None:
     """The check's sandbox has nothing that would change what AIDE sees."""
     unit = settings(PROJECT / "systemd/grid-aide-check.service")

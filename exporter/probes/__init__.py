@@ -5,7 +5,7 @@ from exporter.probes import aide, host
 from exporter.probes.commands import probe as commands
 from exporter.probes.containers import probe as containers
 from exporter.probes.disk import probe as disk
-from exporter.probes.gpu.nvidia import probe as gpu
+from exporter.probes.gpu import probe as gpu
 from exporter.probes.llm import probe as llm
 from exporter.probes.services import probe as services
 from exporter.probes.tor import probe as tor

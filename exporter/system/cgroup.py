@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.probe import Host
@@ -27,7 +28,11 @@ def container_of(pid: int, host: Host) -> str:
     Empty on the host, and where it is not known: the process has ended or may not be read. Of
     containers inside one another it is the one that the host's engine knows.
     """
-    ids = parse_containers(_read(host.proc / str(pid) / "cgroup"))
+    return container_name(parse_containers(_read(host.proc / str(pid) / "cgroup")), host)
+
+
+def container_name(ids: Sequence[str], host: Host) -> str:
+    """The name of the first of these containers with one, else 12 digits of the first id; empty for none."""
     names = (host.container_names[identity] for identity in ids if identity in host.container_names)
     return next(names, ids[0][:12] if ids else "")
 

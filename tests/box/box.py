@@ -44,6 +44,7 @@ class FakeBox:
         return [
             f"--config.file={here}/config.yml",
             f"--path.procfs={here}/proc",
+            f"--path.sysfs={here}/sys",
             f"--path.cgroup={here}/cgroup",
         ]
 

@@ -14,7 +14,7 @@ async def looks(box: FakeBox, kind: str) -> list[Result]:
     """One run of each of the probes of a kind; of the containers' before the cards'."""
     probes = load.load(
         box.directory / "config.yml",
-        Host(proc=box.directory / "proc", cgroup=box.directory / "cgroup"),
+        Host(proc=box.directory / "proc", cgroup=box.directory / "cgroup", sys=box.directory / "sys"),
     ).probes
     if kind == "gpu":
         await next(probe for probe in probes if probe.goes_by("containers")).run()

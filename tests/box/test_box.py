@@ -45,7 +45,7 @@ async def test_containers_hold_card_memory(box: FakeBox) -> None:
 
 CHANGES: dict[str, tuple[str, Callable[[FakeBox], None], str, float]] = {
     "hot card": ("gpu", lambda box: box.gpu(0, "hot"), r'temperature_celsius\{gpu="0"', 93),
-    "lost card": ("gpu", lambda box: box.gpu(1, "gone"), "^grid_gpus$", 1),
+    "lost card": ("gpu", lambda box: box.gpu(1, "gone"), "^grid_gpus", 1),
     "full card": ("gpu", lambda box: box.gpu(0, "full"), r'memory_free_bytes\{gpu="0"', 0),
     "errors": ("gpu", lambda box: box.gpu(1, "ecc"), r"ecc_errors_total.*uncorrected", 2),
     "held back": ("gpu", lambda box: box.gpu(1, "throttled"), r'active\{gpu="1".*hw_thermal', 1),
@@ -163,7 +163,7 @@ async def test_grown_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """A box can be as large as a benchmark wants it."""
     box = make(tmp_path / "box", gpus=16, count=100, models=300)
     monkeypatch.setenv("PATH", box.environment["PATH"])
-    assert (await found(box, "gpu"))["grid_gpus"] == 16
+    assert (await found(box, "gpu"))['grid_gpus{vendor="nvidia"}'] == 16
     containers = await found(box, "containers")
     assert sum(name.startswith("grid_container_info") for name in containers) == 100
     assert sum(name.startswith("grid_container_cpu_seconds_total") for name in containers) == 99

@@ -6,43 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from exporter.metrics.families import Family, Samples, counter, gauge, number
+from exporter.metrics.families import Family, Samples, number
+from exporter.probes.gpu import families as f
 from exporter.probes.gpu.nvidia.csv_table import value_of
-
-CARD = ("gpu", "uuid")
-GPUS = gauge("grid_gpus", "NVIDIA cards that answer (rows of nvidia-smi --query-gpu).")
-INFO = gauge(
-    "grid_gpu_info",
-    "What the card is, always 1 (nvidia-smi name, driver_version, vbios_version, pci.bus_id).",
-    *CARD, "name", "driver_version", "vbios_version", "pci_bus_id",
-)  # fmt: skip
-STATE = gauge(
-    "grid_gpu_performance_state", "Performance state, 0 (fastest) to 15 (slowest) (nvidia-smi pstate).", *CARD
-)
-THROTTLE = gauge(
-    "grid_gpu_throttle_active",
-    "Whether this holds the clocks down now, 1 or 0 "
-    "(nvidia-smi clocks_event_reasons, on older drivers clocks_throttle_reasons).",
-    *CARD, "reason",
-)  # fmt: skip
-CLOCK = gauge("grid_gpu_clock_hertz", "Clock rate now, hertz (nvidia-smi clocks.current).", *CARD, "clock")
-ECC = counter(
-    "grid_gpu_ecc_errors_total",
-    "Memory errors since the driver was loaded (nvidia-smi ecc.errors volatile total).",
-    *CARD, "kind",
-)  # fmt: skip
-ECC_LIFETIME = counter(
-    "grid_gpu_ecc_errors_lifetime_total",
-    "Memory errors in the card's life (nvidia-smi ecc.errors aggregate total).",
-    *CARD, "kind",
-)  # fmt: skip
-
-RECOVERY = gauge(
-    "grid_gpu_recovery_action",
-    "What the driver asks for to bring the card back, 1 for the one that holds "
-    "(nvidia-smi gpu_recovery_action).",
-    *CARD, "action",
-)  # fmt: skip
 
 CLOCKS = ("graphics", "sm", "memory", "video")
 KINDS = ("corrected", "uncorrected")
@@ -50,8 +16,14 @@ REASONS = (
     "gpu_idle", "applications_clocks_setting", "sw_power_cap", "hw_slowdown",
     "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown", "sync_boost",
 )  # fmt: skip
+COUNTED_REASONS = (
+    "sw_power_cap", "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown", "sync_boost",
+)  # fmt: skip
 # A unit of nvidia-smi in base units, as multiplier and divisor: 57 times 0.01 is not 0.57.
-UNITS = {"": (1, 1), "W": (1, 1), "%": (1, 100), "MiB": (1024 * 1024, 1), "MHz": (1_000_000, 1)}
+UNITS = {
+    "": (1, 1), "W": (1, 1), "%": (1, 100), "MiB": (1024 * 1024, 1), "MHz": (1_000_000, 1),
+    "us": (1, 1_000_000),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +36,44 @@ class Metric:
     labels: tuple[str, ...] = ()
 
 
-def _metric(name: str, help_: str, *fields: str, unit: str = "") -> Metric:
-    family = gauge(f"grid_gpu_{name}", f"{help_} (nvidia-smi {', else '.join(fields)}).", *CARD)
-    return Metric(family, fields, unit)
-
-
 METRICS = (
-    _metric("utilization_ratio", "Share of time in which a kernel ran, 0 to 1", "utilization.gpu", unit="%"),
-    _metric(
-        "memory_utilization_ratio", "Share of time in which memory was read or written, 0 to 1",
-        "utilization.memory", unit="%",
+    Metric(f.UTILIZATION, ("utilization.gpu",), "%"),
+    Metric(f.MEMORY_UTILIZATION, ("utilization.memory",), "%"),
+    Metric(f.ENCODER, ("utilization.encoder",), "%"),
+    Metric(f.DECODER, ("utilization.decoder",), "%"),
+    Metric(f.MEMORY_TOTAL, ("memory.total",), "MiB"),
+    Metric(f.MEMORY_USED, ("memory.used",), "MiB"),
+    Metric(f.MEMORY_FREE, ("memory.free",), "MiB"),
+    Metric(f.MEMORY_RESERVED, ("memory.reserved",), "MiB"),
+    Metric(f.TEMPERATURE, ("temperature.gpu",)),
+    Metric(f.TEMPERATURE_MARGIN, ("temperature.gpu.tlimit",)),
+    Metric(f.MEMORY_TEMPERATURE, ("temperature.memory",)),
+    Metric(f.POWER, ("power.draw", "power.draw.average", "power.draw.instant"), "W"),
+    Metric(f.POWER_LIMIT, ("enforced.power.limit", "power.limit"), "W"),
+    Metric(f.POWER_DEFAULT, ("power.default_limit",), "W"),
+    Metric(f.POWER_MAX, ("power.max_limit",), "W"),
+    Metric(f.FAN, ("fan.speed",), "%"),
+    Metric(f.PCIE_GENERATION, ("pcie.link.gen.current", "pcie.link.gen.gpucurrent")),
+    Metric(f.PCIE_GENERATION_MAX, ("pcie.link.gen.max",)),
+    Metric(f.PCIE_WIDTH, ("pcie.link.width.current",)),
+    Metric(f.PCIE_WIDTH_MAX, ("pcie.link.width.max",)),
+    *(Metric(f.CLOCK, (f"clocks.current.{name}",), "MHz", (name,)) for name in CLOCKS),
+    *(Metric(f.CLOCK_MAX, (f"clocks.max.{name}",), "MHz", (name,)) for name in CLOCKS),
+    *(Metric(f.ECC, (f"ecc.errors.{kind}.volatile.total",), "", (kind,)) for kind in KINDS),
+    *(Metric(f.ECC_LIFETIME, (f"ecc.errors.{kind}.aggregate.total",), "", (kind,)) for kind in KINDS),
+    *(
+        Metric(f.THROTTLE_SECONDS, (f"clocks_event_reasons_counters.{reason}",), "us", (reason,))
+        for reason in COUNTED_REASONS
     ),
-    _metric("memory_total_bytes", "Memory on the card, bytes", "memory.total", unit="MiB"),
-    _metric("memory_used_bytes", "Memory allocated, bytes", "memory.used", unit="MiB"),
-    _metric("memory_free_bytes", "Memory free, bytes", "memory.free", unit="MiB"),
-    _metric("memory_reserved_bytes", "Memory that the driver keeps, bytes", "memory.reserved", unit="MiB"),
-    _metric("temperature_celsius", "Temperature of the chip, Celsius", "temperature.gpu"),
-    _metric("memory_temperature_celsius", "Temperature of the memory, Celsius", "temperature.memory"),
-    _metric(
-        "power_draw_watts", "Power drawn, watts", "power.draw", "power.draw.average", "power.draw.instant",
-        unit="W",
-    ),
-    _metric(
-        "power_limit_watts", "Power that may be drawn, watts", "enforced.power.limit", "power.limit",
-        unit="W",
-    ),
-    _metric("fan_speed_ratio", "Fan speed asked for; 1 is full, some exceed it", "fan.speed", unit="%"),
-    _metric("pcie_link_generation", "PCIe generation", "pcie.link.gen.current", "pcie.link.gen.gpucurrent"),
-    _metric("pcie_link_width", "PCIe lanes in use", "pcie.link.width.current"),
-    *(Metric(CLOCK, (f"clocks.current.{name}",), "MHz", (name,)) for name in CLOCKS),
-    *(Metric(ECC, (f"ecc.errors.{kind}.volatile.total",), "", (kind,)) for kind in KINDS),
-    *(Metric(ECC_LIFETIME, (f"ecc.errors.{kind}.aggregate.total",), "", (kind,)) for kind in KINDS),
-)  # fmt: skip
+    *(Metric(f.REMAPPED_ROWS, (f"remapped_rows.{kind[:-2]}able",), "", (kind,)) for kind in KINDS),
+    Metric(f.RETIRED_PAGES, ("retired_pages.single_bit_ecc.count",), "", ("single_bit",)),
+    Metric(f.RETIRED_PAGES, ("retired_pages.double_bit.count",), "", ("double_bit",)),
+)
 
 # Messages in place of values, of a card that is there.
 CONDITIONS = ("GPU requires reset", "Insufficient Permissions")
 UNKNOWN_ERROR = "[Unknown Error]"
+REMAPPED_FIELD = "remapped_rows.pending"
 RECOVERY_FIELD = "gpu_recovery_action"
 RECOVERY_ACTIONS = ("none", "reset", "reboot", "drain_p2p", "drain_and_reset")
 
@@ -108,6 +82,7 @@ NAME = "name"
 FIELDS = (
     "index", "uuid", "pci.bus_id", NAME, "driver_version", "kmd_version", "vbios_version",
     "mig.mode.current", "pstate", RECOVERY_FIELD,
+    REMAPPED_FIELD,
     *(field for metric in METRICS for field in metric.fields),
     *(f"clocks_{word}_reasons.{reason}" for reason in REASONS for word in ("event", "throttle")),
 )  # fmt: skip
@@ -167,22 +142,25 @@ def add_cards(samples: Samples, cards: Iterable[Card]) -> None:
     """Adds each card's metrics; what a card doesn't report is left out."""
     for card in cards:
         labels = (card.index, card.uuid)
-        driver = _first(card, "driver_version", "kmd_version")
-        name, vbios = _first(card, NAME), _first(card, "vbios_version")
-        samples.add(INFO, 1, *labels, name, driver, vbios, _first(card, "pci.bus_id"))
+        f.add_info(
+            samples, labels, vendor="nvidia", name=_first(card, NAME), driver="nvidia",
+            driver_version=_first(card, "driver_version", "kmd_version"),
+            vbios_version=_first(card, "vbios_version"), pci_bus_id=_first(card, "pci.bus_id"),
+        )  # fmt: skip
         for family, value, more in _values(card):
             samples.add(family, value, *labels, *more)
-        samples.states(RECOVERY, _snake_case(card.recovery_action), RECOVERY_ACTIONS, *labels)
+        samples.states(f.RECOVERY, _snake_case(card.recovery_action), RECOVERY_ACTIONS, *labels)
 
 
 def _values(card: Card) -> Iterator[tuple[Family, float | None, tuple[str, ...]]]:
     """Every value that a card may report, None where it doesn't, with its labels beyond the card's."""
     for metric in METRICS:
         yield metric.family, _value(card, metric), metric.labels
-    yield STATE, _state(card.cells.get("pstate", "")), ()
+    yield f.PERFORMANCE_STATE, _state(card.cells.get("pstate", "")), ()
+    yield f.REMAPPED_PENDING, {"Yes": 1.0, "No": 0.0}.get(_first(card, REMAPPED_FIELD)), ()
     for reason in REASONS:
         cell = _first(card, f"clocks_event_reasons.{reason}", f"clocks_throttle_reasons.{reason}")
-        yield THROTTLE, {"Active": 1.0, "Not Active": 0.0}.get(cell), (reason,)
+        yield f.THROTTLE, {"Active": 1.0, "Not Active": 0.0}.get(cell), (reason,)
 
 
 def _value(card: Card, metric: Metric) -> float | None:

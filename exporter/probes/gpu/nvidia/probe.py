@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from exporter.metrics.families import Samples
-from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probe import Host, Note, ProbeError, Result
+from exporter.probes.gpu import families as f
 from exporter.probes.gpu.nvidia import cards, processes
 from exporter.probes.gpu.nvidia.csv_table import missing_end, parse_fields
 from exporter.probes.gpu.nvidia.diagnosis import CardList, Response, hint, list_cards, notes
-from exporter.probes.gpu.summary import summarize
+from exporter.probes.gpu.programs import in_own_pid_namespace
+from exporter.system import subprocesses
 from exporter.system.cgroup import container_of
-from exporter.system.subprocesses import Output, find, run
+from exporter.system.subprocesses import Output
 from exporter.system.threads import run_in_thread
 
 FORMAT = "--format=csv,nounits"
 REFUSAL = re.compile(r'Field "([^"]{1,100})" is not a valid field to query')
 LIMIT = 256 * 1024  # bytes of output; the longest, the help, has a fifth of it
 RUN_IT = "run nvidia-smi by hand, as the user that the exporter runs as"
-VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
-
-
-class Settings(Schedule, frozen=True):
-    """When to collect; there is nothing else to set."""
 
 
 @dataclass(slots=True)
@@ -74,40 +70,7 @@ class FieldCache:
             self.listed = {}
 
 
-def build(settings: Settings, host: Host) -> list[Probe]:
-    """The one probe of all cards."""
-    return [Probe("gpu", settings, settings, partial(_collect, host, FieldCache()), summarize)]
-
-
-async def discover(host: Host) -> Settings | Note:
-    """NVIDIA cards are monitored where there is an nvidia-smi."""
-    with contextlib.suppress(ProbeError):
-        find("nvidia-smi", host.root)
-        return Settings()
-    if (host.root / "dev/dxg").exists():
-        return Note(
-            "no nvidia-smi here, which on WSL lies in /usr/lib/wsl/lib where Windows has an NVIDIA driver",
-            "install or update the driver in Windows, then: wsl --shutdown",
-        )
-    vendors = _vendors(host)
-    others = " and ".join(sorted(vendors - {"NVIDIA"}))
-    if others and "NVIDIA" not in vendors:
-        return Note(f"no nvidia-smi, but a card of {others}: only those of NVIDIA can be monitored")
-    return Note(
-        "no NVIDIA driver (nvidia-smi) here", "install the driver with its nvidia-smi where there is a card"
-    )
-
-
-def _vendors(host: Host) -> set[str]:
-    """Whose cards the kernel shows."""
-    vendors = set()
-    for path in host.root.glob("sys/class/drm/card*/device/vendor"):
-        with contextlib.suppress(OSError, ValueError):
-            vendors.add(VENDORS.get(path.read_text().strip(), ""))
-    return vendors - {""}
-
-
-async def _collect(host: Host, cache: FieldCache) -> Result:
+async def run(host: Host, cache: FieldCache) -> Result:
     """One run.
 
     Raises:
@@ -134,7 +97,7 @@ async def _collect(host: Host, cache: FieldCache) -> Result:
 
 
 async def _smi(*options: str) -> Output:
-    return await run("nvidia-smi", *options, limit=LIMIT)
+    return await subprocesses.run("nvidia-smi", *options, limit=LIMIT)
 
 
 async def _query_cards(cache: FieldCache) -> tuple[Output, dict[str, str]]:
@@ -168,12 +131,12 @@ def _result(host: Host, output: Output, fields: Mapping[str, str], running: Outp
     """Puts both responses together.
 
     Raises:
-        ProbeError: as ``_collect``.
+        ProbeError: as ``run``.
     """
     samples = Samples()
     end = missing_end(output.text)
     listed = list_cards(Response(output, fields, cards.NAME, end))
-    samples.add(cards.GPUS, listed.count)
+    samples.add(f.GPUS, listed.count, "nvidia")
     cards.add_cards(samples, listed.cards)
     error, messages = "", list[str]()
     if listed.cards:
@@ -188,7 +151,7 @@ def _result(host: Host, output: Output, fields: Mapping[str, str], running: Outp
 
 def _blind_spots(host: Host, listed: CardList) -> Iterator[Note]:
     """Why the number of processes is missing though nothing failed."""
-    if listed.cards and processes.in_own_pid_namespace(host.proc):
+    if listed.cards and in_own_pid_namespace(host.proc):
         yield Note(
             "nvidia-smi can't list the cards' processes from within a PID namespace of its own",
             "run the exporter on the host, or its container with --pid=host",
@@ -211,13 +174,10 @@ def _add_processes(
         rows = processes.parse_processes(response.table)
         missed = bool(response.error) or response.lost > listed.lost  # one was lost since
         container = partial(container_of, host=host)
-        hidden = processes.in_own_pid_namespace(host.proc)
+        hidden = in_own_pid_namespace(host.proc)
         processes.add_processes(samples, rows, listed.cards, container, missed=missed, hidden=hidden)
     return response.error and f"processes: {response.error}", response.messages
 
 
 def _error(reason: str, samples: Samples | None = None) -> ProbeError:
     return ProbeError(f"nvidia-smi: {reason}", hint(reason) or RUN_IT, samples.families() if samples else ())
-
-
-KIND = Kind("gpu", Settings, build, discover)

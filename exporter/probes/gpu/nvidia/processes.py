@@ -6,27 +6,16 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from exporter.metrics.families import Samples, gauge, number
-from exporter.probes.gpu.nvidia.cards import CARD, Card
+from exporter.metrics.families import Samples, number
+from exporter.probes.gpu import families as f
+from exporter.probes.gpu.nvidia.cards import Card
 from exporter.probes.gpu.nvidia.csv_table import Table, value_of
+from exporter.probes.gpu.programs import base_name
 
 NAME = "process_name"
 FIELDS = ("gpu_uuid", "pid", NAME, "used_gpu_memory")
 MIB = 1024 * 1024
-HOST_NAMESPACE = "pid:[4026531836]"  # of the kernel's first PID namespace, always (proc_ns.h)
-WINDOWS = re.compile(r"[A-Za-z]:\\")  # so begin the names of programs there, and of those that Wine runs
-
-PROCESSES = gauge(
-    "grid_gpu_processes", "Processes that compute on the card (nvidia-smi --query-compute-apps pid).", *CARD
-)
-MEMORY = gauge(
-    "grid_gpu_process_memory_bytes",
-    "Card memory that a container's processes of one name use, bytes; the host's have no container "
-    "(nvidia-smi --query-compute-apps used_gpu_memory, /proc/PID/cgroup).",
-    *CARD, "process", "container",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +49,8 @@ def parse_processes(table: Table) -> list[Process]:
 
 
 def program(name: str) -> str:
-    """A program's name without its directory, and without options where it wrote those over its name.
-
-    ``[Not Found]`` and its like stay as the driver spells them: the memory is used all the same.
-    """
-    path = name.partition(" --")[0]
-    if WINDOWS.match(path):
-        path = path.replace("\\", "/")
-    base = path.rstrip("/").rpartition("/")[2]
+    """The name of a program; ``[Not Found]`` and its like stay, since the memory is used all the same."""
+    base = base_name(name)
     return base if base and value_of(name) else name
 
 
@@ -84,17 +67,6 @@ def owners(uuid: str, cards: Sequence[Card]) -> list[Card]:
     if uuid.startswith("MIG-"):
         return [card for card in cards if card.divided] or list(cards)
     return [Card("", uuid, {}), *(card for card in cards if not card.uuid)]
-
-
-def in_own_pid_namespace(proc: Path) -> bool:
-    """Whether the tool, which runs in the exporter's PID namespace, sees that one's processes alone.
-
-    So it is in most containers; the list of processes is then empty, or holds another namespace's numbers.
-    """
-    try:
-        return (proc / "self/ns/pid").readlink().name not in {HOST_NAMESPACE, ""}
-    except OSError:
-        return False
 
 
 def add_processes(
@@ -128,6 +100,6 @@ def add_processes(
     unlisted = {(card.index, card.uuid) for card in cards if missed or card.blind}
     for on, those in pids.items():
         unknown = hidden or None in those or (not those and on in unlisted)
-        samples.add(PROCESSES, None if unknown else len(those), *on)
+        samples.add(f.PROCESSES, None if unknown else len(those), *on)
     for key, used in memory.items():
-        samples.add(MEMORY, used, *key)
+        samples.add(f.PROCESS_MEMORY, used, *key)

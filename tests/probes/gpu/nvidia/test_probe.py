@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.probe import Host, Note, ProbeError, Result
-from exporter.probes.gpu.nvidia import probe as gpu
+from exporter.probes.gpu.nvidia import probe as nvidia
 from exporter.probes.gpu.nvidia.cards import FIELDS
 from exporter.probes.gpu.nvidia.csv_table import parse_fields
-from exporter.probes.gpu.nvidia.probe import Settings, build, discover
+from exporter.probes.gpu.probe import Settings, build, discover
 from exporter.system.subprocesses import Output
 from tests.box import nvidia_smi
 from tests.probes.fake_smi import CAPTURES, SESSIONS, FakeSmi, responses
@@ -40,7 +40,7 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSmi:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     """A host with no process in its /proc."""
-    return Host(proc=tmp_path / "proc", root=tmp_path / "root")
+    return Host(proc=tmp_path / "proc", root=tmp_path / "root", sys=tmp_path / "sys")
 
 
 def replayer(session: Path) -> str:
@@ -75,9 +75,9 @@ async def test_consumer_card(smi: FakeSmi, host: Host) -> None:
     """Each value of a loaded card comes in base units; what it doesn't have, such as ECC, is left out."""
     smi.replay("rtx-4090-loaded")
     assert await metrics(host) == {
-        "grid_gpus": 1,
-        'info{driver_version="570.124.04",gpu="0",name="NVIDIA GeForce RTX 4090",'
-        'pci_bus_id="00000000:01:00.0",vbios_version="95.02.3C.40.B8"}': 1,
+        'grid_gpus{vendor="nvidia"}': 1,
+        'info{driver="nvidia",driver_version="570.124.04",gpu="0",name="NVIDIA GeForce RTX 4090",'
+        'pci_bus_id="00000000:01:00.0",vbios_version="95.02.3C.40.B8",vendor="nvidia"}': 1,
         'utilization_ratio{gpu="0"}': 0.97,
         'memory_utilization_ratio{gpu="0"}': 0.58,
         'memory_total_bytes{gpu="0"}': 24564 * MIB,
@@ -103,6 +103,10 @@ async def test_consumer_card(smi: FakeSmi, host: Host) -> None:
         'throttle_active{gpu="0",reason="hw_power_brake_slowdown"}': 0,
         'throttle_active{gpu="0",reason="sw_thermal_slowdown"}': 0,
         'throttle_active{gpu="0",reason="sync_boost"}': 0,
+        'clock_max_hertz{clock="graphics",gpu="0"}': 3.105e9,
+        'pcie_link_generation_max{gpu="0"}': 4,
+        'pcie_link_width_max{gpu="0"}': 16,
+        'power_max_limit_watts{gpu="0"}': 600,
         'processes{gpu="0"}': 4,
         'process_memory_bytes{container="",gpu="0",process="ollama"}': 19874 * MIB,
         'process_memory_bytes{container="",gpu="0",process="python3, main.py"}': 1204 * MIB,
@@ -116,7 +120,7 @@ async def test_two_cards_with_ecc(smi: FakeSmi, host: Host) -> None:
     smi.replay("a100-pair")
     cards = await metrics(host)
     expected = {
-        "grid_gpus": 2,
+        'grid_gpus{vendor="nvidia"}': 2,
         'ecc_errors_total{gpu="0",kind="corrected"}': 3,
         'ecc_errors_total{gpu="0",kind="uncorrected"}': 0,
         'ecc_errors_total{gpu="1",kind="corrected"}': 0,
@@ -158,9 +162,9 @@ async def test_windows(smi: FakeSmi, host: Host) -> None:
     smi.replay("windows-pair")
     cards = await metrics(host)
     expected = {
-        "grid_gpus": 2,
-        'info{driver_version="610.47",gpu="1",name="NVIDIA RTX A4000",pci_bus_id="00000000:09:00.0",'
-        'vbios_version="94.04.60.00.a2"}': 1,
+        'grid_gpus{vendor="nvidia"}': 2,
+        'info{driver="nvidia",driver_version="610.47",gpu="1",name="NVIDIA RTX A4000",'
+        'pci_bus_id="00000000:09:00.0",vbios_version="94.04.60.00.a2",vendor="nvidia"}': 1,
         'fan_speed_ratio{gpu="0"}': 0,
         'throttle_active{gpu="0",reason="gpu_idle"}': 1,
         'ecc_errors_lifetime_total{gpu="1",kind="corrected"}': 5,
@@ -194,8 +198,9 @@ async def test_card_without_values(smi: FakeSmi, host: Host) -> None:
     """A card on a system on chip, N/A everywhere, is counted and named, and no value is made up."""
     smi.replay("jetson-orin")
     assert await metrics(host) == {
-        "grid_gpus": 1,
-        'info{driver_version="540.4.0",gpu="0",name="Orin (nvgpu)",pci_bus_id="",vbios_version=""}': 1,
+        'grid_gpus{vendor="nvidia"}': 1,
+        'info{driver="nvidia",driver_version="540.4.0",gpu="0",name="Orin (nvgpu)",'
+        'pci_bus_id="",vbios_version="",vendor="nvidia"}': 1,
     }
 
 
@@ -223,7 +228,7 @@ async def test_card_that_shares_the_memory(smi: FakeSmi, host: Host) -> None:
     smi.replay("gb10")
     cards = await metrics(host)
     expected = {
-        "grid_gpus": 1,
+        'grid_gpus{vendor="nvidia"}': 1,
         'utilization_ratio{gpu="0"}': 0.96,
         'power_draw_watts{gpu="0"}': 58.73,
         'clock_hertz{clock="sm",gpu="0"}': 2.411e9,
@@ -442,7 +447,7 @@ async def test_no_card(smi: FakeSmi, host: Host, code: int) -> None:
     """A driver that works and finds no card is a fact: no card, and a note."""
     smi.fail("No devices were found\n", code)
     result = await collect(host)
-    assert series(result.families) == {"grid_gpus": 0}
+    assert series(result.families) == {'grid_gpus{vendor="nvidia"}': 0}
     assert [note.text for note in result.notes] == ["nvidia-smi: No devices were found"]
 
 
@@ -458,7 +463,7 @@ async def test_card_off_the_bus(smi: FakeSmi, host: Host, stream: str, code: int
         smi.set("help", help_).set(what, out, code, err)
     result = await collect(host)
     cards = short(series(result.families))
-    assert cards["grid_gpus"] == 1
+    assert cards['grid_gpus{vendor="nvidia"}'] == 1
     assert cards['temperature_celsius{gpu="0"}'] == 62
     assert cards['processes{gpu="0"}'] == 2
     assert not [name for name in cards if 'gpu="1"' in name]
@@ -506,7 +511,7 @@ async def test_card_listed_but_lost(smi: FakeSmi, host: Host) -> None:
     smi.set("help", help_).set("apps", apps).set("gpu", f"{header}\n{first}\n{lost}\n")
     result = await collect(host)
     cards = short(series(result.families))
-    assert cards["grid_gpus"] == 1
+    assert cards['grid_gpus{vendor="nvidia"}'] == 1
     assert [name for name in cards if 'gpu="1"' in name] == []
     assert result.notes[0].text == "nvidia-smi: GPU 1: GPU is lost"
 
@@ -545,7 +550,7 @@ async def test_card_that_sets_the_exit_status(
     faulty = ", ".join([*cells[:8], *[f"[{condition}]"] * (len(cells) - 8)])
     smi.set("help", help_).set("apps", apps, code).set("gpu", f"{header}\n{first}\n{faulty}\n", code)
     result = await collect(host)
-    assert short(series(result.families))["grid_gpus"] == count
+    assert short(series(result.families))['grid_gpus{vendor="nvidia"}'] == count
     assert [note.text for note in result.notes] == [f"nvidia-smi: GPU 1: {condition}"]
     assert result.notes[0].hint
 
@@ -643,7 +648,7 @@ def outcome(
     """What comes of these responses, whether or not the probe fails over them; no series may come twice."""
     fields = parse_fields((CAPTURES / session / "help-query-gpu.txt").read_text(), FIELDS)
     try:
-        families = gpu._result(
+        families = nvidia._result(
             host, Output((), code, gpu_text, b"", 0.0), fields, Output((), code, apps, b"", 0.0)
         ).families
     except ProbeError as error:
@@ -716,21 +721,3 @@ async def test_windows_without_its_driver(
     assert isinstance(note, Note)
     assert "/usr/lib/wsl/lib" in note.text
     assert "Windows" in note.hint
-
-
-async def test_discovery(smi: FakeSmi, host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Cards are monitored where there is an nvidia-smi; where not, the note names what there is instead."""
-    assert await discover(host) == Settings()
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    nothing = await discover(host)
-    assert isinstance(nothing, Note)
-    assert nothing.text == "no NVIDIA driver (nvidia-smi) here"
-    for card, vendor in (("card0", "0x8086\n"), ("card1", "0x1002\n"), ("card1-DP-1", "0x1002\n")):
-        device = host.root / "sys/class/drm" / card / "device"
-        device.mkdir(parents=True)
-        (device / "vendor").write_text(vendor)
-    assert await discover(host) == Note(
-        "no nvidia-smi, but a card of AMD and Intel: only those of NVIDIA can be monitored"
-    )
-    (host.root / "sys/class/drm/card1/device/vendor").write_text("0x10de\n")
-    assert await discover(host) == nothing

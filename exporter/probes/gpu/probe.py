@@ -1,0 +1,64 @@
+"""GPUs: one probe a vendor, so that a driver that hangs costs the others nothing.
+
+NVIDIA's is called `gpu`, as it was before there were others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+
+from exporter.probe import Host, Kind, Note, Probe, ProbeError, Schedule
+from exporter.probes.gpu import kernel
+from exporter.probes.gpu.nvidia import probe as nvidia
+from exporter.probes.gpu.summary import summarize
+from exporter.probes.gpu.sysfs import cards
+from exporter.system.subprocesses import find
+
+
+class Settings(Schedule, frozen=True):
+    """When to collect; there is nothing else to set."""
+
+
+def build(settings: Settings, host: Host) -> list[Probe]:
+    """A probe for each vendor whose cards are here; where none is, NVIDIA's, whose failure has the hint."""
+    runs = {
+        "nvidia": ("gpu", partial(nvidia.run, host, nvidia.FieldCache())),
+        **{
+            name: (f"gpu:{name}", partial(kernel.run, host, name, kernel.State()))
+            for name in ("amd", "intel")
+        },
+    }
+    here = _vendors(host) or {"nvidia"}
+    return [
+        Probe(name, settings, settings, run, summarize)
+        for vendor, (name, run) in runs.items()
+        if vendor in here
+    ]
+
+
+async def discover(host: Host) -> Settings | Note:
+    """Cards are monitored where there is an nvidia-smi, or the kernel shows one of AMD's or Intel's."""
+    if _vendors(host):
+        return Settings()
+    if (host.root / "dev/dxg").exists():
+        return Note(
+            "no nvidia-smi here, which on WSL lies in /usr/lib/wsl/lib where Windows has an NVIDIA driver",
+            "install or update the driver in Windows, then: wsl --shutdown",
+        )
+    if any(card.vendor == "nvidia" for card in cards(host.sys)):
+        return Note("an NVIDIA card, but no nvidia-smi", "install NVIDIA's driver with its nvidia-smi")
+    return Note("no GPU here", "where there is one of NVIDIA: install its driver with nvidia-smi")
+
+
+def _vendors(host: Host) -> set[str]:
+    """Whose cards are here and can be monitored. NVIDIA's under another driver (nouveau) can't."""
+    shown = cards(host.sys)
+    vendors = {card.vendor for card in shown if card.vendor != "nvidia" or card.driver == "nvidia"}
+    with contextlib.suppress(ProbeError):
+        find("nvidia-smi", host.root)
+        vendors.add("nvidia")
+    return vendors
+
+
+KIND = Kind("gpu", Settings, build, discover)
