@@ -72,7 +72,7 @@ def test_what_is_left_out_has_its_reason() -> None:
 
 
 def test_drop_in_for_gpu_processes() -> None:
-    """The drop-in gives the one capability and the user namespace that it counts in, and docs/gpu.md names it."""
+    """The drop-in gives one capability, and the user namespace in which it counts; docs/gpu.md names it."""
     path = PROJECT / "systemd/gpu-processes.conf"
     assert settings(path) == {
         "CapabilityBoundingSet": "CAP_SYS_PTRACE",

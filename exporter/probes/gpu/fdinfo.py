@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.probes.gpu.sysfs import SLOT
@@ -62,18 +62,24 @@ def parse_client(text: str) -> Client | None:
     return Client(slot.lower(), identity[:40], amounts["memory"] | amounts["resident"], amounts["shared"])
 
 
-def scan(proc: str, nodes: Mapping[str, str]) -> Scan:
+def scan(proc: str, nodes: Mapping[str, str], *, all_awake: bool = True) -> Scan:
     """Reads every process that may be read. nodes: the slots of the cards to ask for, by name of the device.
 
-    Only what is open under the names of ``nodes`` is read: a sleeping card that is not among them sleeps on.
+    all_awake: whether no card of the host sleeps. Where one does only what is open under the names of
+    ``nodes`` is read, since the fdinfo of a sleeping card would wake it.
     """
     result, seen = Scan(), set[tuple[str, str]]()
-    pids = sorted(int(name) for name in _listing(proc, result) if PID.fullmatch(name))
-    if not pids or (1 not in pids and os.path.lexists(f"{proc}/self")):  # hidepid hides others' processes
-        result.complete = False
+    pids = sorted(int(name) for name in _listing(proc) or () if PID.fullmatch(name))
+    # Where the first process is not shown (hidepid) others aren't either.
+    result.complete = bool(pids) and (1 in pids or not os.path.lexists(f"{proc}/self"))
     for pid in pids:
-        for client in _clients(f"{proc}/{pid}", nodes, result):
-            if (client.slot, client.identity) not in seen:
+        files = _files(f"{proc}/{pid}", nodes, all_awake=all_awake)
+        if files is None:
+            result.complete = False
+        for file in files or ():
+            client = parse_client(_read(file))
+            known = client and client.slot in nodes.values() and (client.slot, client.identity) not in seen
+            if client and known:
                 seen.add((client.slot, client.identity))
                 result.clients.setdefault(pid, []).append(client)
     return result
@@ -102,40 +108,47 @@ def _total(amounts: Mapping[str, int], *, shares: bool) -> int:
     return sum(amount for name, amount in amounts.items() if regions.fullmatch(name))
 
 
-def _clients(process: str, nodes: Mapping[str, str], result: Scan) -> Iterator[Client]:
-    for fd in _listing(f"{process}/fd", result):
-        try:
-            directory, _, name = os.readlink(f"{process}/fd/{fd}").rpartition("/")  # noqa: PTH115 - faster
-        except OSError:
-            continue
-        if directory == "/dev/dri" and name in nodes:
-            client = parse_client(_read(f"{process}/fdinfo/{fd}", result))
-            if client and client.slot == nodes[name]:
-                yield client
+def _files(process: str, nodes: Mapping[str, str], *, all_awake: bool) -> list[str] | None:
+    """The files of a process's fdinfo that are of the cards, or may be; None where it may not be read.
+
+    The capability to trace others' processes opens their fdinfo, but not the links to what is open.
+    """
+    names = _listing(f"{process}/fd")
+    if names is not None:
+        names = [name for name in names if _node(f"{process}/fd/{name}") in nodes]
+    elif all_awake:
+        names = _listing(f"{process}/fdinfo")
+    return None if names is None else [f"{process}/fdinfo/{name}" for name in names]
 
 
-def _listing(path: str, result: Scan) -> list[str]:
+def _node(link: str) -> str:
+    """The name of the device under /dev/dri that a link leads to; empty for any other."""
+    try:
+        directory, _, name = os.readlink(link).rpartition("/")  # noqa: PTH115 - faster
+    except OSError:
+        return ""
+    return name if directory == "/dev/dri" else ""
+
+
+def _listing(path: str) -> list[str] | None:
+    """The names in a directory, none where the process has ended; None where it may not be read."""
     try:
         return os.listdir(path)  # noqa: PTH208 - faster
     except PermissionError:
-        result.complete = False
-        return []
-    except OSError:  # it ended
+        return None
+    except OSError:
         return []
 
 
-def _read(path: str, result: Scan) -> str:
+def _read(path: str) -> str:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             return os.read(fd, LIMIT).decode("utf-8", "replace")
         finally:
             os.close(fd)
-    except PermissionError:
-        result.complete = False
     except OSError:
-        pass
-    return ""
+        return ""
 
 
 def _bytes(text: str) -> int | None:

@@ -11,6 +11,7 @@ from exporter.probes.gpu import dmem, fdinfo, kfd
 from exporter.probes.gpu import families as f
 from exporter.probes.gpu.programs import in_own_pid_namespace, program_of
 from exporter.probes.gpu.sysfs import Card, nodes
+from exporter.probes.gpu.sysfs import cards as all_cards
 from exporter.system.cgroup import container_name, container_of
 
 EVERY = 15.0  # seconds; every process is looked through, which takes as long as all else a hundred times over
@@ -43,10 +44,11 @@ class Holders:
         return now - self.read_at < EVERY and all(card.slot in self.by_slot for card in cards)
 
     def refresh(self, host: Host, cards: Iterable[Card], shared: Collection[str], now: float) -> None:
-        """Reads them again. shared: the slots of cards that use the host's memory."""
+        """Reads them again. cards: those awake. shared: the slots of those that use the host's memory."""
         self.read_at = now
         slots = {card.slot for card in cards}
-        seen = fdinfo.scan(str(host.proc), nodes(host.sys, slots))
+        all_awake = not any(card.asleep() for card in all_cards(host.sys))
+        seen = fdinfo.scan(str(host.proc), nodes(host.sys, slots), all_awake=all_awake)
         if in_own_pid_namespace(host.proc):
             seen.complete = False
         rocm = kfd.memory(host.sys)

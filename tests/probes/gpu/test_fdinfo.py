@@ -148,6 +148,23 @@ def test_process_that_may_not_be_read(processes: Processes, monkeypatch: pytest.
         assert fdinfo.scan(str(processes.proc), {}).complete is complete
 
 
+def test_process_whose_links_may_not_be_read(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the capability to trace all of fdinfo is read, unless a card sleeps, which that could wake."""
+    processes.open(10, 3, "/dev/dri/renderD128", text("drm-resident-vram0:\t1 MiB"))
+    processes.open(10, 4, "/tmp/x", "pos:\t0\n")
+    listing = os.listdir
+
+    def listdir(path: str) -> list[str]:
+        if path.endswith("/10/fd"):
+            raise PermissionError
+        return listing(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    assert held(processes) == {10: 1}
+    scan = fdinfo.scan(str(processes.proc), {"renderD128": CARD}, all_awake=False)
+    assert (scan.clients, scan.complete) == ({}, False)
+
+
 def test_hidden_processes(processes: Processes) -> None:
     """Where the first process is not shown (hidepid) others aren't either."""
     assert fdinfo.scan(str(processes.proc), {}).complete
