@@ -1,7 +1,8 @@
 """Replays a recorded session of nvidia-smi: ``nvidia_smi.py SESSION ARGUMENT...``, arguments as the tool's.
 
 A session is a directory: help-query-gpu.txt as the tool prints it; query-gpu.csv and query-compute-apps.csv
-as ``--format=csv,nounits`` prints them for every field there is. Asked for some, it prints their columns.
+as ``--format=csv,nounits`` prints them for every field there is.
+Of a divided card it has parts.txt (-q) and list.txt (-L), too. Asked for some, it prints their columns.
 A session without a card prints that, as the tool does.
 """
 
@@ -82,6 +83,8 @@ def answer(session: Session, arguments: list[str], living: Living | None = None)
     """Does what the arguments ask for: the exit status and the output."""
     if arguments == ["--help-query-gpu"]:
         return 0, read(session, "help-query-gpu.txt")
+    if arguments in (["-q"], ["-L"]):
+        return 0, read(session, {"-q": "parts.txt", "-L": "list.txt"}[arguments[0]])
     asked, *rest = arguments or [""]
     name, _, fields = asked.removeprefix("--").partition("=")
     if name not in TABLES or not fields or rest != [FORMAT]:

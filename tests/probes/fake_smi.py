@@ -27,10 +27,11 @@ class FakeSmi:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.set("help").set("gpu").set("apps")
+        self.set("help").set("gpu").set("apps").set("parts").set("list")
         self.install(
             f'#!/bin/sh\ncd {directory}\necho "$@" >>calls\n'
-            'case "$1" in --help-query-gpu) it=help;; --query-gpu=*) it=gpu;; *) it=apps;; esac\n'
+            'case "$1" in --help-query-gpu) it=help;; --query-gpu=*) it=gpu;; '
+            "-q) it=parts;; -L) it=list;; *) it=apps;; esac\n"
             "cat $it.out; cat $it.err >&2; exit $(cat $it.code)\n"
         )
 
@@ -50,6 +51,9 @@ class FakeSmi:
     def replay(self, session: str) -> FakeSmi:
         """Replays a recorded session."""
         help_, gpu, apps = responses(session)
+        for what in ("parts", "list"):
+            path = CAPTURES / session / f"{what}.txt"
+            self.set(what, path.read_text() if path.exists() else "")
         return self.set("help", help_).set("gpu", gpu).set("apps", apps)
 
     def fail(self, out: str, code: int) -> FakeSmi:

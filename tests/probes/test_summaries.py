@@ -43,6 +43,8 @@ def line(kind: str, text: str, now: float = NOW) -> str:
         ("gpu", ["gpus 2", *(f'gpu_temperature_celsius{{gpu="{n}"}} 4{n}' for n in (1, 2))], HOTTEST),
         ("gpu", ["gpus 2", *(f'gpu_info{{gpu="{n}",name="{n}"}} 1' for n in "AB")], "A and B"),
         ("gpu", ["gpus 1", 'gpu_ecc_errors_total{kind="corrected"} 9'], "1 card"),
+        ("gpu", ["gpus 2", 'gpu_asleep{gpu="amd0"} 1', 'gpu_asleep{gpu="amd1"} 0'], "2 cards, 1 asleep"),
+        ("gpu", ["gpus 1", 'gpu_throttle_active{reason="thermal"} 1'], "1 card, slowed down (thermal)"),
         (
             "gpu",
             ["gpus 1", 'gpu_ecc_errors_total{kind="uncorrected"} 1'],

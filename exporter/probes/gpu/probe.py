@@ -23,7 +23,7 @@ class Settings(Schedule, frozen=True):
 def build(settings: Settings, host: Host) -> list[Probe]:
     """A probe for each vendor whose cards are here; where none is, NVIDIA's, whose failure has the hint."""
     runs = {
-        "nvidia": ("gpu", partial(nvidia.run, host, nvidia.FieldCache())),
+        "nvidia": ("gpu", partial(nvidia.run, host, nvidia.new_state(host))),
         **{
             name: (f"gpu:{name}", partial(kernel.run, host, name, kernel.State()))
             for name in ("amd", "intel")

@@ -8,7 +8,10 @@ from exporter.humanize import percent, pluralize, size
 from exporter.metrics import query
 
 # Why a card may be slower than it could be; not idling, nor its power limit.
-SLOWED = ("hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown")
+SLOWED = (
+    "hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown",
+    "prochot", "thermal", "vr_thermalert",
+)  # fmt: skip
 
 
 def summarize(families: query.Families, _: float) -> str:
@@ -31,6 +34,7 @@ def summarize(families: query.Families, _: float) -> str:
         f"memory {percent(used, total)} of {size(total)}" if total else None,
         f"{'hottest ' if several else ''}{hot:.0f} °C" if hot is not None else None,
         f"{sum(watts):.0f} W" if watts else None,
+        f"{asleep:.0f} asleep" if (asleep := query.total(families, "grid_gpu_asleep")) else None,
         f"slowed down ({', '.join(slowed)})" if slowed else None,
         pluralize(errors, "uncorrected memory error") if errors else None,
     )

@@ -1,4 +1,4 @@
-"""NVIDIA cards by nvidia-smi: two queries a run, however many cards there are."""
+"""NVIDIA cards by nvidia-smi: two queries a run however many cards there are, four where one is divided."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from functools import partial
 from exporter.metrics.families import Samples
 from exporter.probe import Host, Note, ProbeError, Result
 from exporter.probes.gpu import families as f
-from exporter.probes.gpu.nvidia import cards, processes
+from exporter.probes.gpu.nvidia import cards, mig, processes
 from exporter.probes.gpu.nvidia.csv_table import missing_end, parse_fields
 from exporter.probes.gpu.nvidia.diagnosis import CardList, Response, hint, list_cards, notes
+from exporter.probes.gpu.nvidia.xid import KernelLog
 from exporter.probes.gpu.programs import in_own_pid_namespace
 from exporter.system import subprocesses
 from exporter.system.cgroup import container_of
@@ -23,6 +24,8 @@ from exporter.system.threads import run_in_thread
 FORMAT = "--format=csv,nounits"
 REFUSAL = re.compile(r'Field "([^"]{1,100})" is not a valid field to query')
 LIMIT = 256 * 1024  # bytes of output; the longest, the help, has a fifth of it
+MIG_LIMIT = 1024 * 1024  # of -q; a card with seven parts has some 25,000
+DIVIDED = b"Enabled"  # a cell: that of mig.mode.current, the only one that may hold it
 RUN_IT = "run nvidia-smi by hand, as the user that the exporter runs as"
 
 
@@ -70,11 +73,54 @@ class FieldCache:
             self.listed = {}
 
 
-async def run(host: Host, cache: FieldCache) -> Result:
+@dataclass(slots=True)
+class State:
+    """What is kept from run to run."""
+
+    cache: FieldCache
+    log: KernelLog
+
+
+def new_state(host: Host) -> State:
+    """The state before the first run."""
+    return State(FieldCache(), KernelLog(host.root / "dev/kmsg"))
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """What nvidia-smi printed in a run, or why it did not.
+
+    cards: of which the fields are those asked for, ours by the driver's name. parts: -q and -L, only where a
+    card is divided (MIG).
+    """
+
+    cards: Output
+    fields: Mapping[str, str]
+    processes: Output | ProbeError
+    parts: tuple[Output, Output] | ProbeError | None = None
+
+
+async def run(host: Host, state: State) -> Result:
     """One run.
 
     Raises:
         ProbeError: the driver fails, or part of its output is invalid; its families hold the rest.
+    """
+    responses = await _ask(state.cache)
+    try:
+        result = await run_in_thread(_result, host, responses, state.log)
+    except ProbeError:
+        state.cache.listed = {}  # by now it may be another driver
+        raise
+    state.cache.succeeded()
+    return result
+
+
+async def _ask(cache: FieldCache) -> Responses:
+    """Runs nvidia-smi twice side by side, and twice more where a card is divided.
+
+    Raises:
+        ProbeError: it could not list the cards.
     """
     # Both are waited for, whatever becomes of the other: no process may outlive the run.
     listed, running = await asyncio.gather(
@@ -87,17 +133,19 @@ async def run(host: Host, cache: FieldCache) -> Result:
     if isinstance(running, BaseException) and not isinstance(running, ProbeError):
         raise running
     output, fields = listed
-    try:
-        result = await run_in_thread(_result, host, output, fields, running)
-    except ProbeError:
-        cache.listed = {}  # by now it may be another driver
-        raise
-    cache.succeeded()
-    return result
+    parts: tuple[Output, Output] | ProbeError | None = None
+    if DIVIDED in output.stdout:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                both = [tasks.create_task(_smi(option, limit=MIG_LIMIT)) for option in ("-q", "-L")]
+            parts = (both[0].result(), both[1].result())
+        except* ProbeError as errors:
+            parts = next(error for error in errors.exceptions if isinstance(error, ProbeError))
+    return Responses(output, fields, running, parts)
 
 
-async def _smi(*options: str) -> Output:
-    return await subprocesses.run("nvidia-smi", *options, limit=LIMIT)
+async def _smi(*options: str, limit: int = LIMIT) -> Output:
+    return await subprocesses.run("nvidia-smi", *options, limit=limit)
 
 
 async def _query_cards(cache: FieldCache) -> tuple[Output, dict[str, str]]:
@@ -127,26 +175,39 @@ async def _query_cards(cache: FieldCache) -> tuple[Output, dict[str, str]]:
             cache.refused.add(refusal[1])
 
 
-def _result(host: Host, output: Output, fields: Mapping[str, str], running: Output | ProbeError) -> Result:
-    """Puts both responses together.
+def _result(host: Host, responses: Responses, log: KernelLog) -> Result:
+    """Puts the responses together.
 
     Raises:
         ProbeError: as ``run``.
     """
     samples = Samples()
-    end = missing_end(output.text)
-    listed = list_cards(Response(output, fields, cards.NAME, end))
+    end = missing_end(responses.cards.text)
+    listed = list_cards(Response(responses.cards, responses.fields, cards.NAME, end))
     samples.add(f.GPUS, listed.count, "nvidia")
     cards.add_cards(samples, listed.cards)
+    log.read()
+    log.add(samples, listed.cards)
     error, messages = "", list[str]()
     if listed.cards:
-        error, messages = _add_processes(samples, host, listed, running, "" if listed.error else end)
+        end = "" if listed.error else end
+        error, messages = _add_processes(samples, host, listed, responses.processes, end)
     if listed.error or error:
         raise _error(listed.error or error, samples)
-    return Result(
-        samples.families(),
-        (*notes([*listed.warnings, *messages]), *_blind_spots(host, listed)),
-    )
+    warnings = [*listed.warnings, *messages, *_add_parts(samples, listed, responses.parts)]
+    return Result(samples.families(), (*notes(warnings), *_blind_spots(host, listed)))
+
+
+def _add_parts(
+    samples: Samples, listed: CardList, parts: tuple[Output, Output] | ProbeError | None
+) -> list[str]:
+    """Adds the memory of divided cards' parts; returns why that is missing."""
+    if not any(card.divided for card in listed.cards):
+        return []
+    if isinstance(parts, tuple) and (found := mig.parse_parts(parts[0].text)):
+        mig.add_parts(samples, found, mig.parse_profiles(parts[1].text), listed.cards)
+        return []
+    return [f"no memory of MIG's parts: {parts.reason if isinstance(parts, ProbeError) else '-q lists none'}"]
 
 
 def _blind_spots(host: Host, listed: CardList) -> Iterator[Note]:

@@ -66,6 +66,32 @@ def test_active_limit() -> None:
     )
 
 
+def test_counters_are_seconds() -> None:
+    """The driver counts microseconds in which it held the clocks down."""
+    assert metrics(clocks_event_reasons_counters__sw_power_cap="1500000") == {
+        'grid_gpu_throttle_seconds_total{gpu="0",reason="sw_power_cap",uuid="GPU-1"}': 1.5
+    }
+
+
+@pytest.mark.parametrize(("cell", "pending"), [("Yes", 1), ("No", 0), ("[N/A]", None), ("1", None)])
+def test_rows_that_wait_for_a_reset(cell: str, pending: float | None) -> None:
+    """Whether rows are pending is yes, no or unknown."""
+    name = f"grid_gpu_remapped_rows_pending{{{LABELS}}}"
+    assert metrics(remapped_rows__pending=cell) == ({} if pending is None else {name: pending})
+
+
+def test_pages_and_rows() -> None:
+    """What was replaced or given up is told apart by the kind of error."""
+    cells = {"remapped_rows__correctable": "3", "remapped_rows__uncorrectable": "1"}
+    pages = {"retired_pages__single_bit_ecc__count": "2", "retired_pages__double_bit__count": "0"}
+    assert metrics(**cells, **pages) == {
+        'grid_gpu_remapped_rows{gpu="0",kind="corrected",uuid="GPU-1"}': 3,
+        'grid_gpu_remapped_rows{gpu="0",kind="uncorrected",uuid="GPU-1"}': 1,
+        'grid_gpu_retired_pages{gpu="0",kind="single_bit",uuid="GPU-1"}': 2,
+        'grid_gpu_retired_pages{gpu="0",kind="double_bit",uuid="GPU-1"}': 0,
+    }
+
+
 def test_deprecated_field() -> None:
     """Where a newer driver drops a field's old name the value is taken from the new one."""
     deprecated = "[Requested functionality has been deprecated]"

@@ -15,6 +15,7 @@ from exporter.probe import Host, Note, ProbeError, Result
 from exporter.probes.gpu.nvidia import probe as nvidia
 from exporter.probes.gpu.nvidia.cards import FIELDS
 from exporter.probes.gpu.nvidia.csv_table import parse_fields
+from exporter.probes.gpu.nvidia.xid import KernelLog
 from exporter.probes.gpu.probe import Settings, build, discover
 from exporter.system.subprocesses import Output
 from tests.box import nvidia_smi
@@ -155,6 +156,81 @@ async def test_divided_card(smi: FakeSmi, host: Host) -> None:
     }
     assert expected.items() <= cards.items()
     assert not [name for name in cards if "utilization" in name]
+
+
+async def test_parts_of_a_divided_card(smi: FakeSmi, host: Host) -> None:
+    """Each part has its memory under its GPU instance's number and profile; that takes two runs more."""
+    smi.replay("h100-mig-590")
+    (probe,) = build(Settings(), host)
+    await probe.run()
+    smi.asked()
+    found = short(series((await probe.run()).families))
+    assert smi.asked() == [*QUERIES, "-L", "-q"]
+    assert {name: value / MIB for name, value in found.items() if name.startswith("mig_")} == {
+        f'mig_memory_{kind}_bytes{{gpu="0",instance="{instance}",profile="{profile}"}}': value
+        for instance, profile, total, used in (
+            (2, "3g.40gb", 40448, 11091), (3, "2g.20gb", 20096, 17),
+            (9, "1g.10gb", 9984, 9), (10, "1g.10gb", 9984, 9),
+        )
+        for kind, value in (("total", total), ("used", used))
+    }  # fmt: skip
+
+
+async def test_parts_unknown(smi: FakeSmi, host: Host) -> None:
+    """Where the parts can't be listed all else comes, with a note."""
+    smi.replay("h100-mig-590").set("parts", "oops\n", 1)
+    result = await collect(host)
+    assert short(series(result.families))['temperature_celsius{gpu="0"}'] == 53
+    assert [note.text for note in result.notes] == ["nvidia-smi: no memory of MIG's parts: -q lists none"]
+
+
+async def test_server_card(smi: FakeSmi, host: Host) -> None:
+    """A newer driver reports a card's limits, how long it was held back, and its memory's health."""
+    smi.replay("h200-590")
+    found = await metrics(host)
+    counted = ("sw_power_cap", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
+    expected = {
+        'pcie_link_generation_max{gpu="0"}': 5,
+        'pcie_link_width_max{gpu="0"}': 16,
+        'power_default_limit_watts{gpu="0"}': 700,
+        'power_max_limit_watts{gpu="0"}': 700,
+        'clock_max_hertz{clock="sm",gpu="0"}': 1.98e9,
+        'clock_max_hertz{clock="memory",gpu="0"}': 3.201e9,
+        'temperature_margin_celsius{gpu="0"}': 35,
+        'encoder_utilization_ratio{gpu="0"}': 0,
+        'decoder_utilization_ratio{gpu="0"}': 0,
+        'remapped_rows{gpu="0",kind="corrected"}': 0,
+        'remapped_rows{gpu="0",kind="uncorrected"}': 0,
+        'remapped_rows_pending{gpu="0"}': 0,
+        'recovery_action{action="none",gpu="0"}': 1,
+        'recovery_action{action="reset",gpu="0"}': 0,
+        'process_memory_bytes{container="",gpu="0",process="gpu_burn"}': 28234 * MIB,
+        **{f'throttle_seconds_total{{gpu="0",reason="{reason}"}}': 0 for reason in counted},
+    }
+    assert expected.items() <= found.items()
+    assert not [name for name in found if name.startswith(("retired_pages", "fan_speed"))]
+
+
+async def test_xid_errors(smi: FakeSmi, host: Host) -> None:
+    """Errors in the kernel's log are their card's, also once it is off the bus; else there are none."""
+    smi.replay("rtx-4090-idle")
+    assert not [name for name in await metrics(host) if "xid" in name]
+    (host.root / "dev").mkdir(parents=True)
+    log = host.root / "dev/kmsg"
+    line = "3,{n},1,-;NVRM: Xid (PCI:0000:{bus}:00): {xid}, pid=1, name=python3\n"
+    log.write_text(line.format(n=1, bus="01", xid=31) + line.format(n=2, bus="07", xid=48))
+    (probe,) = build(Settings(), host)
+    await probe.run()
+    with log.open("a") as file:
+        file.write(line.format(n=3, bus="01", xid=79) + line.format(n=4, bus="01", xid=31))
+    smi.fail("Unable to determine the device handle for GPU 0000:01:00.0: Unknown Error\n", 255)
+    with pytest.raises(ProbeError) as caught:
+        await probe.run()
+    assert series(caught.value.families) == {
+        'grid_gpu_xid_errors_total{gpu="0",uuid="GPU-6d1f0a52-93c4-7be8-05a1-2f4e8c7b9d30",xid="31"}': 2,
+        'grid_gpu_xid_errors_total{gpu="0",uuid="GPU-6d1f0a52-93c4-7be8-05a1-2f4e8c7b9d30",xid="79"}': 1,
+        'grid_gpu_xid_errors_total{gpu="",uuid="0000:07:00.0",xid="48"}': 1,
+    }
 
 
 async def test_windows(smi: FakeSmi, host: Host) -> None:
@@ -648,9 +724,10 @@ def outcome(
     """What comes of these responses, whether or not the probe fails over them; no series may come twice."""
     fields = parse_fields((CAPTURES / session / "help-query-gpu.txt").read_text(), FIELDS)
     try:
-        families = nvidia._result(
-            host, Output((), code, gpu_text, b"", 0.0), fields, Output((), code, apps, b"", 0.0)
-        ).families
+        responses = nvidia.Responses(
+            Output((), code, gpu_text, b"", 0.0), fields, Output((), code, apps, b"", 0.0)
+        )
+        families = nvidia._result(host, responses, KernelLog(Path("/nowhere"))).families
     except ProbeError as error:
         families = error.families
     samples = [
