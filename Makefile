@@ -28,7 +28,7 @@ uninstall: ## take it away again, but for its settings and what AIDE found (root
 	@$(place) uninstall
 
 # The service's interpreter is the system's, unless PYTHON is given: one in a home is out of its sight.
-place = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" sh systemd/install.sh
+place = RUNBOOKS="$(RUNBOOKS)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" sh systemd/install.sh
 
 ##@ Check it
 test: $(VENV)/dev lint ## style, types and all tests that need no root, package or daemon (under 3 minutes)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from prometheus.expressions import span
 
-RUNBOOKS = "https://github.com/grid-exporter/grid-exporter/blob/main/prometheus/runbooks"
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+RUNBOOKS = f"{PROJECT['urls']['Repository']}/blob/main/prometheus/runbooks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

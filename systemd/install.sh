@@ -5,6 +5,7 @@
 #   install.sh uninstall
 #
 # PREFIX   where programs and units go (/usr/local)
+# RUNBOOKS an address to link the alerts' runbooks to, where they are kept elsewhere than in the repository
 # DESTDIR  for packagers: a folder to put all files into; nothing outside it is touched, nothing is started
 # PYTHON   the interpreter to build with (the system's)
 set -eu
@@ -79,8 +80,11 @@ put_files() {
 
 # The rules and dashboards are the project's own and follow it; targets and data sources are their owner's.
 put_monitoring() {
+    runbooks=$(sed -n 's/^Repository = "\(.*\)"/\1/p' pyproject.toml)/blob/main/prometheus/runbooks
     if [ -d "$DESTDIR/etc/prometheus" ]; then
-        for file in prometheus/rules/*.yml; do put "$file" "/etc/prometheus/rules/grid-${file##*/}"; done
+        for file in prometheus/rules/*.yml; do
+            sed "s|runbook_url: .*/|runbook_url: ${RUNBOOKS:-$runbooks}/|" "$file" | put /dev/stdin "/etc/prometheus/rules/grid-${file##*/}"
+        done
         for file in prometheus/targets/*.yml; do put_once "$file" "/etc/prometheus/targets/${file##*/}"; done
     fi
     provisioning=/etc/grafana/provisioning
