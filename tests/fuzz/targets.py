@@ -237,7 +237,10 @@ def cards(name: str) -> Session:
     """nvidia-smi on such a card."""
 
     def answer(argv: Sequence[str]) -> Answer:
-        code, output = nvidia_smi.answer(CAPTURES / "nvidia-smi" / name, [*argv[1:]])
+        try:
+            code, output = nvidia_smi.answer(CAPTURES / "nvidia-smi" / name, [*argv[1:]])
+        except FileNotFoundError:  # not recorded of this card: the tool fails
+            code, output = 1, ""
         return code, output.encode("utf-8", "surrogateescape"), b""
 
     return answer
