@@ -128,4 +128,4 @@ def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
         assert programs["Alertmanager"] == "not installed here: apt install prometheus-alertmanager"
         assert programs["Grafana"].startswith("not installed here: ")
         with urllib.request.urlopen(f"{programs['exporter']}/metrics") as response:
-            assert "grid_gpus 2.0" in response.read().decode()
+            assert 'grid_gpus{vendor="nvidia"} 2.0' in response.read().decode()
