@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from exporter.aide import summary as aide
-from tests.box import containers, faults, host, sessions, stores, units, waves
+from tests.box import containers, disks, faults, host, sessions, stores, units, waves
 from tests.box.files import PROJECT, put
 
 TOOLS = ("nvidia-smi", "docker", "systemctl", "curl", "ionice", "ups")
@@ -54,7 +54,7 @@ class FakeBox:
         ttl: of all of them, in place of their own. directories: to be scanned besides the box's own.
         """
         here = self.directory
-        scanned = [str(path) for path in (here / "models", here / "ollama", *directories)]
+        scanned = [*disks.directories(here), *map(str, directories)]
         probes: dict[str, dict[str, Any]] = {
             "host": {},
             "gpu": {},
@@ -114,6 +114,11 @@ class FakeBox:
     def now(self) -> float:
         """The box's Unix time."""
         return waves.now(str(self.directory))
+
+    def use_own_disks(self) -> None:
+        """Its directories lie on disks of its own, on which its models fit, and not on this machine's."""
+        disks.born(self.directory)
+        self.configure()
 
     def freeze(self, moment: float) -> None:
         """Stops the box's time, and shows a recorded host in place of this one: nothing moves any more."""

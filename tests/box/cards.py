@@ -100,12 +100,16 @@ def _where_reported(row: Row, field: str, value: str) -> Row:
 
 def _faulty(row: Row, fault: str) -> Row:
     """The cells that a fault changes."""
-    thermal = dict.fromkeys(
-        (f"clocks_event_reasons.{name}" for name in ("hw_slowdown", "hw_thermal_slowdown")), "Active"
-    )
+    reasons = ("hw_slowdown", "hw_thermal_slowdown")
+    thermal = {
+        **{f"clocks_event_reasons.{name}": "Active" for name in reasons},
+        **{f"clocks_event_reasons.{name}": "Not Active" for name in ("gpu_idle", "sw_power_cap")},
+        "clocks.current.sm": "420",
+    }
     most = int(row["memory.total"]) - int(row["memory.reserved"])
     changes: dict[str, Row] = {
         "hot": {
+            **thermal,
             "utilization.gpu": "100",
             "temperature.gpu": "93",
             **_where_reported(row, "temperature.memory", "108"),
@@ -114,7 +118,6 @@ def _faulty(row: Row, fault: str) -> Row:
             **thermal,
             **_where_reported(row, "temperature.memory", "99"),
             "temperature.gpu": "88",
-            "clocks.current.sm": "420",
         },
         "full": _memory(row, most),
         "ecc": {f"ecc.errors.uncorrected.{period}.total": "2" for period in ("volatile", "aggregate")},

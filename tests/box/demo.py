@@ -17,11 +17,12 @@ def main() -> int:
     """Makes the box, runs the stack on it, and removes it in the end."""
     with tempfile.TemporaryDirectory(prefix="grid-demo-") as folder:
         box = make(Path(folder) / "box")
-        with control.served(box), story.told(box, _say):
+        box.use_own_disks()
+        with control.served(box), story.running(box, _report):
             return serve(Box("demo", box.flags, box.environment))
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}\n")
     sys.stdout.flush()
 

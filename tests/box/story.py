@@ -1,4 +1,4 @@
-"""What happens on the demo's box: a model is downloaded, and one trouble follows another."""
+"""What happens on the demo's box: a model is downloaded, and one thing after another goes wrong."""
 
 from __future__ import annotations
 
@@ -11,41 +11,47 @@ from exporter.probes.tor.exit_memory import ExitMemory
 from tests.box.box import FakeBox
 from tests.box.waves import wave
 
-FIRST = 90  # seconds until the first trouble
-LASTS, PAUSE = 720, 120  # seconds of a trouble, long enough for its alert, and between two
 TICK = 5
+# At first the faults follow each other quickly, so that within five minutes there is one of each part of the
+# box; after that each lasts long enough for its alert. All in seconds.
+FIRST, NEXT, SHORT = 20, 40, 130
+CHECKED = 180  # when AIDE's check ends
+SLOWLY, LASTS, PAUSE = 480, 720, 120
 MODEL, SIZE, PACE = "deepseek-r1-distill-llama-70b-q8_0.gguf", 75e9, 60e6  # bytes, and bytes a second
 
 
-class Trouble(NamedTuple):
+class Fault(NamedTuple):
     """Something that goes wrong, and is put right."""
 
-    said: str
+    message: str
     begin: Callable[[FakeBox], None]
     end: Callable[[FakeBox], None]
 
 
-TROUBLES = (
-    Trouble(
+SCARCE = Fault("memory is nearly out", lambda box: box.memory(0.03), lambda box: box.memory(0.5))
+FAULTS = (
+    Fault(
         "the container searxng is unhealthy",
         lambda box: box.container("searxng", health="unhealthy"),
         lambda box: box.container("searxng", health="healthy"),
     ),
-    Trouble("card 1 is too hot", lambda box: box.gpu(1, "hot"), lambda box: box.gpu(1)),
-    Trouble(
+    Fault("card 1 is too hot", lambda box: box.gpu(1, "hot"), lambda box: box.gpu(1)),
+    Fault(
         "vllm@qwen.service has failed",
         lambda box: box.service("vllm@qwen.service", "failed"),
         lambda box: box.service("vllm@qwen.service", "active"),
     ),
-    Trouble("Tor is down", lambda box: box.tor("down"), lambda box: box.tor()),
-    Trouble("docker hangs", lambda box: box.fault("docker", "hang"), lambda box: box.repair("docker")),
-    Trouble("card 0 is gone", lambda box: box.gpu(0, "gone"), lambda box: box.gpu(0)),
+    Fault("Tor is down", lambda box: box.tor("down"), lambda box: box.tor()),
+    Fault("the command ups fails", lambda box: box.fault("ups", "exit 1"), lambda box: box.repair("ups")),
+    SCARCE,
+    Fault("docker hangs", lambda box: box.fault("docker", "hang"), lambda box: box.repair("docker")),
+    Fault("card 0 is gone", lambda box: box.gpu(0, "gone"), lambda box: box.gpu(0)),
 )
+QUICK = FAULTS[:6]  # the other parts of the box are the disk, with the download, and AIDE
 
 
 def begin(box: FakeBox) -> None:
-    """What there is to see from the start: AIDE's findings, a job that failed, another exit than the last."""
-    box.aide(added=1, changed=2)
+    """What there is to see from the start: a job that failed, a restart, another exit than the last."""
     now = box.now()
     ExitMemory(box.directory / "state/tor-exit.json").record("192.0.2.7", now)
     box.container("whisper", restarts=1, started=now - 1500)
@@ -54,11 +60,11 @@ def begin(box: FakeBox) -> None:
 
 
 @contextlib.contextmanager
-def told(box: FakeBox, say: Callable[[str], None]) -> Iterator[None]:
-    """Lets things happen meanwhile; ``say`` gets each in words."""
+def running(box: FakeBox, report: Callable[[str], None]) -> Iterator[None]:
+    """Lets things happen meanwhile; ``report`` gets a message of each."""
     over = threading.Event()
     begin(box)
-    thread = threading.Thread(target=_tell, args=(box, say, over))
+    thread = threading.Thread(target=_run, args=(box, report, over))
     thread.start()
     try:
         yield
@@ -67,20 +73,36 @@ def told(box: FakeBox, say: Callable[[str], None]) -> Iterator[None]:
         thread.join()
 
 
-def _tell(box: FakeBox, say: Callable[[str], None], over: threading.Event) -> None:
-    downloaded = 0.0
-    for moment in range(0, 10**9, TICK):
-        box.memory(wave("memory", box.now(), 0.3, 0.7))
-        if downloaded < SIZE:
-            downloaded += TICK * PACE
-            box.model(MODEL, downloaded)
-        cycle, into = divmod(moment - FIRST, LASTS + PAUSE)
-        trouble = TROUBLES[cycle % len(TROUBLES)]
-        if into == 0:
-            trouble.begin(box)
-            say(f"from now on {trouble.said}")
-        elif into == LASTS and cycle >= 0:
-            trouble.end(box)
-            say(f"no longer: {trouble.said}")
+def faults_at(second: int) -> set[Fault]:
+    """The faults that there are so many seconds after the beginning."""
+    if second < SLOWLY:
+        starts = {fault: FIRST + NEXT * number for number, fault in enumerate(QUICK)}
+        return {fault for fault, start in starts.items() if start <= second < start + SHORT}
+    number, into = divmod(second - SLOWLY, LASTS + PAUSE)
+    return {FAULTS[number % len(FAULTS)]} if into < LASTS else set()
+
+
+def _run(box: FakeBox, report: Callable[[str], None], over: threading.Event) -> None:
+    present: set[Fault] = set()
+    for second in range(0, 10**9, TICK):
+        _work(box, second)
+        now = faults_at(second)
+        for fault in present - now:
+            fault.end(box)
+            report(f"no longer: {fault.message}")
+        for fault in now - present:
+            fault.begin(box)
+            report(f"from now on {fault.message}")
+        present = now
+        if SCARCE not in present:
+            box.memory(wave("memory", box.now(), 0.3, 0.7))
         if over.wait(TICK):
             return
+
+
+def _work(box: FakeBox, second: int) -> None:
+    """The download goes on, and AIDE's check ends."""
+    if second * PACE <= SIZE:
+        box.model(MODEL, second * PACE)
+    if second == CHECKED:
+        box.aide(ago=0, added=1, changed=2)
