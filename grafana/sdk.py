@@ -155,16 +155,29 @@ def plain(value: object) -> Any:
     return json.loads(JSONEncoder().encode(value))
 
 
+# What the SDK writes unasked into the options of panels, and not every Grafana from 11 to 13 knows.
+NOT_EVERYWHERE = {"bargauge": {"legend"}, "stat": {"percentChangeColorMode"}, "table": {"footer"}}
+
+
 def encode(dashboard: model.Dashboard) -> str:
     """A dashboard as the text of its file."""
-    return json.dumps(_without_placement(plain(dashboard)), indent=1, sort_keys=True) + "\n"
+    return json.dumps(_cleaned(plain(dashboard)), indent=1, sort_keys=True) + "\n"
 
 
-def _without_placement(value: Any) -> Any:
-    """Links and annotations are born with a placement that hides them behind a button: they lose it."""
+def _cleaned(value: Any) -> Any:
+    """The JSON without what is not known everywhere.
+
+    Links and annotations lose their placement, which would hide them behind a button.
+    """
     if isinstance(value, list):
-        return [_without_placement(item) for item in value]
+        return [_cleaned(item) for item in value]
     if isinstance(value, dict):
-        kept = {key: item for key, item in value.items() if (key, item) != ("placement", "inControlsMenu")}
-        return {key: _without_placement(item) for key, item in kept.items()}
+        cleaned = {
+            key: _cleaned(item)
+            for key, item in value.items()
+            if (key, item) != ("placement", "inControlsMenu")
+        }
+        for name in NOT_EVERYWHERE.get(str(value.get("type")), ()):
+            cleaned.get("options", {}).pop(name, None)
+        return cleaned
     return value

@@ -201,7 +201,7 @@ def table(
     for column in columns:
         sdk.override(panel, "byName", column.title, column.properties())
     for name in sorted(for_links):
-        # The first is Grafana 11's and 12's, the second 13's.
+        # The first is the name of Grafana 11, the second that of 12 and 13.
         invisible = {
             "custom.hidden": True,
             "custom.hideFrom": {"viz": True, "legend": False, "tooltip": False},
