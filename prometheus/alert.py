@@ -11,6 +11,8 @@ from prometheus.expressions import span
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNBOOKS = f"{PROJECT['urls']['Repository']}/blob/main/prometheus/runbooks"
+GRAFANA = "http://localhost:3000"
+BOX = "{{ $labels.instance | urlquery }}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,7 @@ class Alert:
     expr: the condition, true while it returns series. wait: for how many seconds it must hold first.
     keep: for how many seconds the alert stays after the condition has ended.
     summary, description: templates, as Prometheus fills them in.
+    page: the uid of its dashboard, of all boxes; empty: its domain's, of the box that it fires for.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Alert:
     keep: int = 0
     summary: str
     description: str
+    page: str = ""
 
     def rule(self, domain: str) -> dict[str, Any]:
         """The rule as it stands in a rule file. domain: the part of the box, as in ``grid:health:code``."""
@@ -42,6 +46,7 @@ class Alert:
         rule["annotations"] = {
             "summary": self.summary,
             "description": self.description,
+            "dashboard_url": f"{GRAFANA}/d/{self.page or f'grid-{domain}?var-instance={BOX}'}",
             "runbook_url": f"{RUNBOOKS}/{self.name}.md",
         }
         return rule

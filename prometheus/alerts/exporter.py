@@ -38,6 +38,7 @@ def _down() -> list[Alert]:
             summary="Prometheus watches no box",
             description="Prometheus has no target of a job grid*: its list of boxes is empty or can't be "
             "read. No other alert can fire.",
+            page="grid-fleet",
         ),
         Alert(
             name="GridExporterRestarting",

@@ -16,6 +16,9 @@ from tests.prometheus.promtool import FOLDER, alert_rules, complaints, load, nee
 
 DECLARED = families()
 # What Prometheus and the Python process tell of themselves.
+DASHBOARD = re.compile(
+    r"http://localhost:3000/d/([\w-]+)(\?var-instance=\{\{ \$labels\.instance \| urlquery \}\})?"
+)
 FOREIGN = {"up": set[str](), "process_start_time_seconds": {"command"}}
 
 
@@ -66,6 +69,10 @@ def test_an_alert_says_what_where_and_how_bad(name: str) -> None:
     assert rule["labels"]["domain"] in DOMAINS
     words = rule["annotations"]
     assert words["runbook_url"].endswith(f"/prometheus/runbooks/{name}.md")
+    link = DASHBOARD.fullmatch(words["dashboard_url"])
+    assert link
+    assert (FOLDER.parent / "grafana" / "dashboards" / f"{link[1]}.json").is_file()
+    assert bool(link[2]) == ("{{ $labels.instance }}" in words["summary"])
     for kind in ("summary", "description"):
         assert "{{ $labels.instance }}" in words[kind] or name == "GridExporterAbsent"
     assert len(words["summary"]) < len(words["description"]) <= 300
