@@ -23,6 +23,7 @@ from prometheus.thresholds import (
     GPU_GONE_WINDOW_SECONDS,
     GPU_HOT_CELSIUS,
     GPU_MEMORY_FULL_RATIO,
+    LLM_QUEUE_GROWTH,
     MEMORY_LOW_RATIO,
     MEMORY_NEARLY_OUT_RATIO,
     MEMORY_STALLED_RATIO,
@@ -96,6 +97,20 @@ RELOAD_FAILED = (
     "grid_exporter_config_last_reload_successful{BOX} == 0"
     " or grid_exporter_web_config_last_reload_successful{BOX} == 0"
 )
+LLM_WAITING = 'grid_llm_requests{BOX, state="waiting"}'
+QUEUE_GROWS = (
+    f"avg_over_time({LLM_WAITING}[10m]) - avg_over_time({LLM_WAITING}[10m] offset 10m) > {LLM_QUEUE_GROWTH}"
+    f" and min_over_time({LLM_WAITING}[20m]) > 0"
+)
+# Unloaded before its time within hours, and not loaded again; llama-swap does so by design.
+OF_MODEL, OF_SERVER = "on (job, instance, server, model)", "on (job, instance, server)"
+PINNED_GONE = (
+    'increase(grid_llm_model_unloads_total{BOX, reason="early"}[6h]) > 0'
+    f" and {OF_MODEL} last_over_time(grid_llm_model_pinned{{BOX}}[1d]) == 1"
+    f" and {OF_SERVER} grid_llm_up{{BOX}} == 1"
+    f' unless {OF_MODEL} grid_llm_model_state{{BOX, state=~"loaded|loading|sleeping"}} == 1'
+    f' unless {OF_SERVER} grid_llm_server_info{{BOX, kind="llama-swap"}}'
+)
 CHECKED = "grid_aide_last_check_timestamp_seconds{BOX}"
 NEVER_CHECKED = f'grid_probe_success{{BOX, probe="aide"}} unless on (job, instance) {CHECKED}'
 
@@ -113,6 +128,12 @@ CONDITIONS = {
             "gpu",
             "GPU $1",
         ),
+    ),
+    "llm": (
+        Condition(states.SERVER_DOWN, "grid_llm_up{BOX} == 0", "server"),
+        Condition(states.QUEUE_GROWS, QUEUE_GROWS, "model"),
+        Condition(states.MODEL_GONE, PINNED_GONE, "model"),
+        Condition(states.LOADING, "grid_llm_ready{BOX} == 0", "server"),
     ),
     "host": (
         Condition(states.NEARLY_OUT, f"{MEMORY_AVAILABLE} < {MEMORY_NEARLY_OUT_RATIO}"),

@@ -30,6 +30,7 @@ class Domain(NamedTuple):
 
 
 GPU = Domain("gpu", "GPU", "No GPU")
+LLM = Domain("llm", "LLM", "No LLM server")
 HOST = Domain("host", "Memory", "Off")
 DISK = Domain("disk", "Storage", "No models")
 TOR = Domain("tor", "Tor", "No Tor")
@@ -37,7 +38,7 @@ CONTAINERS = Domain("containers", "Containers", "No containers")
 SERVICES = Domain("services", "Services", "No services")
 AIDE = Domain("aide", "AIDE", "No AIDE")
 EXPORTER = Domain("exporter", "Exporter", "Off")
-DOMAINS = (GPU, HOST, DISK, TOR, CONTAINERS, SERVICES, AIDE, EXPORTER)
+DOMAINS = (GPU, LLM, HOST, DISK, TOR, CONTAINERS, SERVICES, AIDE, EXPORTER)
 
 
 def health(domain: str, boxes: str = CHOSEN) -> str:

@@ -18,6 +18,9 @@ class State(NamedTuple):
 OFF = State(-1, "Off")  # switched off, or the box has no such thing
 OK = State(0, "OK")
 
+LOADING = State(2, "Loading")
+MODEL_GONE = State(3, "Model gone")
+QUEUE_GROWS = State(4, "Queue grows")
 NOT_CHECKED = State(5, "No check yet")
 STOPPED = State(6, "Stopped")
 STUCK = State(7, "Stuck")
@@ -47,6 +50,7 @@ FAILED = State(28, "Failed")
 FINDINGS = State(29, "Findings")
 CHECK_FAILED = State(30, "Check failed")
 GONE = State(31, "GPU missing")
+SERVER_DOWN = State(32, "Server down")
 DOWN = State(50, "Down")
 
 STATES = tuple(sorted(state for state in globals().values() if isinstance(state, State)))

@@ -19,6 +19,9 @@ GPU_MEMORY_FULL_RATIO = 0.97
 GPU_THROTTLED_RATIO = 0.5  # of the time, by heat or by the hardware
 GPU_GONE_WINDOW_SECONDS = 86400  # a card seen within it is missed
 
+LLM_QUEUE_GROWTH = 4  # more requests wait than ten minutes ago, on the mean
+LLM_SPILLED_RATIO = 0.10  # of a model's memory is not on a GPU; a little of each model never is
+
 MEMORY_TIGHT_RATIO = 0.20  # available, of the total: a full swap matters below it
 MEMORY_LOW_RATIO = 0.10
 MEMORY_NEARLY_OUT_RATIO = 0.04

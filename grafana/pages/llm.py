@@ -6,10 +6,11 @@ from grafana.annotations import alerts, reboots
 from grafana.charts import bars, lines
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import Value, values_stat
+from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.state_codes import one_code
 from grafana.tables import Column, number, state, table, text
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, WARNING
+from prometheus.health import LLM
 
 PAGE = "The LLM servers: their models, requests, tokens a second and waiting times."
 NO_SERVER = "No LLM server in this range"
@@ -43,7 +44,7 @@ MODEL_STATE = one_code(
 def page() -> Page:
     """The page."""
     llm = Page("grid-llm", PAGE, since="6h", refresh="30s")
-    llm.band(4, stats())
+    llm.band(4, state_stat(LLM), stats(), widths=(6, 18))
     llm.band(5, servers_now())
     llm.band(8, models_now())
     llm.band(7, tokens(), prompts())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from prometheus.alert import Alert
-from prometheus.alerts import aide, containers, disk, exporter, gpu, host, services, tor
+from prometheus.alerts import aide, containers, disk, exporter, gpu, host, llm, services, tor
 
 DOMAINS = {
     "exporter": exporter.alerts,
     "gpu": gpu.alerts,
+    "llm": llm.alerts,
     "host": host.alerts,
     "disk": disk.alerts,
     "tor": tor.alerts,

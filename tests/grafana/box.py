@@ -12,8 +12,11 @@ STATES = ("created", "running", "paused", "restarting", "removing", "exited", "d
 SERVICE_STATES = ("active", "reloading", "inactive", "failed", "activating", "deactivating", "not-found")
 REASONS = ("gpu_idle", "sw_power_cap", "hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown")
 TIMES = ("queue", "time_to_first_token", "request")
-PROBES = ("host", "gpu", "disk:/ai/models", "tor", "containers", "services", "aide", "command:ups")
-KINDS = ("host", "gpu", "disk", "tor", "containers", "services", "aide", "commands")
+PROBES = (
+    *("host", "gpu", "disk:/ai/models", "tor", "containers", "services", "aide"),
+    *("llm:ollama", "command:ups"),
+)
+KINDS = ("host", "gpu", "disk", "tor", "containers", "services", "aide", "llm", "commands")
 DOMAINS = ("gpu", "host", "disk", "tor", "containers", "services", "aide", "exporter", "llm")
 DISK = 'mountpoint="/ai",device="/dev/nvme1n1",fstype="ext4"'
 TIMER = 'name="sync.timer"'

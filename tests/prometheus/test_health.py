@@ -45,6 +45,20 @@ HEALTHY: dict[str, Samples] = {
         'grid_gpu_memory_used_bytes{gpu="0"}': 97,
         'grid_gpu_memory_total_bytes{gpu="0"}': 100,
     },
+    "llm": {
+        'grid_llm_up{server="ollama"}': 1,
+        'grid_llm_ready{server="ollama"}': 1,
+        'grid_llm_server_info{server="ollama", kind="ollama"}': 1,
+        # A batch is worked off: a queue that gets shorter.
+        'grid_llm_requests{server="vllm", model="qwen", state="waiting"}': "0x450 300-5x30",
+        # Unloaded before its time, and it is back; the other was not pinned.
+        'grid_llm_model_unloads_total{server="ollama", model="a:b", reason="early"}': "0x400 1x80",
+        'grid_llm_model_pinned{server="ollama", model="a:b"}': 1,
+        'grid_llm_model_state{server="ollama", model="a:b", state="loaded"}': 1,
+        'grid_llm_model_unloads_total{server="ollama", model="c:d", reason="early"}': "0x400 1x80",
+        'grid_llm_model_pinned{server="ollama", model="c:d"}': "0x400 _x80",
+        'grid_llm_model_state{server="ollama", model="c:d", state="loaded"}': "1x400 _x80",
+    },
     "host": {
         "grid_memory_available_bytes": 10,
         "grid_memory_total_bytes": 100,
@@ -94,9 +108,12 @@ HEALTHY: dict[str, Samples] = {
 PROBES = [domain.name for domain in DOMAINS if domain.name != "exporter"]
 
 
+OF_THEIR_OWN = {"disk": "disk:/ai", "llm": "llm:ollama"}
+
+
 def probe(domain: str, what: str) -> str:
-    """A metric of a domain's probe; a directory is a probe of its own."""
-    return f'grid_probe_{what}{{probe="{"disk:/ai" if domain == "disk" else domain}"}}'
+    """A metric of a domain's probe; a directory or a server is a probe of its own."""
+    return f'grid_probe_{what}{{probe="{OF_THEIR_OWN.get(domain, domain)}"}}'
 
 
 def enabled(domain: str) -> str:
@@ -111,6 +128,14 @@ def nothing_else(domain: str) -> Samples:
 
 DISK = 'grid_filesystem_avail_bytes{mountpoint="/"}'
 SIZE = 'grid_filesystem_size_bytes{mountpoint="/"}'
+UP, READY = (f'grid_llm_{name}{{server="ollama"}}' for name in ("up", "ready"))
+QUEUE = 'grid_llm_requests{server="vllm", model="qwen", state="waiting"}'
+PINNED, RESIDENT = (
+    f'grid_llm_model_{name}{{server="ollama", model="a:b"{state}}}'
+    for name, state in (("pinned", ""), ("state", ', state="loaded"'))
+)
+INFO = 'grid_llm_server_info{server="ollama", kind="ollama"}'
+GONE: Samples = {PINNED: "1x400 _x80", RESIDENT: "1x400 _x80"}
 EXITED = 'grid_container_state{container="web", state="exited"}'
 DUE = 'grid_systemd_timer_next_trigger_timestamp_seconds{name="sync.timer"}'
 
@@ -141,6 +166,15 @@ CASES = [
         states.THROTTLED,
     ),
     Case("gpu", {'grid_gpu_memory_used_bytes{gpu="0"}': 97.1}, states.MEMORY_FULL),
+    Case("llm", {UP: 0, READY: None}, states.SERVER_DOWN),
+    Case("llm", {READY: 0}, states.LOADING),
+    # Ten minutes' mean: 4.1 more than ten minutes before, and 3.9; and a queue that was empty meanwhile.
+    Case("llm", {QUEUE: "1x450 1+0.41x30"}, states.QUEUE_GROWS),
+    Case("llm", {QUEUE: "1x450 1+0.39x30"}, states.OK),
+    Case("llm", {QUEUE: "0x461 1+0.9x19"}, states.OK),
+    Case("llm", GONE, states.MODEL_GONE),
+    Case("llm", GONE | {UP: 0, READY: None}, states.SERVER_DOWN),
+    Case("llm", GONE | {INFO: None, INFO.replace('ollama"}', 'llama-swap"}'): 1}, states.OK),
     Case("host", {"grid_memory_available_bytes": 9.9}, states.LOW),
     Case("host", {"grid_memory_available_bytes": 4}, states.LOW),
     Case("host", {"grid_memory_available_bytes": 3.9}, states.NEARLY_OUT),
@@ -201,6 +235,9 @@ CASES = [
 REASONS = [
     (Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, states.HOT), "Hot · GPU 1"),
     (Case("gpu", {probe("gpu", "success"): 0}, states.UNKNOWN), "Unknown · gpu probe"),
+    (Case("llm", {UP: 0, READY: None}, states.SERVER_DOWN), "Server down · ollama"),
+    (Case("llm", {probe("llm", "success"): 0}, states.UNKNOWN), "Unknown · llm:ollama probe"),
+    (Case("llm", GONE, states.MODEL_GONE), "Model gone · a:b"),
     (Case("host", {"grid_memory_available_bytes": 3.9}, states.NEARLY_OUT), "Nearly out"),
     (Case("disk", {DISK: 29}, states.FULL), "Full · /"),
     (Case("disk", {'grid_directory_scan_errors{path="/ai"}': 1}, states.SCAN_ERRORS), "Scan errors · /ai"),

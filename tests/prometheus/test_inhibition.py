@@ -79,6 +79,15 @@ BOXES: dict[str, tuple[list[dict[str, str]], list[str]]] = {
         ],
         ["GridGpuHot", "GridGpuThrottled"],
     ),
+    # A server that is down says nothing of another's queue.
+    "two-servers": (
+        [
+            {"alertname": "GridLlmServerDown", "server": "vllm"},
+            {"alertname": "GridLlmLoadingLong", "server": "vllm"},
+            {"alertname": "GridLlmLoadingLong", "server": "ollama"},
+        ],
+        ["GridLlmLoadingLong", "GridLlmServerDown"],
+    ),
     "out-of-memory": (
         [
             {"alertname": "GridMemoryNearlyOut"},
