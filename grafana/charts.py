@@ -169,8 +169,8 @@ def label_timeline(title: str, description: str, query: Query, *, label: str, em
     builder = _timeline(0.85).fill_opacity(45).line_width(1).display_name("${__field.labels.instance}")
     builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, value_mappings.NEUTRAL))
     panel = sdk.finish(builder.build(), title, description, [sdk.rows(query)], empty)
-    by_box = {"fields": ["instance"], "keepFields": False, "naming": {"asLabels": True}}
-    sdk.transform(panel, "partitionByValues", **by_box)
+    naming = {"asLabels": True}
+    sdk.transform(panel, "partitionByValues", fields=["instance"], keepFields=False, naming=naming)
     # Where there are several boxes, the kept fields carry their name as a suffix.
     sdk.transform(panel, "filterFieldsByName", include={"pattern": f"^(Time|{label}).*"})
     return panel

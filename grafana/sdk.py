@@ -103,10 +103,18 @@ def override(panel: Panel, matcher: str, what: str, properties: dict[str, Any]) 
     )
 
 
-def transform(panel: Panel, name: str, **options: object) -> None:
-    """Adds a transformation of the panel's data."""
+def transform(panel: Panel, name: str, *, of: str = "", **options: object) -> None:
+    """Adds a transformation of the panel's data; ``of``: the letter of the only query that it is for."""
     step = model.DataTransformerConfig(id_val=name, options=options)
+    if of:
+        step.filter_val = model.MatcherConfig(id_val="byRefId", options=of)
     panel.transformations = [*(panel.transformations or []), step]
+
+
+def calculate(panel: Panel, name: str, left: str, operator: str, right: str) -> None:
+    """Adds a field, worked out from two others or from one and a number."""
+    binary = {"left": left, "operator": operator, "right": right}
+    transform(panel, "calculateField", mode="binary", alias=name, binary=binary)
 
 
 def thresholds(base: str, *steps: Step) -> build.ThresholdsConfig:

@@ -173,6 +173,26 @@ def table(
     if boxes:
         columns = (Column(title=BOX, label="box", width=90), *columns)
     queries = [column.promql for column in columns if column.promql] + [labels_from] * bool(labels_from)
+    sorting = [worst_by] if isinstance(worst_by, str) else worst_by
+    sent = [
+        _with_labels(query, page_from, boxes=boxes) if not index else query
+        for index, query in enumerate(queries)
+    ]
+    panel = empty_table(sorting, ascending=ascending)
+    sdk.finish(panel, title, description, [sdk.rows(now(query)) for query in sent], empty)
+    labels = {column.label for column in columns}
+    for_links = (
+        {"instance", "page", "domain", "from", "to"} - labels if any(c.links for c in columns) else set[str]()
+    )
+    _arrange(panel, columns, queries, {*hidden, "instance", page_from} - {"", *labels}, for_links)
+    if around:
+        add_window(panel, around)
+    show_columns(panel, columns, sorted(for_links))
+    return panel
+
+
+def empty_table(sorting: Sequence[str], *, ascending: bool = False) -> Panel:
+    """A table without queries, sorted by some of its columns."""
     builder = (
         sdk_table.Panel()
         .cell_height(TableCellHeight.SM)
@@ -180,41 +200,37 @@ def table(
         .color_scheme(sdk.colour(FieldColorModeId.THRESHOLDS))
         .thresholds(sdk.thresholds(value_mappings.PLAIN))
     )
-    sorting = [worst_by] if isinstance(worst_by, str) else worst_by
     builder.sort_by(
         [common.TableSortByFieldState().display_name(name).desc(desc=not ascending) for name in sorting]
     )
-    sent = [
-        _with_labels(query, page_from, boxes=boxes) if not index else query
-        for index, query in enumerate(queries)
-    ]
-    panel = sdk.finish(builder.build(), title, description, [sdk.rows(now(query)) for query in sent], empty)
-    labels = {column.label for column in columns}
-    for_links = (
-        {"instance", "page", "domain", "from", "to"} - labels if any(c.links for c in columns) else set[str]()
-    )
-    _arrange(panel, columns, queries, {*hidden, "instance", page_from} - {"", *labels}, for_links)
-    if around:
-        _add_window(panel, around)
+    return builder.build()
+
+
+def show_columns(panel: Panel, columns: Sequence[Column], for_links: Sequence[str]) -> None:
+    """Shows the columns as they are described, and hides the fields that only links need."""
     # The panel's own noValue must not fill every empty cell.
     sdk.override(panel, "byRegexp", "/.*/", {"noValue": ""})
     for column in columns:
         sdk.override(panel, "byName", column.title, column.properties())
-    for name in sorted(for_links):
+    for name in for_links:
         # The first is the name of Grafana 11, the second that of 12 and 13.
         invisible = {
             "custom.hidden": True,
             "custom.hideFrom": {"viz": True, "legend": False, "tooltip": False},
         }
         sdk.override(panel, "byName", name, invisible)
-    return panel
+
+
+def with_box(promql: str) -> str:
+    """The query with the label box, where several boxes are chosen; an empty label makes no column."""
+    return f'label_replace({promql}, "box", "$1", "$many", "(.+)")'
 
 
 def _with_labels(promql: str, page_from: str, *, boxes: bool) -> str:
     """The query with the labels box and page, where they are needed; an empty label makes no column."""
     if page_from:
         promql = f'label_replace({promql}, "page", "grid-$1", "{page_from}", "(.+)")'
-    return f'label_replace({promql}, "box", "$1", "$many", "(.+)")' if boxes else promql
+    return with_box(promql) if boxes else promql
 
 
 def _arrange(
@@ -239,16 +255,10 @@ def _arrange(
     )
 
 
-def _add_window(panel: Panel, column: str) -> None:
+def add_window(panel: Panel, column: str) -> None:
     """Adds the fields from and to: half an hour before and after a column's time."""
-    for name, operator in (("from", "-"), ("to", "+")):
-        sdk.transform(
-            panel,
-            "calculateField",
-            mode="binary",
-            alias=name,
-            binary={"left": column, "operator": operator, "right": "1800000"},
-        )
+    sdk.calculate(panel, "from", column, "-", "1800000")
+    sdk.calculate(panel, "to", column, "+", "1800000")
 
 
 def _value(queries: Sequence[str], promql: str) -> str:

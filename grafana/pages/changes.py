@@ -6,15 +6,16 @@ from grafana import value_mappings
 from grafana.alerts_table import with_what
 from grafana.annotations import alerts, reboots
 from grafana.dashboard import Page
-from grafana.links import to_box, to_moment
+from grafana.events_table import events_table
+from grafana.links import to_box
 from grafana.sdk import Panel
-from grafana.tables import Column, moment, number, table, text, text_of
+from grafana.tables import Column, number, table, text, text_of
 from grafana.value_mappings import NO_VALUE, OFF, PLAIN
 
 PAGE = "What changed in the chosen range, and what is out of date."
-RANGE = "$__range"
-FIRED = f"last_over_time(ALERTS_FOR_STATE{{BOX}}[{RANGE}])"
-FIRING = f'last_over_time(ALERTS{{BOX, alertstate="firing"}}[{RANGE}])'
+LATE_SECONDS = 600  # until a start is scraped: a box boots, a container pulls its models
+FIRED = "ALERTS_FOR_STATE{BOX}"
+FIRING = 'ALERTS{BOX, alertstate="firing"}'
 MODEL = 'grid_directory_entry_size_bytes{BOX, entry!="(other)"}'
 DIRECTORY = "max by (instance, path) (grid_directory_info{BOX}"
 OLD = 90 * 86400  # containers older than this are marked
@@ -34,31 +35,26 @@ def page() -> Page:
 
 def what_changed() -> Panel:
     """A row an event, newest first; each opens its page at that time."""
-    events = " or ".join((*_alerts(), *_starts(), *_models(), *_exporter()))
-    lasted = f'max_over_time(timestamp(ALERTS{{BOX, alertstate="firing"}})[{RANGE}:1m])'
-    since = f"last_over_time(ALERTS_FOR_STATE{{BOX}}[{RANGE}])"
-    return table(
+    events = " or ".join((*_starts(), *_models(), *_exporter()))
+    return events_table(
         "What changed",
-        "The latest event of each kind and thing, newest first. A click opens its page at that time.",
-        moment("When", f"({events}) * 1000", 165),
-        Column(title="Event", label="event", width=230, links=(to_moment(),)),
-        Column(title="What", label="what", links=(to_moment(),)),
-        number("Lasted", f"{_alert(lasted)} - {_alert(since)}", "s", 90, decimals=0),
+        "Everything that happened in the range, newest first. A click opens its page at that time.",
+        happened=f"({events}) * 1000",
+        lasting=f"{_alert(f'({FIRED} and ignoring (alertstate) {FIRING})')} * 1000",
         empty="Nothing changed in this range",
-        worst_by="When",
-        around="When",
     )
 
 
 def _event(event: str, page: str, times: str, what: str = "instance") -> str:
-    """PromQL: times of events in the range, with the labels instance, event, what and page."""
+    """PromQL: times of events, with the labels instance, event, what and page."""
     named = f'label_replace({times}, "what", "$1", "{what}", "(.+)")'
     labelled = f'label_replace(label_replace({named}, "event", "{event}", "", ""), "page", "{page}", "", "")'
     return f"max by (instance, event, what, page) ({labelled})"
 
 
-def _in_range(times: str) -> str:
-    return f"{times} > time() - $__range_s"
+def _recent(times: str) -> str:
+    """PromQL: those times that the last steps brought, so that each is seen at some step, even a late one."""
+    return f"{times} > time() - 2 * $__interval_ms / 1000 - {LATE_SECONDS}"
 
 
 def _alert(promql: str) -> str:
@@ -68,10 +64,6 @@ def _alert(promql: str) -> str:
     return f"max by (instance, event, what, page) ({paged})"
 
 
-def _alerts() -> tuple[str, ...]:
-    return (_alert(_in_range(f"({FIRED} and ignoring (alertstate) {FIRING})")),)
-
-
 def _starts() -> tuple[str, ...]:
     """Reboots, and what was started."""
     exit_address = (
@@ -79,49 +71,49 @@ def _starts() -> tuple[str, ...]:
         " * on (instance) group_left () max by (instance) (grid_tor_exit_changed_timestamp_seconds{BOX})"
     )
     return (
-        _event("Reboot", "grid-host", _in_range("grid_boot_timestamp_seconds{BOX}")),
+        _event("Reboot", "grid-host", _recent("grid_boot_timestamp_seconds{BOX}")),
         _event(
             "Container started",
             "grid-containers",
-            _in_range("grid_container_started_timestamp_seconds{BOX}"),
+            _recent("grid_container_started_timestamp_seconds{BOX}"),
             "container",
         ),
         _event(
             "Service started",
             "grid-services",
-            _in_range("grid_service_started_timestamp_seconds{BOX}"),
+            _recent("grid_service_started_timestamp_seconds{BOX}"),
             "name",
         ),
-        _event("New Tor exit", "grid-tor", _in_range(exit_address), "address"),
+        _event("New Tor exit", "grid-tor", _recent(exit_address), "address"),
     )
 
 
 def _models() -> tuple[str, ...]:
-    """Models that came and went while their directory was known."""
-    first = f"min_over_time(timestamp({MODEL})[{RANGE}:5m])"
-    last = f"max_over_time(timestamp({MODEL})[{RANGE}:5m])"
-    came = f"max by (instance, path, entry) ({first}) and on (instance, path) {DIRECTORY} offset {RANGE})"
-    went = f"max by (instance, path, entry) ({last}) unless max by (instance, path, entry) ({MODEL})"
+    """Models that came and went while their directory was known; a step's time is as near as is known."""
+    now, before = (f"max by (instance, path, entry) ({MODEL}{at})" for at in ("", " offset $__interval"))
+    known, known_before = (f"{DIRECTORY}{at})" for at in ("", " offset $__interval"))
+    came = f"({now} unless {before}) and on (instance, path) {known_before}"
+    went = f"({before} unless {now}) and on (instance, path) {known}"
     return (
-        _event("Model appeared", "grid-disk", f"({came}) > time() - $__range_s + 600", "entry"),
-        _event("Model removed", "grid-disk", f"({went}) and on (instance, path) {DIRECTORY})", "entry"),
+        _event("Model appeared", "grid-disk", f"({came}) * 0 + time()", "entry"),
+        _event("Model removed", "grid-disk", f"({went}) * 0 + time()", "entry"),
     )
 
 
 def _exporter() -> tuple[str, ...]:
     return (
-        _event("Exporter started", "grid-exporter", _in_range('process_start_time_seconds{BOX, command=""}')),
+        _event("Exporter started", "grid-exporter", _recent('process_start_time_seconds{BOX, command=""}')),
         _event(
             "Web configuration reloaded",
             "grid-exporter",
-            _in_range("grid_exporter_web_config_last_reload_success_timestamp_seconds{BOX}"),
+            _recent("grid_exporter_web_config_last_reload_success_timestamp_seconds{BOX}"),
         ),
         _event(
             "Configuration reloaded",
             "grid-exporter",
-            _in_range("grid_exporter_config_last_reload_success_timestamp_seconds{BOX}"),
+            _recent("grid_exporter_config_last_reload_success_timestamp_seconds{BOX}"),
         ),
-        _event("AIDE findings accepted", "grid-aide", _in_range("grid_aide_accept_timestamp_seconds{BOX}")),
+        _event("AIDE findings accepted", "grid-aide", _recent("grid_aide_accept_timestamp_seconds{BOX}")),
     )
 
 

@@ -11,6 +11,7 @@ from grafana.generate import DASHBOARDS
 
 Json = dict[str, Any]
 ALL: list[Json] = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(DASHBOARDS.glob("*.json"))]
+EVENTS = "What changed"  # the table of a range
 UIDS = [dashboard["uid"] for dashboard in ALL]
 
 METRIC = re.compile(r"\b(?:grid[:_]\w[\w:]*|process_\w+|scrape_\w+|ALERTS(?:_FOR_STATE)?|up)\b(?!\s*\()")
@@ -21,6 +22,8 @@ SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}")
 # What Grafana fills in, for a box whose scrapes are 15 s apart and a range of an hour.
 FILLED = {
     "$__rate_interval": "60s",
+    "$__interval_ms": "60000",
+    "$__interval": "60s",
     "$__range_s": "3600",
     "$__range": "3600s",
     "$job": "grid",
@@ -54,7 +57,7 @@ def panels(dashboard: Json) -> list[Json]:
 
 def organized(table: Json) -> Json:
     """The options that arrange a table's columns."""
-    (step,) = [each for each in table["transformations"] if each["id"] == "organize"]
+    *_, step = [each for each in table["transformations"] if each["id"] == "organize"]
     return dict(step["options"])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from prometheus.alert import RUNBOOKS
 from prometheus.health import DOMAINS
-from tests.grafana.dashboards import ALL, UIDS, Json, organized, panels
+from tests.grafana.dashboards import ALL, EVENTS, UIDS, Json, organized, panels
 
 WIDTH = 24
 FROM_A_ROW = {"${__data.fields.page}", "grid-${__data.fields.domain}"}
@@ -48,7 +48,7 @@ def test_queries_have_letters_of_their_own(page: Json) -> None:
 def test_stats_and_tables_are_instant_queries(page: Json) -> None:
     """A range query would show the last values of a box that is down as current."""
     for panel in panels(page):
-        now = panel["type"] in {"stat", "table", "bargauge"}
+        now = panel["type"] in {"stat", "table", "bargauge"} and panel["title"] != EVENTS
         assert {target["instant"] for target in panel["targets"]} == {now}, panel["title"]
 
 
@@ -123,9 +123,7 @@ def test_overview_links_to_the_page_of_every_domain() -> None:
 
 def test_alerts_and_events_link_to_page_time_and_runbook() -> None:
     """A row opens the page of its domain, for its box, around its time; an alert's name its runbook."""
-    rows = [
-        panel for page in ALL for panel in panels(page) if panel["title"] in {"Firing alerts", "What changed"}
-    ]
+    rows = [panel for page in ALL for panel in panels(page) if panel["title"] in {"Firing alerts", EVENTS}]
     assert len(rows) == 3
     for panel in rows:
         moments = [url for url in _urls(panel) if "${__data.fields.page}" in url]
@@ -133,9 +131,7 @@ def test_alerts_and_events_link_to_page_time_and_runbook() -> None:
         assert all(
             "from=${__data.fields.from.numeric}&to=${__data.fields.to.numeric}" in url for url in moments
         )
-        assert any(url.endswith("/${__value.raw}.md") for url in _urls(panel)) == (
-            panel["title"] != "What changed"
-        )
+        assert any(url.endswith("/${__value.raw}.md") for url in _urls(panel)) == (panel["title"] != EVENTS)
 
 
 def _width(panel: Json) -> float:

@@ -51,7 +51,7 @@ FIELD = {
     "unit",
 }
 CELLS = {"auto", "color-background", "color-text", "gauge"}
-TRANSFORMATIONS = {"calculateField", "filterFieldsByName", "merge", "organize", "partitionByValues"}
+TRANSFORMATIONS = {"calculateField", "filterFieldsByName", "groupBy", "merge", "organize", "partitionByValues"}
 VARIABLES = {"datasource", "query", "textbox"}
 PROVIDER = {"name", "type", "orgId", "folder", "folderUid", "editable", "options"} | {
     *("disableDeletion", "updateIntervalSeconds", "allowUiUpdates"),
