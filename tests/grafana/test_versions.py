@@ -51,7 +51,9 @@ FIELD = {
     "unit",
 }
 CELLS = {"auto", "color-background", "color-text", "gauge"}
-TRANSFORMATIONS = {"calculateField", "filterFieldsByName", "groupBy", "merge", "organize", "partitionByValues"}
+TRANSFORMATIONS = {"calculateField", "filterFieldsByName", "groupBy", "merge", "organize"} | {
+    "partitionByValues"
+}
 VARIABLES = {"datasource", "query", "textbox"}
 PROVIDER = {"name", "type", "orgId", "folder", "folderUid", "editable", "options"} | {
     *("disableDeletion", "updateIntervalSeconds", "allowUiUpdates"),
