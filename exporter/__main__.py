@@ -18,7 +18,7 @@ from exporter.config.load import Plan, discover, load, load_in_time
 from exporter.config.strict_yaml import ConfigError
 from exporter.humanize import pluralize
 from exporter.probe import Host
-from exporter.system import logs, orphans
+from exporter.system import logs, memory, orphans
 from exporter.web.auth import Auth
 from exporter.web.listeners import ListenError, inherited, listen
 
@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     _make_output_writable()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as it may be inherited, it hides how tools end
     orphans.adopt()
+    memory.return_large_blocks()
     options = _parser().parse_args(argv)
     options.host = Host(proc=options.procfs, cgroup=options.cgroup, sys=options.sysfs)
     logs.setup(options.log_level, options.log_format)
