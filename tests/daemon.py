@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import ssl
@@ -21,10 +22,14 @@ PATIENCE = 100.0  # seconds that anything here may take on a busy machine
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody listens on just now, and that no client's connection is given meanwhile.
+
+    Those come from 32768 upwards, if nobody has changed it.
+    """
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", random.randrange(20_000, 32_768)))  # noqa: S311 - not for secrets
+            return int(probe.getsockname()[1])
 
 
 def command_line(*arguments: object) -> list[str]:

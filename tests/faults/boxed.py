@@ -17,7 +17,6 @@ from tests.daemon import Daemon, daemon
 from tests.faults.vitals import scraped
 
 PATIENCE = 100.0  # seconds that anything may take on a busy machine
-IN_TIME = 5.0  # seconds, a scrape's timeout; a run is waited for no longer than 1
 OWN = ("grid_probe_", "grid_exporter_", "process_")
 TOOLLESS = ("grid_memory_", "grid_cpu", "grid_load", "grid_aide_")  # what is read without a tool
 # A fault is as the box's faults.py describes it, or "lie".
@@ -52,8 +51,8 @@ class Boxed:
         return dict(zip(TOOLS, names, strict=True))
 
     def scrape(self) -> dict[str, float]:
-        """The series of a scrape, which must be whole, valid and in time."""
-        return scraped(self.exporter, seconds=IN_TIME)
+        """The series of a scrape, which must be whole and valid."""
+        return scraped(self.exporter)
 
     def values(self) -> dict[str, float]:
         """The scrape's values, as far as nothing else on this machine changes them."""
@@ -100,10 +99,10 @@ def boxed(directory: Path, *, timeout: str = "2s", env: Mapping[str, str] | None
     link(box.directory / "bin/nice", Path(shutil.which("nice") or ""))
     environment = {**box.environment, "PATH": f"{box.directory}/bin", **(env or {})}
     with daemon(directory, None, *box.flags, env=environment) as exporter:
-        there = Boxed(exporter, box)
-        for since in (0.0, time.time()):  # twice: the cards' first look doesn't know containers by name yet
-            there.until_run(since, dict.fromkeys(there.probes.values(), True))
-        yield there
+        host = Boxed(exporter, box)
+        for since in (0.0, time.time()):  # twice: the cards' first run doesn't know containers by name yet
+            host.until_run(since, dict.fromkeys(host.probes.values(), True))
+        yield host
 
 
 def hurry(box: FakeBox, timeout: str) -> None:

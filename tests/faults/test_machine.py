@@ -31,21 +31,21 @@ time.time = lambda: _real() + float(_off.read_text())
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxed]:
+def fake_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxed]:
     with boxed(tmp_path_factory.mktemp("machine"), timeout="5s") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def healthy(there: Boxed) -> dict[str, float]:
+def healthy(fake_host: Boxed) -> dict[str, float]:
     """The values while nothing is wrong."""
-    return there.values()
+    return fake_host.values()
 
 
 @contextlib.contextmanager
-def limited(there: Boxed, resource: str, amount: int, usual: str) -> Iterator[None]:
+def limited(fake_host: Boxed, resource: str, amount: int, usual: str) -> Iterator[None]:
     """Allows the exporter so much for a while."""
-    pid = str(there.exporter.process.pid)
+    pid = str(fake_host.exporter.process.pid)
     subprocess.run(["prlimit", "--pid", pid, f"--{resource}={amount}:"], check=True)
     try:
         yield
@@ -53,68 +53,70 @@ def limited(there: Boxed, resource: str, amount: int, usual: str) -> Iterator[No
         subprocess.run(["prlimit", "--pid", pid, f"--{resource}={usual}:"], check=True)
 
 
-def test_no_descriptor_for_a_tool(there: Boxed, healthy: dict[str, float]) -> None:
+def test_no_descriptor_for_a_tool(fake_host: Boxed, healthy: dict[str, float]) -> None:
     """Each probe that can't start its tool reports it, once; the scrape is served from snapshots."""
     usual = "1024"
-    with limited(there, "nofile", at_rest(there.exporter).descriptors + 2, usual):
-        there.until_run(time.time(), dict.fromkeys(there.probes.values(), False))
-        log = there.exporter.log.read_text()
+    with limited(fake_host, "nofile", at_rest(fake_host.exporter).descriptors + 2, usual):
+        fake_host.until_run(time.time(), dict.fromkeys(fake_host.probes.values(), False))
+        log = fake_host.exporter.log.read_text()
         assert log.count("docker could not be started: Too many open files") == 1
-    there.repair(healthy)
-    assert "Traceback" not in there.exporter.log.read_text()
+    fake_host.repair(healthy)
+    assert "Traceback" not in fake_host.exporter.log.read_text()
 
 
-def test_no_descriptor_for_a_connection(there: Boxed, healthy: dict[str, float]) -> None:
+def test_no_descriptor_for_a_connection(fake_host: Boxed, healthy: dict[str, float]) -> None:
     """Who comes then waits, is served later, and the log has one line of it."""
-    log = there.exporter.log.read_text()
-    address = ("127.0.0.1", there.exporter.port)
+    log = fake_host.exporter.log.read_text()
+    address = ("127.0.0.1", fake_host.exporter.port)
     with socket.socket() as client:
         client.settimeout(PATIENCE)
-        with limited(there, "nofile", 3, "1024"):  # those numbers are always taken, so nothing new is opened
+        with limited(
+            fake_host, "nofile", 3, "1024"
+        ):  # those numbers are always taken, so nothing new is opened
             client.connect(address)
             client.sendall(b"GET /-/healthy HTTP/1.0\r\n\r\n")
-            there.exporter.wait_logged("no connection can be accepted just now: Too many open files")
+            fake_host.exporter.wait_logged("no connection can be accepted just now: Too many open files")
             time.sleep(1.5)  # it tries again each second, and stays quiet
         assert client.recv(12).endswith(b"200")
-    there.repair(healthy)
-    lines = there.exporter.log.read_text().removeprefix(log).splitlines()
+    fake_host.repair(healthy)
+    lines = fake_host.exporter.log.read_text().removeprefix(log).splitlines()
     assert sum("just now" in line for line in lines) == 1
     assert "Traceback" not in "\n".join(lines)
 
 
-def test_no_memory_for_what_a_tool_prints(there: Boxed, healthy: dict[str, float]) -> None:
+def test_no_memory_for_what_a_tool_prints(fake_host: Boxed, healthy: dict[str, float]) -> None:
     """One that floods is ended before it takes what others need; they go on."""
-    status = Path(f"/proc/{there.exporter.process.pid}/status").read_text()
+    status = Path(f"/proc/{fake_host.exporter.process.pid}/status").read_text()
     size = int(re.findall(r"VmSize:\s+(\d+)", status)[0]) * 1024
-    with limited(there, "as", size + 12 * MIB, "unlimited"):
-        there.box.fault("docker", "flood")
-        others = dict.fromkeys(there.probes.values(), True)
-        there.until_run(time.time(), {**others, "containers": False})
-        assert re.search(r"docker printed more than [1-9]\d* KiB", there.exporter.log.read_text())
-    there.repair(healthy)
-    assert "Traceback" not in there.exporter.log.read_text()
+    with limited(fake_host, "as", size + 12 * MIB, "unlimited"):
+        fake_host.box.fault("docker", "flood")
+        others = dict.fromkeys(fake_host.probes.values(), True)
+        fake_host.until_run(time.time(), {**others, "containers": False})
+        assert re.search(r"docker printed more than [1-9]\d* KiB", fake_host.exporter.log.read_text())
+    fake_host.repair(healthy)
+    assert "Traceback" not in fake_host.exporter.log.read_text()
 
 
 @pytest.mark.real("mount", "umount")
-def test_no_room_for_the_state(there: Boxed, healthy: dict[str, float]) -> None:
+def test_no_room_for_the_state(fake_host: Boxed, healthy: dict[str, float]) -> None:
     """With the disk full Tor's exit is served all the same, with a note; later it is kept again."""
-    state = there.box.directory / "state"
+    state = fake_host.box.directory / "state"
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "full", state], check=True)
     try:
         (state / "fill").write_bytes(bytes(4096))
-        there.box.tor(exits=["192.0.2.1"])
-        there.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' in series)
-        assert "could not be written to" in there.exporter.get("/")[1]
+        fake_host.box.tor(exits=["192.0.2.1"])
+        fake_host.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' in series)
+        assert "could not be written to" in fake_host.exporter.get("/")[1]
         (state / "fill").unlink()
         end = time.monotonic() + PATIENCE
-        while "could not be written to" in there.exporter.get("/")[1]:
+        while "could not be written to" in fake_host.exporter.get("/")[1]:
             assert time.monotonic() < end
             time.sleep(0.2)
         assert b"192.0.2.1" in (state / "tor-exit.json").read_bytes()
     finally:
         subprocess.run(["umount", "--lazy", state], check=True)
-    there.box.tor()
-    there.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' not in series)
+    fake_host.box.tor()
+    fake_host.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' not in series)
 
 
 def test_no_room_for_the_log(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_no_room_for_the_log(tmp_path: Path) -> None:
         (tmp_path / "config.yml").write_text("probes: {host: {ttl: soon}}\n")
         exporter.process.send_signal(1)
         end = time.monotonic() + PATIENCE
-        while scraped(exporter, seconds=5)["grid_exporter_config_last_reload_successful"]:
+        while scraped(exporter)["grid_exporter_config_last_reload_successful"]:
             assert time.monotonic() < end
             time.sleep(0.05)
         assert exporter.stop() == 0
@@ -136,15 +138,15 @@ def test_a_clock_that_steps(tmp_path: Path) -> None:
     off.write_text("0")
     (tmp_path / "python").mkdir()
     (tmp_path / "python/sitecustomize.py").write_text(CLOCK.format(off=str(off)))
-    with boxed(tmp_path, env={"PYTHONPATH": str(tmp_path / "python")}) as there:
-        healthy = there.values()
+    with boxed(tmp_path, env={"PYTHONPATH": str(tmp_path / "python")}) as fake_host:
+        healthy = fake_host.values()
         for step in (DAY, -1.0, -400 * DAY):
             put(off, str(step))
-            there.until_run(time.time() + step, dict.fromkeys(there.probes.values(), True))
-            assert there.values().keys() == healthy.keys()
-        there.box.fault("ups", "complain 1 out of order")
-        there.until_run(time.time() - 400 * DAY, {"command:ups": False})
+            fake_host.until_run(time.time() + step, dict.fromkeys(fake_host.probes.values(), True))
+            assert fake_host.values().keys() == healthy.keys()
+        fake_host.box.fault("ups", "complain 1 out of order")
+        fake_host.until_run(time.time() - 400 * DAY, {"command:ups": False})
         put(off, str(DAY))
-        assert 'ups_load_watts{command="ups"}' in there.scrape()
-        there.until(lambda series: 'ups_load_watts{command="ups"}' not in series)
-        assert "Traceback" not in there.exporter.log.read_text()
+        assert 'ups_load_watts{command="ups"}' in fake_host.scrape()
+        fake_host.until(lambda series: 'ups_load_watts{command="ups"}' not in series)
+        assert "Traceback" not in fake_host.exporter.log.read_text()

@@ -54,7 +54,7 @@ def settled(exporter: Daemon, successful: float, ttl: float) -> None:
     """Asks for a reload and waits until it has come to this."""
     ask(exporter)
     end = time.monotonic() + PATIENCE
-    while (series := scraped(exporter, seconds=5))[SUCCESSFUL] != successful or series[TTL] != ttl:
+    while (series := scraped(exporter))[SUCCESSFUL] != successful or series[TTL] != ttl:
         assert time.monotonic() < end, exporter.log.read_text()
         time.sleep(0.02)
 
@@ -67,7 +67,7 @@ def test_a_storm_of_reloads(exporter: Daemon, config: Path) -> None:
             config.write_text(configured(3 + number % 5) if number % 20 else "probes: [")
         ask(exporter)
         if number % 100 == 99:
-            scraped(exporter, seconds=5)
+            scraped(exporter)
     config.write_text(configured(9))
     settled(exporter, 1, 9)
     now = vitals(exporter)
@@ -92,7 +92,7 @@ def test_a_file_that_is_replaced_while_it_is_read(exporter: Daemon, config: Path
     try:
         for _ in range(60):
             ask(exporter)
-            assert scraped(exporter, seconds=5).get(TTL) in {2, 3, 4}
+            assert scraped(exporter).get(TTL) in {2, 3, 4}
     finally:
         stop.set()
         writer.join()

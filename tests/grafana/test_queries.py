@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.daemon import free_port
 from tests.grafana.box import SPAN, openmetrics
 from tests.grafana.dashboards import (
     ALL,
@@ -75,7 +75,7 @@ def prometheus() -> Iterator[Prometheus]:
     (home / "prometheus.yml").write_text("{}\n", encoding="utf-8")
     blocks = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{home}/boxes.txt", f"{home}/data"]
     subprocess.run(blocks, check=True, capture_output=True)
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     command = ["prometheus", f"--config.file={home}/prometheus.yml", f"--storage.tsdb.path={home}/data"]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
@@ -159,10 +159,3 @@ def _wait_until_up(server: Prometheus, process: subprocess.Popen[bytes], log: Pa
         assert process.poll() is None, log.read_text(encoding="utf-8")
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
         time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port

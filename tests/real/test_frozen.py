@@ -20,7 +20,7 @@ def until(exporter: Daemon, **wanted: float | None) -> dict[str, float]:
     """Scrapes until the containers probe's values are these; None stands for absent."""
     end = time.monotonic() + PATIENCE
     while True:
-        series = scraped(exporter, seconds=5)
+        series = scraped(exporter)
         seen = {
             "success": series.get('grid_probe_success{probe="containers"}'),
             "stuck": series.get('grid_probe_stuck{probe="containers"}'),

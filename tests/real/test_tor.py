@@ -240,7 +240,7 @@ def test_scrapes_while_there_is_no_exit(world: World, tmp_path: Path) -> None:
 
     def until(exporter: Daemon, up: float) -> dict[str, float]:
         end = time.monotonic() + PATIENCE
-        while (series := scraped(exporter, seconds=5)).get("grid_tor_up") != up:
+        while (series := scraped(exporter)).get("grid_tor_up") != up:
             assert time.monotonic() < end, exporter.log.read_text()
             time.sleep(0.1)
         return series

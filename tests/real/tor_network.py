@@ -20,6 +20,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.daemon import free_port
+
 EXITS = 2
 RELAYS = 4  # the authority, which is a relay too, a relay and the exits: a way of three without one exit
 NO_CACHE = "DirCache 0"  # so that a client asks the authority, which knows what others don't yet
@@ -270,8 +272,7 @@ class TorNetwork:
 
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return sorted(ports)
