@@ -1,4 +1,4 @@
-"""systemd/: what can be said of it without booting it."""
+"""systemd/: what can be checked of it without booting it."""
 
 import re
 import shutil
@@ -44,8 +44,8 @@ def settings(path: Path) -> dict[str, str]:
 def test_systemd_knows_every_word(unit: Path) -> None:
     """A misspelt key would be ignored by systemd with no more than a line in its log."""
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if "/bin/grid-exporter is not executable" not in line]
-    assert said == []
+    output = [line for line in done.stderr.splitlines() if "/bin/grid-exporter is not executable" not in line]
+    assert output == []
 
 
 @needs_analyze
@@ -53,10 +53,10 @@ def test_systemd_knows_every_word(unit: Path) -> None:
 def test_exposure(unit: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What systemd itself thinks of each sandbox, printed."""
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     with capsys.disabled():
-        print(f"\n{said.removeprefix('→ ')}")
-    found = re.search(r"level for .*: ([0-9.]+)", said)
+        print(f"\n{output.removeprefix('→ ')}")
+    found = re.search(r"level for .*: ([0-9.]+)", output)
     assert found
     assert float(found[1]) <= MOST_EXPOSED[unit.name]
 

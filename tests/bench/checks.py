@@ -32,14 +32,14 @@ def gpu() -> object:
 def containers() -> object:
     """Each container's state."""
     ids = _ask("docker", "ps", "--all", "--no-trunc", "--quiet").split()
-    said = json.loads(_ask("docker", "inspect", "--type", "container", *ids))
-    return {container["Name"].lstrip("/"): container["State"]["Status"] for container in said}
+    output = json.loads(_ask("docker", "inspect", "--type", "container", *ids))
+    return {container["Name"].lstrip("/"): container["State"]["Status"] for container in output}
 
 
 def services() -> object:
     """Each service's state."""
-    said = _ask("systemctl", "show", "-p", "Id,ActiveState", "--", "*.service")
-    return [dict(line.split("=", 1) for line in unit.splitlines()) for unit in said.split("\n\n")]
+    output = _ask("systemctl", "show", "-p", "Id,ActiveState", "--", "*.service")
+    return [dict(line.split("=", 1) for line in unit.splitlines()) for unit in output.split("\n\n")]
 
 
 def disk(directory: Path) -> object:
@@ -50,8 +50,8 @@ def disk(directory: Path) -> object:
 def tor() -> object:
     """Whether requests go through Tor."""
     url = "https://check.torproject.org/api/ip"
-    said = _ask("curl", "--silent", "--proxy", "socks5h://127.0.0.1:9050", url)
-    return json.loads(said.splitlines()[0])
+    output = _ask("curl", "--silent", "--proxy", "socks5h://127.0.0.1:9050", url)
+    return json.loads(output.splitlines()[0])
 
 
 def _ask(*argv: str) -> str:

@@ -45,9 +45,9 @@ def storm(url: str, clients: int, seconds: int, encoding: str) -> Load:
     output = subprocess.run(
         [*words, "--header", f"Accept-Encoding: {encoding}", url], capture_output=True, text=True, check=True
     )
-    said = json.loads(output.stdout.splitlines()[-1])
-    rate = said["requests"] / said["micros"] * 1e6
-    return Load(rate, said["p50"] / 1e6, said["p99"] / 1e6, said["failures"])
+    result = json.loads(output.stdout.splitlines()[-1])
+    rate = result["requests"] / result["micros"] * 1e6
+    return Load(rate, result["p50"] / 1e6, result["p99"] / 1e6, result["failures"])
 
 
 def stand_in_line(url: str, clients: int, seconds: float, encoding: str) -> Load:

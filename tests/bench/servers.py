@@ -94,9 +94,9 @@ def launched(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Itera
     Raises:
         AssertionError: it ended by itself, and badly.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            argv, cwd=PROJECT, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL, stderr=said
+            argv, cwd=PROJECT, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL, stderr=errors
         )
         try:
             yield process
@@ -109,8 +109,8 @@ def launched(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Itera
                 process.kill()
                 process.wait()
             if ended:
-                said.seek(0)
-                raise AssertionError(f"{argv} ended: {said.read().decode()[-2000:]}")
+                errors.seek(0)
+                raise AssertionError(f"{argv} ended: {errors.read().decode()[-2000:]}")
 
 
 def wait_for(process: subprocess.Popen[bytes], server: Server) -> bytes:

@@ -54,7 +54,7 @@ CODES = (1, 2, 6, 7, 14, 28, 97, 127, 255, -9)
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Fixtures:
     """What a target is made with. folder: for the files that it reads. threads: whether to use real ones."""
 
     folder: Path
@@ -63,20 +63,20 @@ class Workshop:
     threads: bool = False
 
 
-Make = Callable[[Workshop], Target]
+Make = Callable[[Fixtures], Target]
 
 
 def probe(kind: str, settings: object, *sessions: Session, files: Mapping[str, bytes] | None = None) -> Make:
     """A probe whose tools answer as in one of the sessions, and whose files hold this."""
 
-    def make(workshop: Workshop) -> Target:
-        tools = _Tools(workshop.rng, sessions)
-        _substitute(workshop.monkeypatch, tools, threads_too=not workshop.threads)
-        run = _run_of(kind, settings, workshop.folder)
+    def make(fixtures: Fixtures) -> Target:
+        tools = _Tools(fixtures.rng, sessions)
+        _substitute(fixtures.monkeypatch, tools, threads_too=not fixtures.threads)
+        run = _run_of(kind, settings, fixtures.folder)
 
         async def execute(change: Change) -> Iterable[Metric]:
             for name, data in (files or {}).items():
-                path = workshop.folder / name
+                path = fixtures.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.unlink(missing_ok=True)  # to overwrite one would wait for the disk
                 path.write_bytes(change(data))
@@ -143,13 +143,13 @@ def _run_of(kind: str, settings: object, folder: Path) -> Callable[[], Awaitable
 def parser(parse: Callable[[bytes], object], *good: bytes, errors: type[Exception] = ProbeError) -> Make:
     """A function that reads a text, of which these are good ones; nothing comes of it but an honest error."""
 
-    def make(workshop: Workshop) -> Target:
+    def make(fixtures: Fixtures) -> Target:
         for text in good:
             parse(text)
 
         async def execute(change: Change) -> Iterable[Metric]:
             try:
-                parse(change(workshop.rng.choice(good)))
+                parse(change(fixtures.rng.choice(good)))
             except errors as error:
                 _check(str(error)[:REASON])
             return ()
@@ -162,12 +162,12 @@ def parser(parse: Callable[[bytes], object], *good: bytes, errors: type[Exceptio
 def authorization(*good: bytes) -> Make:
     """Who may scrape: what is no header of theirs, whatever it is, is answered by no."""
 
-    def make(workshop: Workshop) -> Target:
+    def make(fixtures: Fixtures) -> Target:
         credentials = Credentials({"alice": texts.HASH}, [texts.TOKEN])
 
         async def execute(change: Change) -> Iterable[Metric]:
             await credentials.authenticate(
-                change(workshop.rng.choice(good)).decode("utf-8", "surrogateescape")
+                change(fixtures.rng.choice(good)).decode("utf-8", "surrogateescape")
             )
             return ()
 
@@ -179,7 +179,7 @@ def authorization(*good: bytes) -> Make:
 def servers(**tables: Mapping[str, replay.Answer]) -> Make:
     """The probe of a server of language models, one of each of these kinds, whose answers are changed."""
 
-    def make(workshop: Workshop) -> Target:
+    def make(fixtures: Fixtures) -> Target:
         changes: list[Change] = []
         answers: list[Mapping[str, replay.Answer]] = []
 
@@ -188,17 +188,17 @@ def servers(**tables: Mapping[str, replay.Answer]) -> Make:
             body = answer.body.encode() if isinstance(answer.body, str) else answer.body
             return client.Answer(path, answer.status, answer.headers.get("Server", ""), "", changes[-1](body))
 
-        workshop.monkeypatch.setattr(client.Client, "get", get)
-        workshop.monkeypatch.setattr(llm, "new_session", contextlib.nullcontext)
+        fixtures.monkeypatch.setattr(client.Client, "get", get)
+        fixtures.monkeypatch.setattr(llm, "new_session", contextlib.nullcontext)
         runs = {
             kind: _run_of(
-                "llm", {"servers": [{"name": "s", "url": "http://192.0.2.1", "kind": kind}]}, workshop.folder
+                "llm", {"servers": [{"name": "s", "url": "http://192.0.2.1", "kind": kind}]}, fixtures.folder
             )
             for kind in tables
         }
 
         async def execute(change: Change) -> Iterable[Metric]:
-            kind = workshop.rng.choice(list(tables))
+            kind = fixtures.rng.choice(list(tables))
             changes[:], answers[:] = [change], [tables[kind]]
             return await runs[kind]()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.metrics.exposition import Renderer, join
-from tests.fuzz.targets import TARGETS, Change, Target, Workshop
+from tests.fuzz.targets import TARGETS, Change, Fixtures, Target
 from tests.fuzz.test_fuzz import PATTERNS, PROBES, long_texts
 
 LENGTH = 1_000_000  # bytes
@@ -66,8 +66,8 @@ async def test_the_loop_goes_on(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calm: None
 ) -> None:
     """A megabyte of the worst, or as much as its tool may print, holds the loop up for a moment at most."""
-    workshop = Workshop(tmp_path, monkeypatch, random.Random(name), threads=True)  # noqa: S311 - not for secrets
-    await keep_going(name, WORST, workshop, slice(1, 2))
+    fixtures = Fixtures(tmp_path, monkeypatch, random.Random(name), threads=True)  # noqa: S311 - not for secrets
+    await keep_going(name, WORST, fixtures, slice(1, 2))
 
 
 DISTINCT = {
@@ -86,7 +86,7 @@ async def test_the_loop_goes_on_beside_much_output(
     """A megabyte that is good, too: many series, many families, or as many mistakes."""
     line, count = DISTINCT[kind]
     text = "".join(line.format(number) for number in range(count)).encode()[:LENGTH]
-    target = TARGETS["commands"](Workshop(tmp_path, monkeypatch, random.Random(1), threads=True))  # noqa: S311
+    target = TARGETS["commands"](Fixtures(tmp_path, monkeypatch, random.Random(1), threads=True))  # noqa: S311
     gap = await longest_gap(asyncio.ensure_future(read_and_render(target, lambda _: text)))
     assert gap < GAP, f"held the loop up for {gap:.2f} s"
 
@@ -98,14 +98,14 @@ async def test_the_loop_goes_on_whatever_comes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calm: None
 ) -> None:
     """Any pattern, alone, after a good text and in the middle of one."""
-    workshop = Workshop(tmp_path, monkeypatch, random.Random(), threads=True)  # noqa: S311 - not for secrets
-    await keep_going(name, [*WORST, *PATTERNS], workshop, slice(None))
+    fixtures = Fixtures(tmp_path, monkeypatch, random.Random(), threads=True)  # noqa: S311 - not for secrets
+    await keep_going(name, [*WORST, *PATTERNS], fixtures, slice(None))
 
 
-async def keep_going(name: str, patterns: list[bytes], workshop: Workshop, which: slice) -> None:
+async def keep_going(name: str, patterns: list[bytes], fixtures: Fixtures, which: slice) -> None:
     """Has a probe read each pattern, in some of the places; fails where the loop is held up for too long."""
     assert name in TARGETS, f"add a target for the kind {name} to tests/fuzz/targets.py"
-    target = TARGETS[name](workshop)
+    target = TARGETS[name](fixtures)
     for pattern in patterns:
         for change in long_texts(pattern, LENGTH)[which]:
             gap = await longest_gap(asyncio.ensure_future(read_and_render(target, change)))

@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from exporter.metrics.exposition import join, render
 from exporter.probes import KINDS
 from tests.fuzz.mutation import mutated
-from tests.fuzz.targets import TARGETS, Change, Target, Workshop
+from tests.fuzz.targets import TARGETS, Change, Fixtures, Target
 from tests.record import record
 from tests.strict import parsed
 
@@ -40,7 +40,7 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 def target(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: random.Random
 ) -> Target:
-    return TARGETS[request.param](Workshop(tmp_path, monkeypatch, rng))
+    return TARGETS[request.param](Fixtures(tmp_path, monkeypatch, rng))
 
 
 def check(families: Iterable[Metric]) -> None:

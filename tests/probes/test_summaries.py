@@ -30,7 +30,7 @@ def line(kind: str, text: str, now: float = NOW) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "figures", "said"),
+    ("kind", "values", "summary"),
     [
         ("host", ["memory_total_bytes 4e9", "memory_available_bytes 3e9"], "memory 25% of 4.00 GB"),
         ("host", ["swap_total_bytes 1e9", "swap_free_bytes 1e9"], ""),
@@ -89,13 +89,13 @@ def line(kind: str, text: str, now: float = NOW) -> str:
         ("command", ['a{b="1"} 1', 'a{b="2"} 1', "c 1"], "3 series"),
     ],
 )
-def test_what_is_said(kind: str, figures: list[str], said: str) -> None:
-    """The figures that matter, singular and plural, what is amiss, and nothing of what isn't known."""
-    assert line(kind, "".join(f"grid_{figure}\n" for figure in figures)) == said
+def test_each_value_has_its_words(kind: str, values: list[str], summary: str) -> None:
+    """The values that matter, singular and plural, what is amiss, and nothing of what isn't known."""
+    assert line(kind, "".join(f"grid_{value}\n" for value in values)) == summary
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "summary"),
     [
         ("host", ["memory 38% of 68.7 GB", "swap 12%", "load 1.73 on 16 CPUs", "up 12 days"]),
         ("gpu", ["2 NVIDIA GeForce RTX 4090", "busiest 87%", "memory 45% of 51.4 GB",
@@ -110,20 +110,20 @@ def test_what_is_said(kind: str, figures: list[str], said: str) -> None:
         ("aide", ["1 removed", "3 changed", "checked 4 h ago", "an accept failed 60 min ago"]),
     ],
 )  # fmt: skip
-def test_a_whole_line(kind: str, said: list[str]) -> None:
+def test_a_whole_line(kind: str, summary: list[str]) -> None:
     """Everything that there is to say, in the order of its weight."""
-    assert line(kind, WHOLE[kind], scene.NOW) == ", ".join(said)
+    assert line(kind, WHOLE[kind], scene.NOW) == ", ".join(summary)
 
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_unknown_values_are_left_out(kind: str) -> None:
-    """Each family may be missing, or be the only one: what is said of the others is no other than before."""
+    """Each family may be missing, or be the only one: the others' words stay."""
     families = render(result(WHOLE[kind]).families)
-    said = set(SUMMARIES[kind](families, NOW).split(", "))
+    summary = set(SUMMARIES[kind](families, NOW).split(", "))
     for name in families:
         rest = {other: family for other, family in families.items() if other != name}
         for some in (rest, {name: families[name]}):
-            assert len(set(SUMMARIES[kind](some, NOW).split(", ")) - said - {""}) <= 1
+            assert len(set(SUMMARIES[kind](some, NOW).split(", ")) - summary - {""}) <= 1
 
 
 def test_no_name_passes_for_a_label() -> None:
@@ -136,13 +136,13 @@ def test_no_name_passes_for_a_label() -> None:
 
 
 @given(st.sampled_from(sorted(SUMMARIES)), st.lists(st.tuples(st.integers(0, 99), st.text(), st.floats())))
-def test_no_figures_break_it(kind: str, told: list[tuple[int, str, float]]) -> None:
-    """Whatever a family holds, any name in any label, something is said and nothing fails."""
+def test_no_figures_break_it(kind: str, samples: list[tuple[int, str, float]]) -> None:
+    """Whatever a family holds, any name in any label, there is a summary and nothing fails."""
     every = text_string_to_metric_families("".join(WHOLE.values()))
     families = {family.name: family for family in every}
     names = sorted(families)
     made: dict[str, Metric] = {}
-    for which, text, value in told:
+    for which, text, value in samples:
         name = names[which % len(names)]
         labels = {label: text for sample in families[name].samples for label in sample.labels}
         made.setdefault(name, Metric(name, "Told.", "gauge")).add_sample(name, labels, value)

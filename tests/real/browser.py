@@ -52,15 +52,15 @@ class Page:
     async def listen(self) -> None:
         """Takes what the browser sends, until it closes."""
         async for message in self.socket:
-            told = message.json()
-            if "id" in told:
-                answer = self._answers[told["id"]]
-                if "error" in told:
-                    answer.set_exception(RuntimeError(told["error"]["message"]))
+            reply = message.json()
+            if "id" in reply:
+                answer = self._answers[reply["id"]]
+                if "error" in reply:
+                    answer.set_exception(RuntimeError(reply["error"]["message"]))
                 else:
-                    answer.set_result(told["result"])
+                    answer.set_result(reply["result"])
             else:
-                self._happened(told["method"], told["params"])
+                self._happened(reply["method"], reply["params"])
 
     def _happened(self, event: str, details: Json) -> None:
         if event == "Page.loadEventFired":
@@ -103,12 +103,12 @@ class Page:
 
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression."""
-        told = await self.call(
+        reply = await self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
-        if "exceptionDetails" in told:
-            raise RuntimeError(str(told["exceptionDetails"]))
-        return told["result"].get("value")
+        if "exceptionDetails" in reply:
+            raise RuntimeError(str(reply["exceptionDetails"]))
+        return reply["result"].get("value")
 
     async def accessible(self) -> list[tuple[str, str]]:
         """What an assistive technology meets, in order: roles and names."""
@@ -123,8 +123,8 @@ class Page:
 
     async def picture(self, path: Path) -> None:
         """Takes a picture (PNG) of the whole page, however long."""
-        told = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(told["data"]))
+        reply = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(reply["data"]))
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,6 @@
 
 from tests.real.dockerd import docker
 from tests.real.installation import installed
-from tests.real.lived_in import box
+from tests.real.lived_in import host
 
-__all__ = ["box", "docker", "installed"]
+__all__ = ["docker", "host", "installed"]

@@ -205,13 +205,11 @@ def memory(place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def until(
-    is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "it did not come to pass"
-) -> None:
+def until(is_so: Callable[[], bool], message: Callable[[], str] = lambda: "it did not come to pass") -> None:
     """Waits until something is so."""
     end = time.monotonic() + PATIENCE
     while not is_so():
-        assert time.monotonic() < end, complaint()
+        assert time.monotonic() < end, message()
         time.sleep(0.05)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.aide.proof import make_proof
 from tests.real.installation import NEEDED, Installation
-from tests.real.lived_in import CONFIG_FILE, UNIT, figures
+from tests.real.lived_in import CONFIG_FILE, UNIT, scrape
 from tests.real.systemd_world import World, until
 
 pytestmark = [pytest.mark.real(*NEEDED, "aide", "setfacl"), pytest.mark.timeout(300)]
@@ -67,7 +67,7 @@ END
 
 
 @pytest.fixture(scope="module")
-def box(installed: Installation) -> Iterator[World]:
+def host(installed: Installation) -> Iterator[World]:
     """A box whose AIDE has a database, owned as Debian's packages do it, and whose action is switched on."""
     with installed.box() as made:
         made.put("/etc/aide/aide.conf", AIDE)
@@ -90,62 +90,62 @@ def box(installed: Installation) -> Iterator[World]:
         assert "Traceback" not in made.journal()
 
 
-def initialize(box: World) -> None:
+def initialize(host: World) -> None:
     """Makes a database as an administrator does it, outside of any sandbox."""
-    box.run("aide", "--config=/etc/aide/aide.conf", "--init")
-    box.run("mv", f"{DATABASE}.new", DATABASE)
+    host.run("aide", "--config=/etc/aide/aide.conf", "--init")
+    host.run("mv", f"{DATABASE}.new", DATABASE)
 
 
-def check(box: World) -> dict[str, Any]:
+def check(host: World) -> dict[str, Any]:
     """Has the unit check; the summary that it leaves."""
-    box.systemctl("start", CHECK)
-    found = left(box, "summary")
+    host.systemctl("start", CHECK)
+    found = left(host, "summary")
     assert found["success"], found
     return found
 
 
-def left(box: World, name: str) -> dict[str, Any]:
+def left(host: World, name: str) -> dict[str, Any]:
     """What root's commands left of the last check (summary) or accept (outcome); empty for nothing."""
-    path = box.root / STATE.lstrip("/") / f"{name}.json"
+    path = host.root / STATE.lstrip("/") / f"{name}.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def report(box: World) -> dict[str, Any]:
+def report(host: World) -> dict[str, Any]:
     """The report, for whoever has the token. The number of requests is limited."""
-    status, text = box.get("/-/aide/report", "-H", f"Authorization: Bearer {TOKEN}")
+    status, text = host.get("/-/aide/report", "-H", f"Authorization: Bearer {TOKEN}")
     assert status == 200, text
     return dict(json.loads(text))
 
 
-def accept(box: World, id_: str, token: str = TOKEN, key: str = KEY) -> int:
+def accept(host: World, id_: str, token: str = TOKEN, key: str = KEY) -> int:
     """Requests over HTTP that this ID be accepted, with a proof of the last summary; the answer's status."""
     header = ("-H", f"Authorization: Bearer {token}", "-H", "Content-Type: application/json")
-    return box.get("/-/aide/accept", *header, "-d", json.dumps({"id": id_, "proof": prove(box, key)}))[0]
+    return host.get("/-/aide/accept", *header, "-d", json.dumps({"id": id_, "proof": prove(host, key)}))[0]
 
 
-def prove(box: World, key: str = KEY) -> str:
+def prove(host: World, key: str = KEY) -> str:
     """The proof of the summary that is served."""
-    status, text = box.get("/-/aide/summary", "-H", f"Authorization: Bearer {TOKEN}")
+    status, text = host.get("/-/aide/summary", "-H", f"Authorization: Bearer {TOKEN}")
     assert status == 200, text
     return make_proof(text.encode(), key.encode())
 
 
-def accepted(box: World, id_: str) -> None:
+def accepted(host: World, id_: str) -> None:
     """Accepts it over HTTP, and waits until root's unit has written the outcome."""
-    assert accept(box, id_) == 202
-    until(lambda: left(box, "outcome").get("id") == id_)
-    assert left(box, "outcome")["success"]
-    until(lambda: box.show(ACCEPT, "ActiveState") == "inactive")
+    assert accept(host, id_) == 202
+    until(lambda: left(host, "outcome").get("id") == id_)
+    assert left(host, "outcome")["success"]
+    until(lambda: host.show(ACCEPT, "ActiveState") == "inactive")
 
 
-def refused(box: World, command: str) -> str:
+def refused(host: World, command: str) -> str:
     """Runs a command as the exporter's user that leaves a request; why root refuses it."""
-    last = left(box, "outcome").get("timestamp", 0)
-    box.run("sh", "-c", command, user="grid-exporter")
-    until(lambda: left(box, "outcome").get("timestamp", 0) > last)
-    outcome = left(box, "outcome")
+    last = left(host, "outcome").get("timestamp", 0)
+    host.run("sh", "-c", command, user="grid-exporter")
+    until(lambda: left(host, "outcome").get("timestamp", 0) > last)
+    outcome = left(host, "outcome")
     assert not outcome["success"]
-    until(lambda: box.show(ACCEPT, "ActiveState") == "inactive")
+    until(lambda: host.show(ACCEPT, "ActiveState") == "inactive")
     return str(outcome["reason"])
 
 
@@ -160,12 +160,12 @@ def entries(database: str) -> list[list[str]]:
     return [[name, *sorted(fields)] for name, *fields in lines]
 
 
-def test_the_sandbox_changes_nothing_that_aide_sees(box: World) -> None:
+def test_the_sandbox_changes_nothing_that_aide_sees(host: World) -> None:
     """The unit's AIDE finds each file as root's own found it: odd, unreadable and often hidden ones too."""
-    found = check(box)
+    found = check(host)
     assert changes(found) == {}
-    text = box.run("cat", DATABASE)
-    assert entries(box.run("cat", f"{STATE}/private/{found['id']}.db")) == [
+    text = host.run("cat", DATABASE)
+    assert entries(host.run("cat", f"{STATE}/private/{found['id']}.db")) == [
         fields for fields in entries(text) if not SYSTEMDS_OWN.match(fields[0])
     ]
     for name in (
@@ -189,79 +189,81 @@ def test_the_sandbox_changes_nothing_that_aide_sees(box: World) -> None:
         "CapabilityBoundingSet=~CAP_DAC_READ_SEARCH",
     ],
 )
-def test_a_protection_that_is_left_out_would_hide_something(box: World, protection: str) -> None:
+def test_a_protection_that_is_left_out_would_hide_something(host: World, protection: str) -> None:
     """With the protection AIDE takes files for changed that are as they were, or cannot read them all."""
     drop_in = f"/etc/systemd/system/{CHECK}.d/test.conf"
-    box.put(drop_in, f"[Service]\n{protection}\n")
-    box.systemctl("daemon-reload")
-    box.try_run("systemctl", "start", CHECK)
-    assert not left(box, "summary")["success"] or left(box, "summary")["findings"]
-    box.run("rm", drop_in)
-    box.systemctl("daemon-reload")
-    assert changes(check(box)) == {}
+    host.put(drop_in, f"[Service]\n{protection}\n")
+    host.systemctl("daemon-reload")
+    host.try_run("systemctl", "start", CHECK)
+    assert not left(host, "summary")["success"] or left(host, "summary")["findings"]
+    host.run("rm", drop_in)
+    host.systemctl("daemon-reload")
+    assert changes(check(host)) == {}
 
 
-def test_from_a_changed_file_to_an_accepted_database(box: World) -> None:
+def test_from_a_changed_file_to_an_accepted_database(host: World) -> None:
     """The timer's unit checks, the findings are read and accepted by token, and then all is clean."""
-    check(box)
-    until(lambda: figures(box).get("grid_aide_clean") == 1)
-    box.run("sh", "-c", "echo new >/srv/tree/added; echo more >>/srv/tree/file")
-    _let_the_timer_run_out(box)
-    until(lambda: figures(box).get('grid_aide_entries{change="added"}') == 1)
-    found = report(box)["check"]
+    check(host)
+    until(lambda: scrape(host).get("grid_aide_clean") == 1)
+    host.run("sh", "-c", "echo new >/srv/tree/added; echo more >>/srv/tree/file")
+    _let_the_timer_run_out(host)
+    until(lambda: scrape(host).get('grid_aide_entries{change="added"}') == 1)
+    found = report(host)["check"]
     assert changes(found) == {"/srv/tree": "changed", "/srv/tree/added": "added", "/srv/tree/file": "changed"}
-    assert found["id"] in box.try_run("grid-exporter", "aide", "show", user="grid-exporter").stdout
-    before = box.run("stat", "-c", "%U %G %a", DATABASE)
-    accepted(box, found["id"])
-    assert box.run("sha256sum", DATABASE).split()[0] == found["id"]
-    assert box.run("stat", "-c", "%U %G %a", DATABASE) == before
-    until(lambda: figures(box).get("grid_aide_accept_success") == 1)
-    assert changes(check(box)) == {}
+    assert found["id"] in host.try_run("grid-exporter", "aide", "show", user="grid-exporter").stdout
+    before = host.run("stat", "-c", "%U %G %a", DATABASE)
+    accepted(host, found["id"])
+    assert host.run("sha256sum", DATABASE).split()[0] == found["id"]
+    assert host.run("stat", "-c", "%U %G %a", DATABASE) == before
+    until(lambda: scrape(host).get("grid_aide_accept_success") == 1)
+    assert changes(check(host)) == {}
 
 
-def _let_the_timer_run_out(box: World) -> None:
+def _let_the_timer_run_out(host: World) -> None:
     """Brings the day's check forward by the timer's own means."""
-    box.put(
+    host.put(
         "/etc/systemd/system/grid-aide-check.timer.d/now.conf",
         "[Timer]\nOnActiveSec=0\nRandomizedDelaySec=0\n",
     )
-    last = figures(box)["grid_aide_last_check_timestamp_seconds"]
-    box.systemctl("daemon-reload")
-    box.systemctl("restart", "grid-aide-check.timer")
+    last = scrape(host)["grid_aide_last_check_timestamp_seconds"]
+    host.systemctl("daemon-reload")
+    host.systemctl("restart", "grid-aide-check.timer")
     until(
-        lambda: figures(box)["grid_aide_last_check_timestamp_seconds"] > last and not report(box)["under_way"]
+        lambda: (
+            scrape(host)["grid_aide_last_check_timestamp_seconds"] > last and not report(host)["under_way"]
+        )
     )
-    box.run("rm", "/etc/systemd/system/grid-aide-check.timer.d/now.conf")
-    box.systemctl("daemon-reload")
-    box.systemctl("restart", "grid-aide-check.timer")
+    host.run("rm", "/etc/systemd/system/grid-aide-check.timer.d/now.conf")
+    host.systemctl("daemon-reload")
+    host.systemctl("restart", "grid-aide-check.timer")
 
 
-def test_what_was_swapped_after_the_check_reappears(box: World) -> None:
+def test_what_was_swapped_after_the_check_reappears(host: World) -> None:
     """Accepted is what was reviewed: what an added file was swapped for in between stays a finding."""
-    box.run("sh", "-c", "echo harmless >/srv/tree/reviewed")
-    found = check(box)
+    host.run("sh", "-c", "echo harmless >/srv/tree/reviewed")
+    found = check(host)
     assert changes(found)["/srv/tree/reviewed"] == "added"
-    box.run("sh", "-c", "echo evil-one >/srv/tree/reviewed")
-    accepted(box, found["id"])
-    found = check(box)
+    host.run("sh", "-c", "echo evil-one >/srv/tree/reviewed")
+    accepted(host, found["id"])
+    found = check(host)
     assert changes(found) == {"/srv/tree/reviewed": "changed"}
-    accepted(box, found["id"])
-    assert changes(check(box)) == {}
+    accepted(host, found["id"])
+    assert changes(check(host)) == {}
 
 
-def test_only_the_token_opens_the_action(box: World) -> None:
+def test_only_the_token_opens_the_action(host: World) -> None:
     """Without it nothing is served and nothing requested; a stale ID is refused even with it."""
-    id_ = check(box)["id"]
-    assert box.get("/-/aide/report")[0] == 401
-    assert accept(box, id_, token="f" * 64) == 403
-    assert accept(box, "0" * 64) == 409
-    assert box.try_run("test", "-e", REQUEST).returncode != 0
-    assert "/-/aide/accept from 127.0.0.1: 403" in box.journal(UNIT)
+    id_ = check(host)["id"]
+    assert host.get("/-/aide/report")[0] == 401
+    assert accept(host, id_, token="f" * 64) == 403
+    assert accept(host, "0" * 64) == 409
+    assert host.try_run("test", "-e", REQUEST).returncode != 0
+    assert "/-/aide/accept from 127.0.0.1: 403" in host.journal(UNIT)
 
 
-def test_the_exporter_can_ask_for_one_thing_only(box: World) -> None:
+def test_the_exporter_can_ask_for_one_thing_only(host: World) -> None:
     """Its user may leave a request; it may start no unit, and read or write nothing that is root's."""
-    id_ = check(box)["id"]
+    id_ = check(host)["id"]
     for attempt in (
         ("systemctl", "start", CHECK),
         ("systemctl", "start", ACCEPT),
@@ -273,8 +275,8 @@ def test_the_exporter_can_ask_for_one_thing_only(box: World) -> None:
         ("grid-exporter", "aide", "check"),
         ("grid-exporter", "aide", "accept", id_),
     ):
-        assert box.try_run(*attempt, user="grid-exporter").returncode != 0, attempt
-    assert "entries" in box.run("grid-exporter", "aide", "show", user="grid-exporter")
+        assert host.try_run(*attempt, user="grid-exporter").returncode != 0, attempt
+    assert "entries" in host.run("grid-exporter", "aide", "show", user="grid-exporter")
 
 
 @pytest.mark.parametrize(
@@ -291,82 +293,82 @@ def test_the_exporter_can_ask_for_one_thing_only(box: World) -> None:
         "touch",
     ],
 )
-def test_a_hostile_request_is_refused_and_gone(box: World, leave: str) -> None:
+def test_a_hostile_request_is_refused_and_gone(host: World, leave: str) -> None:
     """Whatever the exporter's user leaves instead of an ID is no request, and the next one is served."""
-    before = box.run("sha256sum", DATABASE)
-    assert re.match("the request (is not|cannot be read)", refused(box, f"{leave} {REQUEST}"))
-    assert box.try_run("test", "-e", REQUEST).returncode != 0
-    assert box.run("sha256sum", DATABASE) == before
-    assert box.show(WATCH, "ActiveState") == "active"
-    assert not re.search("root:|daemon:", box.journal(ACCEPT))
+    before = host.run("sha256sum", DATABASE)
+    assert re.match("the request (is not|cannot be read)", refused(host, f"{leave} {REQUEST}"))
+    assert host.try_run("test", "-e", REQUEST).returncode != 0
+    assert host.run("sha256sum", DATABASE) == before
+    assert host.show(WATCH, "ActiveState") == "active"
+    assert not re.search("root:|daemon:", host.journal(ACCEPT))
 
 
-def test_a_flood_of_requests_shuts_nobody_out(box: World) -> None:
+def test_a_flood_of_requests_shuts_nobody_out(host: World) -> None:
     """However many invalid requests come, checks are done, and systemd starts the unit for a real one."""
-    box.run("sh", "-c", "echo again >/srv/tree/again")
+    host.run("sh", "-c", "echo again >/srv/tree/again")
     flood = f"(for n in $(seq 60); do echo $n >{REQUEST}; sleep 0.05; done) >/dev/null 2>&1 &"
-    box.run("sh", "-c", flood, user="grid-exporter")
-    id_ = check(box)["id"]
-    until(lambda: box.try_run("pgrep", "-u", "grid-exporter", "^sh$").returncode != 0)
-    until(lambda: box.try_run("test", "-e", REQUEST).returncode != 0)
-    accepted(box, id_)
-    assert changes(check(box)) == {}
+    host.run("sh", "-c", flood, user="grid-exporter")
+    id_ = check(host)["id"]
+    until(lambda: host.try_run("pgrep", "-u", "grid-exporter", "^sh$").returncode != 0)
+    until(lambda: host.try_run("test", "-e", REQUEST).returncode != 0)
+    accepted(host, id_)
+    assert changes(check(host)) == {}
 
 
-def test_a_check_that_cannot_be_done_is_a_failed_unit(box: World) -> None:
+def test_a_check_that_cannot_be_done_is_a_failed_unit(host: World) -> None:
     """Without a database the unit fails, the metrics say so, nothing is clean, and the reason helps."""
-    box.run("mv", DATABASE, f"{DATABASE}.away")
+    host.run("mv", DATABASE, f"{DATABASE}.away")
     try:
-        assert box.try_run("systemctl", "start", CHECK).returncode != 0
-        until(lambda: figures(box).get("grid_aide_check_success") == 0)
-        assert "grid_aide_clean" not in figures(box)
-        assert figures(box)["grid_aide_last_check_timestamp_seconds"] > 0
-        assert f"there is no database {DATABASE}" in left(box, "summary")["reason"]
+        assert host.try_run("systemctl", "start", CHECK).returncode != 0
+        until(lambda: scrape(host).get("grid_aide_check_success") == 0)
+        assert "grid_aide_clean" not in scrape(host)
+        assert scrape(host)["grid_aide_last_check_timestamp_seconds"] > 0
+        assert f"there is no database {DATABASE}" in left(host, "summary")["reason"]
     finally:
-        box.run("mv", f"{DATABASE}.away", DATABASE)
-    check(box)
+        host.run("mv", f"{DATABASE}.away", DATABASE)
+    check(host)
 
 
-def test_taken_over_exporter_accepts_nothing(box: World) -> None:
+def test_taken_over_exporter_accepts_nothing(host: World) -> None:
     """Its user has token, ID and summary, but cannot read the key: root refuses what it requests."""
-    box.run("sh", "-c", "echo nobody reviewed this >/srv/tree/intruder")
-    id_, before = check(box)["id"], box.run("sha256sum", DATABASE)
-    assert box.try_run("cat", KEY_FILE, user="grid-exporter").returncode != 0
-    for guess in (id_, prove(box, TOKEN), prove(box, "")):
-        assert refused(box, f"echo {id_} {guess} >{REQUEST}").startswith("the proof is wrong")
-    assert box.run("sha256sum", DATABASE) == before
-    box.run("rm", "/srv/tree/intruder")
-    check(box)
+    host.run("sh", "-c", "echo nobody reviewed this >/srv/tree/intruder")
+    id_, before = check(host)["id"], host.run("sha256sum", DATABASE)
+    assert host.try_run("cat", KEY_FILE, user="grid-exporter").returncode != 0
+    for guess in (id_, prove(host, TOKEN), prove(host, "")):
+        assert refused(host, f"echo {id_} {guess} >{REQUEST}").startswith("the proof is wrong")
+    assert host.run("sha256sum", DATABASE) == before
+    host.run("rm", "/srv/tree/intruder")
+    check(host)
 
 
-def test_without_a_key_requests_are_not_watched_for(box: World) -> None:
+def test_without_a_key_requests_are_not_watched_for(host: World) -> None:
     """The path unit does not start without root's key."""
-    box.run("mv", KEY_FILE, f"{KEY_FILE}.away")
-    box.systemctl("restart", WATCH)
-    assert box.show(WATCH, "ActiveState") == "inactive"
-    box.run("mv", f"{KEY_FILE}.away", KEY_FILE)
-    box.systemctl("restart", WATCH)
-    assert box.show(WATCH, "ActiveState") == "active"
+    host.run("mv", KEY_FILE, f"{KEY_FILE}.away")
+    host.systemctl("restart", WATCH)
+    assert host.show(WATCH, "ActiveState") == "inactive"
+    host.run("mv", f"{KEY_FILE}.away", KEY_FILE)
+    host.systemctl("restart", WATCH)
+    assert host.show(WATCH, "ActiveState") == "active"
 
 
-def test_printed_command_accepts_over_http(box: World) -> None:
+def test_printed_command_accepts_over_http(host: World) -> None:
     """`aide show` prints the command with which someone without root accepts, given token and key."""
-    box.run("sh", "-c", "echo by hand >/srv/tree/over-http")
-    id_ = check(box)["id"]
-    shown = box.try_run("grid-exporter", "aide", "show").stdout
+    host.run("sh", "-c", "echo by hand >/srv/tree/over-http")
+    id_ = check(host)["id"]
+    shown = host.try_run("grid-exporter", "aide", "show").stdout
     command = next(line.strip() for line in shown.splitlines() if "curl" in line)
     env = {"TOKEN": TOKEN, "KEY": KEY}
-    assert json.loads(box.run("sh", "-c", command, user="grid-exporter", env=env)) == {"requested": id_}
-    until(lambda: left(box, "outcome").get("id") == id_)
-    assert left(box, "outcome")["success"]
-    assert changes(check(box)) == {}
+    assert json.loads(host.run("sh", "-c", command, user="grid-exporter", env=env)) == {"requested": id_}
+    until(lambda: left(host, "outcome").get("id") == id_)
+    assert left(host, "outcome")["success"]
+    assert changes(check(host)) == {}
 
 
-def test_it_is_root_who_accepts_by_hand(box: World) -> None:
+def test_it_is_root_who_accepts_by_hand(host: World) -> None:
     """`aide show` prints the command that accepts, and root can give it."""
-    box.run("sh", "-c", "echo by hand >/srv/tree/by-hand")
-    found = check(box)
+    host.run("sh", "-c", "echo by hand >/srv/tree/by-hand")
+    found = check(host)
     line = f"sudo grid-exporter aide accept {found['id']}"
-    assert line in box.try_run("grid-exporter", "aide", "show").stdout
-    box.run(*line.split()[1:])
-    assert changes(check(box)) == {}
+    assert line in host.try_run("grid-exporter", "aide", "show").stdout
+    host.run(*line.split()[1:])
+    assert changes(check(host)) == {}

@@ -34,10 +34,10 @@ def test_what_is_recorded_is_what_the_boxes_say(some: Fleet) -> None:
     """Every query of the fleet page gives the same series and values from the recorded and the raw series."""
     some.wait("max by (instance) (grid:health:code) > 0", BOXES // 10)
     for target in fleet.recorded_queries():
-        assert told(some.query(target.expr)) == told(some.query(fleet.raw(target.expr))), str(target)
+        assert labelled(some.query(target.expr)) == labelled(some.query(fleet.raw(target.expr))), str(target)
 
 
-def told(answer: list[Series]) -> dict[frozenset[tuple[str, str]], str]:
+def labelled(answer: list[Series]) -> dict[frozenset[tuple[str, str]], str]:
     """The values by their labels."""
     return {frozenset(series["metric"].items()): series["value"][1] for series in answer}
 

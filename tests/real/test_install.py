@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from tests.real.installation import NEEDED, SOURCE, WHEELS, Installation, make
-from tests.real.lived_in import UNIT, figures, working
+from tests.real.lived_in import UNIT, scrape, working
 from tests.real.systemd_world import UNWANTED, World, until
 
 pytestmark = [pytest.mark.real(*NEEDED), pytest.mark.timeout(300)]
@@ -25,53 +25,53 @@ OPTIONAL = "grid-aide-accept.path"
 
 
 @pytest.fixture
-def box(installed: Installation) -> Iterator[World]:
+def host(installed: Installation) -> Iterator[World]:
     """A box on which grid-exporter is installed and runs."""
     with installed.box() as made:
         made.boot()
         yield made
 
 
-def refused(box: World, *arguments: str, user: str = "root", wheels: str = "") -> str:
+def refused(host: World, *arguments: str, user: str = "root", wheels: str = "") -> str:
     """Runs make in the project's folder, which has to fail; what it complained of."""
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels}
-    done = box.try_run("make", "-C", SOURCE, *arguments, user=user, env=offline)
+    done = host.try_run("make", "-C", SOURCE, *arguments, user=user, env=offline)
     assert done.returncode != 0, done.stdout
     return done.stderr
 
 
-def inventory(box: World) -> str:
+def inventory(host: World) -> str:
     """Every file that an installation has a hand in, with its owner, mode and content."""
     files = f"find {' '.join(OURS)} -name __pycache__ -prune -o"
-    listed = box.try_run("sh", "-c", f"{files} -printf '%p %y %m %u %g %l\\n' | sort").stdout
-    return listed + box.try_run("sh", "-c", f"{files} -type f -print0 | sort -z | xargs -0 sha256sum").stdout
+    listed = host.try_run("sh", "-c", f"{files} -printf '%p %y %m %u %g %l\\n' | sort").stdout
+    return listed + host.try_run("sh", "-c", f"{files} -type f -print0 | sort -z | xargs -0 sha256sum").stdout
 
 
 def test_a_freshly_booted_system_has_a_service_that_works(installed: Installation) -> None:
     """After `make install` and a boot it serves, as its own user, all that this box has without any group."""
-    with installed.box() as box:
-        box.boot()
-        assert [box.show(unit, "ActiveState") for unit in ENABLED] == ["active"] * 2
-        assert (box.show(OPTIONAL, "ActiveState"), box.show(OPTIONAL, "UnitFileState")) == (
+    with installed.box() as host:
+        host.boot()
+        assert [host.show(unit, "ActiveState") for unit in ENABLED] == ["active"] * 2
+        assert (host.show(OPTIONAL, "ActiveState"), host.show(OPTIONAL, "UnitFileState")) == (
             "inactive",
             "disabled",
         )
-        assert box.show(UNIT, "User") == "grid-exporter"
-        until(lambda: {"host", "services"} <= working(box))
+        assert host.show(UNIT, "User") == "grid-exporter"
+        until(lambda: {"host", "services"} <= working(host))
         assert not [
-            it for it, value in figures(box).items() if it.startswith("grid_probe_success") and not value
+            it for it, value in scrape(host).items() if it.startswith("grid_probe_success") and not value
         ]
-        assert "Traceback" not in box.journal()
-        assert box.show(UNIT, "NRestarts") == "0"
+        assert "Traceback" not in host.journal()
+        assert host.show(UNIT, "NRestarts") == "0"
 
 
-def test_doctor_tells_of_closed_homes(box: World) -> None:
-    """Without a configuration the service's user is told which homes are closed to it, and what to name."""
-    box.run("mkdir", "-p", "/home/alice/.ollama/models")
-    box.run("chmod", "700", "/home/alice")
-    said = box.run("grid-exporter", "doctor", user="grid-exporter")
-    assert "can't read: /home/alice/.cache/huggingface/hub, /home/alice/.ollama/models" in said
-    assert 'directories: ["/home/alice/.cache/huggingface/hub"]' in said
+def test_doctor_tells_of_closed_homes(host: World) -> None:
+    """Without a configuration the service's user learns which homes are closed to it, and what to name."""
+    host.run("mkdir", "-p", "/home/alice/.ollama/models")
+    host.run("chmod", "700", "/home/alice")
+    output = host.run("grid-exporter", "doctor", user="grid-exporter")
+    assert "can't read: /home/alice/.cache/huggingface/hub, /home/alice/.ollama/models" in output
+    assert 'directories: ["/home/alice/.cache/huggingface/hub"]' in output
 
 
 def test_it_says_what_to_do_next(installed: Installation) -> None:
@@ -79,30 +79,30 @@ def test_it_says_what_to_do_next(installed: Installation) -> None:
     first, *_, advice = installed.said.partition("Prometheus needs")
     assert re.search(r"^grid-exporter \d+\.\d+\.\d+ is installed\.$", first, re.MULTILINE)
     assert "sudo -u grid-exporter grid-exporter doctor" in first
-    with installed.box() as box:
-        box.boot()
+    with installed.box() as host:
+        host.boot()
         config = "/etc/prometheus/prometheus.yml"
-        box.put(config, dedent(advice.partition("\n")[2]))
-        assert "SUCCESS: 2 rule files found" in box.run("promtool", "check", "config", config)
-        box.run("cp", "/usr/local/share/grid-exporter/prometheus.yml", config)
-        assert "SUCCESS: 2 rule files found" in box.run("promtool", "check", "config", config)
+        host.put(config, dedent(advice.partition("\n")[2]))
+        assert "SUCCESS: 2 rule files found" in host.run("promtool", "check", "config", config)
+        host.run("cp", "/usr/local/share/grid-exporter/prometheus.yml", config)
+        assert "SUCCESS: 2 rule files found" in host.run("promtool", "check", "config", config)
 
 
-def test_twice_changes_nothing(box: World) -> None:
-    """A second `make install` leaves every file as it was; a group that isn't there is told and left out."""
-    before, since = inventory(box), box.show(UNIT, "ActiveEnterTimestampMonotonic")
-    said = make(box, "install", "GROUPS=docker nosuch")
-    assert "There is no group nosuch here: left out." in said
-    assert "docker" in box.run("id", "-nG", "grid-exporter").split()
-    assert inventory(box) == before
-    assert box.show(UNIT, "ActiveEnterTimestampMonotonic") != since
-    assert figures(box)
-    box.run("groupdel", "docker")
-    box.systemctl("restart", UNIT)
-    until(lambda: "host" in working(box))
+def test_twice_changes_nothing(host: World) -> None:
+    """A second `make install` leaves every file as it was; a group that isn't there is named and left out."""
+    before, since = inventory(host), host.show(UNIT, "ActiveEnterTimestampMonotonic")
+    output = make(host, "install", "GROUPS=docker nosuch")
+    assert "There is no group nosuch here: left out." in output
+    assert "docker" in host.run("id", "-nG", "grid-exporter").split()
+    assert inventory(host) == before
+    assert host.show(UNIT, "ActiveEnterTimestampMonotonic") != since
+    assert scrape(host)
+    host.run("groupdel", "docker")
+    host.systemctl("restart", UNIT)
+    until(lambda: "host" in working(host))
 
 
-def test_an_upgrade_keeps_what_is_the_owners(box: World) -> None:
+def test_an_upgrade_keeps_what_is_the_owners(host: World) -> None:
     """Settings, targets, AIDE's findings and what was switched off stay, a mistake in the settings too.
 
     The new version says so, and runs as soon as that is mended.
@@ -115,93 +115,93 @@ def test_an_upgrade_keeps_what_is_the_owners(box: World) -> None:
         "/var/lib/grid-exporter-aide/summary.json": '{"success":false,"started":1,"ended":2}',
     }
     for path, text in kept.items():
-        box.put(path, text)
-    box.put("/usr/local/share/grid-exporter/rules/alerts.yml", "of an older version\n")
-    box.systemctl("disable", "--now", "grid-aide-check.timer")
+        host.put(path, text)
+    host.put("/usr/local/share/grid-exporter/rules/alerts.yml", "of an older version\n")
+    host.systemctl("disable", "--now", "grid-aide-check.timer")
     version = f"{SOURCE}/exporter/__init__.py"
-    box.put(version, re.sub(r'"\d+\.\d+\.\d+"', '"98.7.6"', box.run("cat", version)))
-    complaint = refused(box, "install", wheels=WHEELS)
-    assert "it is installed but does not start: journalctl -n 30 -u grid-exporter" in complaint
-    assert "configuration: probes.host.tll: unknown key" in box.journal(UNIT)
-    assert {path: box.run("cat", path) for path in kept} == kept
-    assert box.show("grid-aide-check.timer", "ActiveState") == "inactive"
-    assert box.run("ls", "/etc/grafana/provisioning/datasources") == "own.yaml\n"
-    provider = box.run("cat", "/etc/grafana/provisioning/dashboards/grid.yaml")
-    assert "grid-overview.json" in box.run("ls", provider.rpartition("path: ")[2].strip())
-    assert "groups:" in box.run("cat", "/usr/local/share/grid-exporter/rules/alerts.yml")
-    box.put("/etc/grid-exporter/config.yml", "probes: {host: {ttl: 60s}}\n")
-    until(lambda: 'version="98.7.6"' in box.get("/metrics")[1])
+    host.put(version, re.sub(r'"\d+\.\d+\.\d+"', '"98.7.6"', host.run("cat", version)))
+    message = refused(host, "install", wheels=WHEELS)
+    assert "it is installed but does not start: journalctl -n 30 -u grid-exporter" in message
+    assert "configuration: probes.host.tll: unknown key" in host.journal(UNIT)
+    assert {path: host.run("cat", path) for path in kept} == kept
+    assert host.show("grid-aide-check.timer", "ActiveState") == "inactive"
+    assert host.run("ls", "/etc/grafana/provisioning/datasources") == "own.yaml\n"
+    provider = host.run("cat", "/etc/grafana/provisioning/dashboards/grid.yaml")
+    assert "grid-overview.json" in host.run("ls", provider.rpartition("path: ")[2].strip())
+    assert "groups:" in host.run("cat", "/usr/local/share/grid-exporter/rules/alerts.yml")
+    host.put("/etc/grid-exporter/config.yml", "probes: {host: {ttl: 60s}}\n")
+    until(lambda: 'version="98.7.6"' in host.get("/metrics")[1])
 
 
-def test_a_failed_upgrade_leaves_the_old_one(box: World) -> None:
+def test_a_failed_upgrade_leaves_the_old_one(host: World) -> None:
     """Where packages can't be had nothing has changed: the old version runs on and can be started again."""
-    before = inventory(box)
-    assert "No matching distribution" in refused(box, "install")
-    assert inventory(box) == before
-    box.systemctl("restart", UNIT)
-    until(lambda: "host" in working(box))
+    before = inventory(host)
+    assert "No matching distribution" in refused(host, "install")
+    assert inventory(host) == before
+    host.systemctl("restart", UNIT)
+    until(lambda: "host" in working(host))
 
 
-def test_uninstall_leaves_what_is_the_owners(installed: Installation, box: World) -> None:
+def test_uninstall_leaves_what_is_the_owners(installed: Installation, host: World) -> None:
     """No process, program, unit or membership is left; settings and what AIDE found are."""
-    box.put("/etc/grid-exporter/config.yml", "probes: {host: {}}\n")
-    box.run("usermod", "--append", "--groups", "docker", "grid-exporter")
-    make(box, "uninstall")
-    assert box.try_run("pgrep", "-u", "grid-exporter").stdout == ""
-    assert box.run("id", "-nG", "grid-exporter") == "grid-exporter\n"
-    assert [box.show(unit, "LoadState") for unit in (*ENABLED, OPTIONAL)] == ["not-found"] * 3
-    assert _new(installed, box) == {
+    host.put("/etc/grid-exporter/config.yml", "probes: {host: {}}\n")
+    host.run("usermod", "--append", "--groups", "docker", "grid-exporter")
+    make(host, "uninstall")
+    assert host.try_run("pgrep", "-u", "grid-exporter").stdout == ""
+    assert host.run("id", "-nG", "grid-exporter") == "grid-exporter\n"
+    assert [host.show(unit, "LoadState") for unit in (*ENABLED, OPTIONAL)] == ["not-found"] * 3
+    assert _new(installed, host) == {
         "/etc/default/grid-exporter",
         "/etc/grid-exporter",
         "/etc/prometheus/targets",
         "/var/lib/grid-exporter",
         "/var/lib/grid-exporter-aide",
     }
-    assert box.run("ls", "/etc/grid-exporter") == "config.yml\n"
-    assert "is gone" in make(box, "uninstall")
+    assert host.run("ls", "/etc/grid-exporter") == "config.yml\n"
+    assert "is gone" in make(host, "uninstall")
 
 
-def _new(installed: Installation, box: World) -> set[str]:
+def _new(installed: Installation, host: World) -> set[str]:
     """What this box has more than the machine that it began as, but for what every boot makes."""
     found = set()
-    for layer in (installed.layer, box.root.parent / "upper"):
+    for layer in (installed.layer, host.root.parent / "upper"):
         for path in layer.rglob("*"):
             name = f"/{path.relative_to(layer)}"
-            if os.path.lexists(f"{box.root}{name}") and not os.path.lexists(f"{installed.system}{name}"):
+            if os.path.lexists(f"{host.root}{name}") and not os.path.lexists(f"{installed.system}{name}"):
                 found.add(name)
     found = {name for name in found if str(Path(name).parent) not in found and not BOOT.match(name)}
     return found - {f"/etc/systemd/system/{unit}" for unit in UNWANTED}
 
 
-def test_packagers_need_neither_root_nor_systemd(box: World) -> None:
+def test_packagers_need_neither_root_nor_systemd(host: World) -> None:
     """With DESTDIR all files go there and nowhere else, with nothing in them that tells of it."""
-    box.run("chmod", "-R", "go+rX", SOURCE, WHEELS)
-    before = inventory(box)
-    box.run("mkdir", "-p", "/var/tmp/stage/etc/grafana", user="nobody")
-    box.run(
+    host.run("chmod", "-R", "go+rX", SOURCE, WHEELS)
+    before = inventory(host)
+    host.run("mkdir", "-p", "/var/tmp/stage/etc/grafana", user="nobody")
+    host.run(
         *("make", "-C", SOURCE, "install", "DESTDIR=/var/tmp/stage", "PREFIX=/usr"),
         user="nobody",
         env={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS},
     )
-    assert inventory(box) == before
-    assert box.try_run("grep", "-rl", "/var/tmp/stage", "/var/tmp/stage").stdout == ""
-    unit = box.run("cat", "/var/tmp/stage/usr/lib/systemd/system/grid-exporter.service")
+    assert inventory(host) == before
+    assert host.try_run("grep", "-rl", "/var/tmp/stage", "/var/tmp/stage").stdout == ""
+    unit = host.run("cat", "/var/tmp/stage/usr/lib/systemd/system/grid-exporter.service")
     assert "ExecStart=/usr/bin/grid-exporter $ARGS" in unit
     assert "/usr/local" not in unit
-    provisioned = box.run("find", "/var/tmp/stage/etc/grafana", "-type", "f", "-printf", "%P\n").split()
+    provisioned = host.run("find", "/var/tmp/stage/etc/grafana", "-type", "f", "-printf", "%P\n").split()
     assert sorted(provisioned) == ["provisioning/dashboards/grid.yaml", "provisioning/datasources/grid.yaml"]
-    box.run("cp", "-r", "/var/tmp/stage/usr/lib/grid-exporter", "/usr/lib/grid-exporter")
-    assert "grid-exporter" in box.run("/usr/lib/grid-exporter/bin/grid-exporter", "--version")
+    host.run("cp", "-r", "/var/tmp/stage/usr/lib/grid-exporter", "/usr/lib/grid-exporter")
+    assert "grid-exporter" in host.run("/usr/lib/grid-exporter/bin/grid-exporter", "--version")
 
 
-def test_it_is_clear_what_is_missing(box: World) -> None:
+def test_it_is_clear_what_is_missing(host: World) -> None:
     """Without root, with too old a Python, or one that the service could not see: one line that says so."""
     assert "grid-exporter: this changes the system: sudo make install\n" in refused(
-        box, "install", user="nobody"
+        host, "install", user="nobody"
     )
-    assert "/bin/false to be Python 3.11 or newer" in refused(box, "install", "PYTHON=/bin/false")
-    box.run("mkdir", "-p", "/home/alice/python/bin")
-    box.run("cp", "/usr/bin/python3", "/home/alice/python/bin/python3")
-    box.run("ln", "-s", "/usr/lib", "/home/alice/python/lib")
-    complaint = refused(box, "install", "PYTHON=/home/alice/python/bin/python3")
-    assert "the service cannot use /home/alice/python/bin/python3: it lies in /home/alice" in complaint
+    assert "/bin/false to be Python 3.11 or newer" in refused(host, "install", "PYTHON=/bin/false")
+    host.run("mkdir", "-p", "/home/alice/python/bin")
+    host.run("cp", "/usr/bin/python3", "/home/alice/python/bin/python3")
+    host.run("ln", "-s", "/usr/lib", "/home/alice/python/lib")
+    message = refused(host, "install", "PYTHON=/home/alice/python/bin/python3")
+    assert "the service cannot use /home/alice/python/bin/python3: it lies in /home/alice" in message

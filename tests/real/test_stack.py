@@ -34,7 +34,7 @@ def running(module: str, tmp_path: Path, path: str = os.environ["PATH"]) -> Iter
     with subprocess.Popen(argv, cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield said(process.stdout)
+            yield addresses(process.stdout)
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE) == 0
         finally:
@@ -43,7 +43,7 @@ def running(module: str, tmp_path: Path, path: str = os.environ["PATH"]) -> Iter
     assert left(tmp_path) == []
 
 
-def said(output: IO[str]) -> dict[str, str]:
+def addresses(output: IO[str]) -> dict[str, str]:
     """What stands behind each program's name in the greeting."""
     found = {}
     for line in output:

@@ -150,8 +150,8 @@ async def test_without_the_token_nothing_is_served(
         assert ("WWW-Authenticate" in response.headers) == (status == 401)
         assert box.store.id not in await response.text()
     assert box.requested() is None
-    said = [record.getMessage() for record in logged.records]
-    for line, try_ in zip(said, (f"GET {REPORT}", f"GET {SUMMARY}", f"POST {ACCEPT}"), strict=True):
+    messages = [record.getMessage() for record in logged.records]
+    for line, try_ in zip(messages, (f"GET {REPORT}", f"GET {SUMMARY}", f"POST {ACCEPT}"), strict=True):
         assert line.startswith(f"{try_} from 127.0.0.1: {status} ")
     assert not [record for record in logged.records if TOKEN in record.getMessage()]
 
@@ -318,8 +318,8 @@ async def test_guesses_are_limited_and_logged_once(box: Host, logged: pytest.Log
     assert statuses == [403] * 10 + [429] * 20
     assert int((await box.report(wrong)).headers["Retry-After"]) == 6
     assert (await box.report()).status == 200
-    said = [record.getMessage().rpartition(": ")[2][:3] for record in logged.records]
-    assert said == ["403"] * 10 + ["429", "200"]
+    messages = [record.getMessage().rpartition(": ")[2][:3] for record in logged.records]
+    assert messages == ["403"] * 10 + ["429", "200"]
     clock.now += 6
     for _ in range(5):
         await box.report(wrong)

@@ -36,14 +36,14 @@ def test_no_page_has_a_local_host(host: str, local: bool, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("path", ["/metrics", "/", "/-/healthy", "/nothing", "/-/aide/report"])
 async def test_on_loopback_another_host_is_refused(path: str) -> None:
     """A page whose name was made to resolve to 127.0.0.1 reads nothing."""
-    async with crowd(Script()) as there, asyncio.timeout(100):
-        client = await there.connect(f"GET {path} HTTP/1.1\r\nHost: evil.example:10058\r\n\r\n".encode())
+    async with crowd(Script()) as visitors, asyncio.timeout(100):
+        client = await visitors.connect(f"GET {path} HTTP/1.1\r\nHost: evil.example:10058\r\n\r\n".encode())
         assert await client.status() == 403
 
 
 async def test_elsewhere_any_host_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names of machines on a network are not known here."""
     monkeypatch.setattr(server, "is_loopback", lambda _: False)
-    async with crowd(Script()) as there, asyncio.timeout(100):
-        client = await there.connect(b"GET /metrics HTTP/1.1\r\nHost: grid.example\r\n\r\n")
+    async with crowd(Script()) as visitors, asyncio.timeout(100):
+        client = await visitors.connect(b"GET /metrics HTTP/1.1\r\nHost: grid.example\r\n\r\n")
         assert await client.status() == 200

@@ -171,10 +171,10 @@ async def test_a_resumed_session_of_tls_1_2_shows_no_certificate(
     (tmp_path / "web.yml").write_text(certificates.server(clients=clients))
     context = certificates.client_context("client")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    async with crowd(Script(), web_config=tmp_path / "web.yml") as there:
-        statuses, taken_up = await asyncio.to_thread(twice, context, there.address)
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as visitors:
+        statuses, taken_up = await asyncio.to_thread(twice, context, visitors.address)
         assert statuses == ([200, 403] if clients else [200, 200])
-        assert await there.scrape(tls=context) == 200
+        assert await visitors.scrape(tls=context) == 200
     assert taken_up
 
 
@@ -240,9 +240,9 @@ async def test_client_certificates_need_an_allowed_name(tmp_path: Path, case: st
     leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "client.crt"))
     more = f", client_allowed_sans: {allowed}"
     (tmp_path / "web.yml").write_text(certificates.server(clients=True, more=more))
-    async with crowd(Script(), web_config=tmp_path / "web.yml") as there, asyncio.timeout(100):
+    async with crowd(Script(), web_config=tmp_path / "web.yml") as visitors, asyncio.timeout(100):
         request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-        client = await there.connect(request, tls=certificates.client_context("client"))
+        client = await visitors.connect(request, tls=certificates.client_context("client"))
         assert await client.status() == (404 if status == 200 and "aide" in path else status)
 
 
