@@ -120,11 +120,14 @@ CONDITIONS = {
         Condition(
             states.ECC_ERRORS, 'grid_gpu_ecc_errors_total{BOX, kind="uncorrected"} > 0', "gpu", "GPU $1"
         ),
+        Condition(
+            states.NEEDS_RESET, 'grid_gpu_recovery_action{BOX, action!~"none|drain.*"} > 0', "gpu", "GPU $1"
+        ),
         Condition(states.HOT, f"grid_gpu_temperature_celsius{{BOX}} >= {GPU_HOT_CELSIUS}", "gpu", "GPU $1"),
         Condition(states.MEMORY_FULL, f"{GPU_MEMORY_USED_RATIO} > {GPU_MEMORY_FULL_RATIO}", "gpu", "GPU $1"),
         Condition(
             states.THROTTLED,
-            'grid_gpu_throttle_active{BOX, reason=~".*thermal.*|hw_.*"} > 0',
+            'grid_gpu_throttle_active{BOX, reason=~".*thermal.*|hw_.*|prochot"} > 0',
             "gpu",
             "GPU $1",
         ),

@@ -51,6 +51,7 @@ FINDINGS = State(29, "Findings")
 CHECK_FAILED = State(30, "Check failed")
 GONE = State(31, "GPU missing")
 SERVER_DOWN = State(32, "Server down")
+NEEDS_RESET = State(33, "Needs reset")
 DOWN = State(50, "Down")
 
 STATES = tuple(sorted(state for state in globals().values() if isinstance(state, State)))

@@ -16,7 +16,11 @@ GPU_HOT_CELSIUS = 90
 GPU_MEMORY_WARM_CELSIUS = 95
 GPU_MEMORY_HOT_CELSIUS = 105
 GPU_MEMORY_FULL_RATIO = 0.97
-GPU_THROTTLED_RATIO = 0.5  # of the time, by heat or by the hardware
+GPU_THROTTLED_RATIO = 0.25  # of half an hour, by the hardware
+GPU_LINK_RATIO = 0.9  # of the speed that card and slot are capable of
+GPU_LOADED_RATIO = 0.5  # busy, and of the power limit, for a link that counts
+GPU_LOADED_POWER_RATIO = 0.4
+GPU_XID_WINDOW_SECONDS = 12 * 3600  # an error of the night is still there in the morning
 GPU_GONE_WINDOW_SECONDS = 86400  # a card seen within it is missed
 
 LLM_QUEUE_GROWTH = 4  # more requests wait than ten minutes ago, on the mean

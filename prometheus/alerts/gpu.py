@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over
+from prometheus.expressions import latest, over, span
 
 MEMORY_USED = f"{latest('grid_gpu_memory_used_bytes')}\n/ {latest('grid_gpu_memory_total_bytes')}"
 UNCORRECTED = latest("grid_gpu_ecc_errors_total", 'kind="uncorrected"')
-# By heat or by the hardware: a power limit that was set, or an idle card, is as its owner wants it.
-THROTTLED = over(900, "grid_gpu_throttle_active", 'reason=~"sw_thermal_slowdown|hw_.+"')
+# By the hardware, to save itself. A power limit, and the temperature at which the driver holds a card that is
+# well at work (sw_thermal_slowdown), are as they should be.
+BY_HARDWARE = 'reason=~"hw_.+|prochot|thermal|vr_thermalert"'
+THROTTLED_SECONDS = over(1800, "grid_gpu_throttle_seconds_total", BY_HARDWARE)
+THROTTLED_SCRAPES = over(1800, "grid_gpu_throttle_active", BY_HARDWARE)
+# An idle card narrows its link. ROCm may call an idle server busy, so that the power must agree.
+LINK = (
+    f"max_over_time({over(1800, 'grid_gpu_pcie_link_width')}) / {latest('grid_gpu_pcie_link_width_max')}\n"
+    f"* 2 ^ (\n  max_over_time({over(1800, 'grid_gpu_pcie_link_generation')})\n"
+    f"  - {latest('grid_gpu_pcie_link_generation_max')}\n)"
+)
+BUSY = f"avg_over_time({over(1800, 'grid_gpu_utilization_ratio')})"
+POWER = f"avg_over_time({over(1800, 'grid_gpu_power_draw_watts')}) / {latest('grid_gpu_power_limit_watts')}"
+# NVIDIA's numbers: memory that is lost, a card off the bus, its processor (GSP) that hangs; and what a program
+# did wrong, or follows from another error. All others are worth a look.
+FATAL = "48|62|64|79|95|119|120|140"
+OF_PROGRAMS = "8|13|31|32|43|45|68|69|109|154"
 # A probe that fails on a box which had cards counts as no card: the driver is gone with them.
 FAILS = latest("grid_probe_success", 'probe=~"gpu(:.+)?"') + " == 0"
 OF_NVIDIA = f'label_replace({FAILS}, "vendor", "nvidia", "probe", "gpu")'
@@ -18,8 +33,8 @@ CARDS = f"{latest('grid_gpus')}\n  or on (job, instance, vendor) {OF_VENDOR}"
 
 
 def alerts() -> list[Alert]:
-    """Heat and what it does, then memory, errors and cards that are gone."""
-    return [*_heat(), *_memory(), _gone()]
+    """Heat and what it does, the link, memory, errors and cards that are gone."""
+    return [*_heat(), _throttled(), _link(), *_memory(), *_resets(), *_xids(), _gone()]
 
 
 def _heat() -> list[Alert]:
@@ -42,17 +57,35 @@ def _heat() -> list[Alert]:
             description="The memory of GPU {{ $labels.gpu }} in {{ $labels.instance }} is at {{ $value }} "
             "°C, where it slows down and ages quickly.",
         ),
-        Alert(
-            name="GridGpuThrottled",
-            severity="warning",
-            expr=f"avg_over_time({THROTTLED}) > {t.GPU_THROTTLED_RATIO}",
-            wait=600,
-            summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} is throttled ({{ $labels.reason }})",
-            description="GPU {{ $labels.gpu }} in {{ $labels.instance }} was slowed down for "
-            "{{ $value | humanizePercentage }} of the last 15 minutes. The driver's reason: "
-            "{{ $labels.reason }}.",
-        ),
     ]
+
+
+def _throttled() -> Alert:
+    return Alert(
+        name="GridGpuThrottled",
+        severity="warning",
+        expr=f"rate({THROTTLED_SECONDS}) > {t.GPU_THROTTLED_RATIO}\n"
+        f"or avg_over_time({THROTTLED_SCRAPES}) > {t.GPU_THROTTLED_RATIO}",
+        wait=600,
+        summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} is throttled ({{ $labels.reason }})",
+        description="GPU {{ $labels.gpu }} in {{ $labels.instance }} was slowed down by its hardware for "
+        "{{ $value | humanizePercentage }} of the last half hour. The driver's reason: "
+        "{{ $labels.reason }}.",
+    )
+
+
+def _link() -> Alert:
+    loaded = f"{BUSY} > {t.GPU_LOADED_RATIO}\nand {POWER} > {t.GPU_LOADED_POWER_RATIO}"
+    return Alert(
+        name="GridGpuLinkNarrow",
+        severity="warning",
+        expr=f"{LINK}\n< {t.GPU_LINK_RATIO}\nand {loaded}",
+        wait=600,
+        summary="{{ $labels.instance }}: the PCIe link of GPU {{ $labels.gpu }} is narrow",
+        description="The PCIe link of GPU {{ $labels.gpu }} in {{ $labels.instance }} has under load "
+        "{{ $value | humanizePercentage }} of the speed that the card and its slot are capable of. Models "
+        "load, and cards exchange data, so much slower.",
+    )
 
 
 def _memory() -> list[Alert]:
@@ -76,6 +109,68 @@ def _memory() -> list[Alert]:
             "since boot that ECC could not correct. What was computed on it can't be trusted.",
         ),
     ]
+
+
+def _resets() -> list[Alert]:
+    action = "grid_gpu_recovery_action"
+    return [
+        Alert(
+            name="GridGpuNeedsReset",
+            severity="critical",
+            expr=f"""{latest(action, 'action!~"none|drain.*"')} == 1""",
+            wait=120,
+            summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} needs a {{ $labels.action }}",
+            description="GPU {{ $labels.gpu }} in {{ $labels.instance }} can't be used until its recovery "
+            "action, {{ $labels.action }}, is carried out.",
+        ),
+        Alert(
+            name="GridGpuResetPending",
+            severity="warning",
+            expr=f"{latest('grid_gpu_remapped_rows_pending')} == 1\n"
+            f"""or {latest(action, 'action=~"drain.*"')} == 1""",
+            summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} waits for a reset",
+            description="GPU {{ $labels.gpu }} in {{ $labels.instance }} works, but parts of it, such as rows "
+            "of its memory, are bad and set aside at its next reset.",
+        ),
+    ]
+
+
+def _xids() -> list[Alert]:
+    card = "GPU {{ or $labels.gpu $labels.uuid }}"
+    return [
+        Alert(
+            name="GridGpuXidFatal",
+            severity="critical",
+            expr=_recent_xids(f'xid=~"{FATAL}"'),
+            summary=f"{{{{ $labels.instance }}}}: {card} reports Xid {{{{ $labels.xid }}}}",
+            description=f"The kernel's log of {{{{ $labels.instance }}}} has Xid {{{{ $labels.xid }}}} of {card} "
+            "within the last hours: its hardware has failed, or it hangs, and what ran on it is lost.",
+        ),
+        Alert(
+            name="GridGpuXid",
+            severity="warning",
+            expr=_recent_xids(f'xid!~"{FATAL}|{OF_PROGRAMS}"'),
+            summary=f"{{{{ $labels.instance }}}}: {card} reports Xid {{{{ $labels.xid }}}}",
+            description=f"The kernel's log of {{{{ $labels.instance }}}} has Xid {{{{ $labels.xid }}}} of {card} "
+            "within the last hours. It may be wear, a bad link or the driver.",
+        ),
+        Alert(
+            name="GridGpuXidApplication",
+            severity="info",
+            expr=_recent_xids(f'xid=~"{OF_PROGRAMS}"'),
+            summary=f"{{{{ $labels.instance }}}}: a program failed on {card} (Xid {{{{ $labels.xid }}}})",
+            description=f"The kernel's log of {{{{ $labels.instance }}}} has Xid {{{{ $labels.xid }}}} of {card} "
+            "within the last hours: most likely a program did what it must not, and was ended.",
+        ),
+    ]
+
+
+def _recent_xids(matcher: str) -> str:
+    """Errors that came within the window. They are counted since boot, from 1 on: the first has no increase."""
+    xids = "grid_gpu_xid_errors_total", matcher
+    before = f"last_over_time({over(3600, *xids)} offset {span(t.GPU_XID_WINDOW_SECONDS)})"
+    more = f"increase({over(t.GPU_XID_WINDOW_SECONDS, *xids)}) > 0"
+    return f"{latest(*xids)} > 0\nunless (\n  {before}\n  unless {more}\n)"
 
 
 def _gone() -> Alert:

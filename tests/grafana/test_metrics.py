@@ -31,27 +31,6 @@ FOREIGN = {
     recording.PROBLEM: {"domain", "reason"},
     **{name: set[str]() for name in recording.AGGREGATES},
 }
-# Metrics of the design whose probes may not be in this version; a name that is exported need not stand here.
-DESIGNED = {
-    **{
-        name: {"gpu", "uuid"}
-        for name in (
-            *("grid_gpu_asleep", "grid_gpu_pcie_link_generation_max", "grid_gpu_pcie_link_width_max"),
-            *("grid_gpu_encoder_utilization_ratio", "grid_gpu_decoder_utilization_ratio"),
-            *("grid_gpu_power_default_limit_watts", "grid_gpu_power_max_limit_watts"),
-            *("grid_gpu_remapped_rows_pending", "grid_gpu_gtt_used_bytes", "grid_gpu_gtt_total_bytes"),
-            *("grid_gpu_temperature_margin_celsius", "grid_gpu_energy_joules_total"),
-        )
-    },
-    "grid_gpu_xid_errors_total": {"gpu", "uuid", "xid"},
-    "grid_gpu_throttle_seconds_total": {"gpu", "uuid", "reason"},
-    "grid_gpu_remapped_rows": {"gpu", "uuid", "kind"},
-    "grid_gpu_retired_pages": {"gpu", "uuid", "kind"},
-    "grid_gpu_recovery_action": {"gpu", "uuid", "action"},
-    "grid_gpu_clock_max_hertz": {"gpu", "uuid", "clock"},
-    "grid_gpu_mig_memory_used_bytes": {"gpu", "uuid", "instance", "profile"},
-    "grid_gpu_mig_memory_total_bytes": {"gpu", "uuid", "instance", "profile"},
-}
 LLM_LABELS = {"server", "model", "kind", "version", "reason", "state", "where", "location", "outcome"}
 
 
@@ -78,7 +57,7 @@ def declared() -> dict[str, set[str]]:
 
 def test_every_metric_is_declared(declared: dict[str, set[str]]) -> None:
     """A query for a name that is not exported would stay empty for ever."""
-    known = DESIGNED | declared | FOREIGN
+    known = declared | FOREIGN
     for where, expr in every_query():
         unknown = _families_of(expr) - known.keys()
         assert {name for name in unknown if not name.startswith("grid_llm_")} == set(), where
@@ -86,7 +65,7 @@ def test_every_metric_is_declared(declared: dict[str, set[str]]) -> None:
 
 def test_every_matcher_names_a_label_of_its_metric(declared: dict[str, set[str]]) -> None:
     """A matcher on a label that a metric does not have matches nothing, or everything."""
-    known = DESIGNED | declared | FOREIGN
+    known = declared | FOREIGN
     for where, expr in every_query():
         for metric, matchers in SELECTOR.findall(expr):
             labels = set(re.findall(r"(\w+)\s*[=!]~?", re.sub(r'"[^"]*"', "", matchers)))
