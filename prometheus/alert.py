@@ -13,6 +13,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text
 RUNBOOKS = f"{PROJECT['urls']['Repository']}/blob/main/prometheus/runbooks"
 GRAFANA = "http://localhost:3000"
 BOX = "{{ $labels.instance | urlquery }}"
+Severity = Literal["critical", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Alert:
     """
 
     name: str
-    severity: Literal["critical", "warning", "info"]
+    severity: Severity
     expr: str
     wait: int = 0
     keep: int = 0

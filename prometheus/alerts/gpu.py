@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prometheus import thresholds as t
-from prometheus.alert import Alert
+from prometheus.alert import Alert, Severity
 from prometheus.expressions import latest, over, span
 
 MEMORY_USED = f"{latest('grid_gpu_memory_used_bytes')}\n/ {latest('grid_gpu_memory_total_bytes')}"
@@ -21,9 +21,10 @@ LINK = (
 )
 BUSY = f"avg_over_time({over(1800, 'grid_gpu_utilization_ratio')})"
 POWER = f"avg_over_time({over(1800, 'grid_gpu_power_draw_watts')}) / {latest('grid_gpu_power_limit_watts')}"
-# NVIDIA's numbers: memory that is lost, a card off the bus, its processor (GSP) that hangs; and what a program
-# did wrong, or follows from another error. All others are worth a look.
+# NVIDIA's numbers: memory that is lost, a card off the bus, its processor (GSP) that hangs; and what a
+# program did wrong, or follows from another error. All others are worth a look.
 FATAL = "48|62|64|79|95|119|120|140"
+CARD = "GPU {{ or $labels.gpu $labels.uuid }}"  # one that was never listed has no number
 OF_PROGRAMS = "8|13|31|32|43|45|68|69|109|154"
 # A probe that fails on a box which had cards counts as no card: the driver is gone with them.
 FAILS = latest("grid_probe_success", 'probe=~"gpu(:.+)?"') + " == 0"
@@ -129,48 +130,45 @@ def _resets() -> list[Alert]:
             expr=f"{latest('grid_gpu_remapped_rows_pending')} == 1\n"
             f"""or {latest(action, 'action=~"drain.*"')} == 1""",
             summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} waits for a reset",
-            description="GPU {{ $labels.gpu }} in {{ $labels.instance }} works, but parts of it, such as rows "
-            "of its memory, are bad and set aside at its next reset.",
+            description="GPU {{ $labels.gpu }} in {{ $labels.instance }} works, but parts of it, such as "
+            "rows of its memory, are bad and set aside at its next reset.",
         ),
     ]
 
 
 def _xids() -> list[Alert]:
-    card = "GPU {{ or $labels.gpu $labels.uuid }}"
     return [
-        Alert(
-            name="GridGpuXidFatal",
-            severity="critical",
-            expr=_recent_xids(f'xid=~"{FATAL}"'),
-            summary=f"{{{{ $labels.instance }}}}: {card} reports Xid {{{{ $labels.xid }}}}",
-            description=f"The kernel's log of {{{{ $labels.instance }}}} has Xid {{{{ $labels.xid }}}} of {card} "
-            "within the last hours: its hardware has failed, or it hangs, and what ran on it is lost.",
+        _xid(
+            "GridGpuXidFatal", "critical", f'xid=~"{FATAL}"',
+            ": its hardware has failed, or it hangs, and what ran on it is lost.",
         ),
-        Alert(
-            name="GridGpuXid",
-            severity="warning",
-            expr=_recent_xids(f'xid!~"{FATAL}|{OF_PROGRAMS}"'),
-            summary=f"{{{{ $labels.instance }}}}: {card} reports Xid {{{{ $labels.xid }}}}",
-            description=f"The kernel's log of {{{{ $labels.instance }}}} has Xid {{{{ $labels.xid }}}} of {card} "
-            "within the last hours. It may be wear, a bad link or the driver.",
+        _xid(
+            "GridGpuXid", "warning", f'xid!~"{FATAL}|{OF_PROGRAMS}"',
+            ". It may be wear, a bad link or the driver.",
         ),
-        Alert(
-            name="GridGpuXidApplication",
-            severity="info",
-            expr=_recent_xids(f'xid=~"{OF_PROGRAMS}"'),
-            summary=f"{{{{ $labels.instance }}}}: a program failed on {card} (Xid {{{{ $labels.xid }}}})",
-            description=f"The kernel's log of {{{{ $labels.instance }}}} has Xid {{{{ $labels.xid }}}} of {card} "
-            "within the last hours: most likely a program did what it must not, and was ended.",
+        _xid(
+            "GridGpuXidApplication", "info", f'xid=~"{OF_PROGRAMS}"',
+            ": most likely a program did what it must not, and was ended.",
         ),
-    ]
+    ]  # fmt: skip
 
 
-def _recent_xids(matcher: str) -> str:
-    """Errors that came within the window. They are counted since boot, from 1 on: the first has no increase."""
-    xids = "grid_gpu_xid_errors_total", matcher
-    before = f"last_over_time({over(3600, *xids)} offset {span(t.GPU_XID_WINDOW_SECONDS)})"
-    more = f"increase({over(t.GPU_XID_WINDOW_SECONDS, *xids)}) > 0"
-    return f"{latest(*xids)} > 0\nunless (\n  {before}\n  unless {more}\n)"
+def _xid(name: str, severity: Severity, matcher: str, meaning: str) -> Alert:
+    """An alert about errors that came within the window.
+
+    They are counted since boot, and the first has no increase: its series begins at 1.
+    """
+    errors = "grid_gpu_xid_errors_total", matcher
+    before = f"last_over_time({over(3600, *errors)} offset {span(t.GPU_XID_WINDOW_SECONDS)})"
+    more = f"increase({over(t.GPU_XID_WINDOW_SECONDS, *errors)}) > 0"
+    return Alert(
+        name=name,
+        severity=severity,
+        expr=f"{latest(*errors)} > 0\nunless (\n  {before}\n  unless {more}\n)",
+        summary=f"{{{{ $labels.instance }}}}: {CARD} reports Xid {{{{ $labels.xid }}}}",
+        description=f"The kernel's log of {{{{ $labels.instance }}}} has Xid {{{{ $labels.xid }}}} of {CARD} "
+        f"within the last hours{meaning}",
+    )
 
 
 def _gone() -> Alert:
