@@ -7,7 +7,7 @@ built with. When it runs, what a failure means and how long its metrics are serv
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -111,6 +111,9 @@ class Host:
     """The monitored host's paths, and what one probe leaves for another.
 
     container_names: a container's full id to its name, left by the containers probe for others.
+    model_names: whose weights a file of Ollama's is (``sha256-`` and its digest), and which model a port of
+    llama-swap's is; by who left it, the disk and the LLM probes.
+    loaded_models: what the LLM servers have loaded, by server.
     family_types: the types of the families that others named, by who printed them, in the order configured.
     """
 
@@ -120,6 +123,8 @@ class Host:
     root: Path = Path("/")
     state: Path | None = field(default_factory=_state_directory)
     container_names: dict[str, str] = field(default_factory=dict)
+    model_names: dict[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
+    loaded_models: dict[str, Collection[str]] = field(default_factory=dict)
     family_types: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
 

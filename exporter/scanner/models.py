@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Mapping
 
 LISTED = 200  # models that get a series of their own
+NAMED_BLOBS = 2000  # of Ollama's, that are told by name
 OTHER = "(other)"
 REPOSITORIES = ("models--", "datasets--", "spaces--", "kernels--")
 SHARED_BLOBS = "blobs/.huggingface-shared-blobs"  # marks a cache whose repositories share their files
@@ -138,7 +139,12 @@ def ollama_manifests(store: str) -> dict[str, str]:
 
 
 def ollama_model_size(store: str, path: str) -> int:
-    """A model's bytes by its manifest; by those that are here, where that is a list of several.
+    """A model's bytes by its manifest; raises as ``ollama_blobs``."""
+    return sum(ollama_blobs(store, path).values())
+
+
+def ollama_blobs(store: str, path: str) -> dict[str, int]:
+    """The bytes of a model's blobs, by digest; of a list of manifests, of those that are here.
 
     Raises:
         OSError: it can't be read.
@@ -151,7 +157,7 @@ def ollama_model_size(store: str, path: str) -> int:
                 blobs |= manifest_blobs(read_manifest(f"{store}/blobs/{digest.replace(':', '-', 1)}"))
     if not blobs:
         raise ValueError("Not a manifest: none of those that it lists is here")
-    return sum(blobs.values())
+    return blobs
 
 
 def read_manifest(path: str) -> bytes:

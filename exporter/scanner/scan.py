@@ -70,6 +70,7 @@ class Scan:
         self.size = 0
         self.whole = True
         self.models: dict[str, int | None] = {}
+        self.blobs: dict[str, list[str]] = {}
         self.errors = 0
         self.unread: list[tuple[str, str]] = []
         self.denied = False
@@ -88,6 +89,7 @@ class Scan:
         return {
             "size": self.size if self.whole else None,
             "models": models.largest(self.models, complete=not self.errors),
+            "blobs": self.blobs,
             "errors": self.errors,
             "unread": self.unread,
             "skipped": self.skipped,
@@ -198,10 +200,17 @@ class Scan:
         for model, path in models.ollama_manifests(store).items():
             size = None
             try:
-                size = models.ollama_model_size(store, path)
+                blobs = models.ollama_blobs(store, path)
+                size = sum(blobs.values())
+                self._add_blob(max(blobs, key=lambda digest: blobs[digest]), model)
             except (OSError, ValueError) as error:
                 self._add_error(path, error)
             self._add(model, size)
+
+    def _add_blob(self, digest: str, model: str) -> None:
+        """The largest blob holds the weights; it is what Ollama's command lines name."""
+        if digest in self.blobs or len(self.blobs) < models.NAMED_BLOBS:
+            self.blobs.setdefault(digest, []).append(model)
 
     def _add(self, model: str, size: int | None) -> None:
         """Two models of one name (in two stores) are one series with the size of both."""

@@ -59,7 +59,7 @@ def page() -> Page:
     gpu.band(5, throttled_by())
     gpu.heading("Memory")
     gpu.band(7, gpu_panels.memory_used("Memory used"), will_it_fit())
-    gpu.band(8, memory_by_process(), memory_by_container(), widths=(14, 10))
+    gpu.band(8, memory_by_process(), memory_by_container(), widths=(16, 8))
     gpu.heading("Power and temperature")
     gpu.band(7, power(), temperature())
     gpu.heading("Hardware", folded=True)
@@ -186,15 +186,16 @@ def memory_by_container() -> Panel:
 
 def memory_by_process() -> Panel:
     """Who holds the memory, now."""
-    held = f"sum by (instance, gpu, container, process) ({BY_PROCESS})"
+    held = f"sum by (instance, gpu, container, process, model) ({BY_PROCESS})"
     whole = f"max {EACH} (grid_gpu_memory_total_bytes{{BOX}})"
     of_card = f"{held} / on (instance, gpu) group_left () {whole}"
     return table(
         "Memory by process",
         "Which process, in which container, holds how much of which GPU.",
         text("GPU", "gpu", 50),
-        text("Container", "container", least=90),
+        text("Container", "container", least=85),
         text("Process", "process", least=85),
+        text("Model", "model", least=85),
         number("Memory", held, "bytes", 105, decimals=1),
         share("of the GPU", of_card, width=100),
         worst_by="Memory",

@@ -6,9 +6,10 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -48,10 +49,17 @@ class FakeBox:
             f"--path.cgroup={here}/cgroup",
         ]
 
-    def configure(self, *, ttl: str | None = None, directories: Sequence[Path] = ()) -> None:
+    def configure(
+        self,
+        *,
+        ttl: str | None = None,
+        directories: Sequence[Path] = (),
+        servers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Writes the exporter's configuration, with every kind of probe.
 
         ttl: of all of them, in place of their own. directories: to be scanned besides the box's own.
+        servers: the URLs of LLM servers, by name.
         """
         here = self.directory
         scanned = [*disks.directories(here), *map(str, directories)]
@@ -67,6 +75,8 @@ class FakeBox:
         command = {"name": "ups", "argv": [f"{here}/bin/ups"]}
         for settings in (*probes.values(), command) if ttl else ():
             settings["ttl"] = ttl
+        if servers:
+            probes["llm"] = {"servers": [{"name": name, "url": url} for name, url in servers.items()]}
         written = {"probes": probes | {"commands": [command]}}
         put(here / "config.yml", yaml.safe_dump(written, sort_keys=False))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prometheus.stack.__main__ import serve
 from prometheus.stack.stack import Box
-from tests.box import control, story
+from tests.box import control, llm, story
 from tests.box.box import make
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="grid-demo-") as folder:
         box = make(Path(folder) / "box")
         box.use_own_disks()
-        with control.served(box), story.running(box, _report):
+        with control.served(box), llm.served(box), story.running(box, _report):
             return serve(Box("demo", box.flags, box.environment))
 
 

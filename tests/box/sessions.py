@@ -9,17 +9,23 @@ from pathlib import Path
 from tests.box import containers
 from tests.box.files import CAPTURES, put
 from tests.box.nvidia_smi import Row, table
+from tests.box.stores import blob
 
 RECORDED = CAPTURES / "nvidia-smi"
+SERVERS = {"ollama": "ollama", "vllm": "vllm"}  # the names of their processes, by container
 APPS = "gpu_uuid, pid, process_name, used_gpu_memory [MiB]"
-# Who holds the memory of a card: the container ("" is the host itself), the program, and how much of it, MiB.
+# Who holds the memory of a card: the container ("" is the host itself), the program, how much of it, MiB, and
+# what follows the program on its command line.
 HOLDERS = (
     (
-        ("ollama", "/usr/bin/ollama", 9216),
-        ("comfyui", "/opt/venv/bin/python3", 7400),
-        ("", "/usr/lib/jupyter/bin/python3", 1100),
+        ("ollama", "/usr/bin/ollama", 9216, f"runner --model /root/.ollama/models/blobs/{blob('qwen3:8b')}"),
+        ("comfyui", "/opt/venv/bin/python3", 7400, "main.py --listen"),
+        ("", "/usr/lib/jupyter/bin/python3", 1100, "-m ipykernel_launcher"),
     ),
-    (("vllm", "/usr/bin/python3", 21504), ("whisper", "/app/.venv/bin/python3", 4600)),
+    (
+        ("vllm", "/usr/bin/python3", 21504, "-m vllm.entrypoints.openai.api_server --model Qwen/Qwen3-32B"),
+        ("whisper", "/app/.venv/bin/python3", 4600, "app.py"),
+    ),
 )
 
 
@@ -55,9 +61,11 @@ def _card(row: Row, index: int) -> Row:
 def _apps(box: Path, index: int, card: str) -> list[str]:
     """The processes of a card, each with its cgroup under BOX/proc."""
     lines = []
-    for number, (container, program, used) in enumerate(HOLDERS[index % len(HOLDERS)]):
+    for number, (container, program, used, arguments) in enumerate(HOLDERS[index % len(HOLDERS)]):
         pid = 50_000 + 100 * index + number
         group = f"docker-{containers.full_id(container)}.scope" if container else "session-4.scope"
         put(box / "proc" / str(pid) / "cgroup", f"0::/system.slice/{group}\n")
+        put(box / "proc" / str(pid) / "cmdline", "\0".join([program, *arguments.split(), ""]))
+        put(box / "proc" / str(pid) / "comm", SERVERS.get(container, program.rpartition("/")[2]) + "\n")
         lines.append(f"{card}, {pid}, {program}, {used}")
     return lines

@@ -57,11 +57,20 @@ def _hugging_face(hub: Path, name: str, size: float) -> None:
     (snapshot / "model.safetensors").symlink_to(f"../../blobs/{blob}")
 
 
+def blob(name: str) -> str:
+    """The file of a model of Ollama's."""
+    return f"sha256-{_digest('layer', name)}"
+
+
+def _digest(part: str, name: str) -> str:
+    return hashlib.sha256(f"{part} {name}".encode()).hexdigest()
+
+
 def _ollama(store: Path, name: str, size: float) -> None:
     """A model as Ollama keeps it: a manifest that names its blobs."""
     model, _, tag = name.partition(":")
     parts = {"config": 500.0, "layer": size}
-    digests = {part: hashlib.sha256(f"{part} {name}".encode()).hexdigest() for part in parts}
+    digests = {part: _digest(part, name) for part in parts}
     for part, digest in digests.items():
         sized(store / "blobs" / f"sha256-{digest}", parts[part])
     entries = {part: {"digest": f"sha256:{digests[part]}", "size": round(parts[part])} for part in parts}

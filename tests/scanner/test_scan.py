@@ -137,6 +137,9 @@ def test_counts_shared_blobs_once_and_every_model_whole(tmp_path: Path) -> None:
     sized(tmp_path / "blobs/sha256-ffff-partial-0", 10**9)
     found = scanned(tmp_path)
     assert found["models"] == {"llama3:8b": 4_661_229_636, "llama3:latest": 4_661_229_636}
+    assert {digest: sorted(names) for digest, names in found["blobs"].items()} == {
+        "sha256:5a17": ["llama3:8b", "llama3:latest"]
+    }
     assert found["size"] == du(tmp_path) < 2 * 4_661_216_384
 
 

@@ -11,7 +11,6 @@ import shutil
 import sys
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 from exporter.metrics.families import Samples, gauge
 from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
@@ -116,8 +115,10 @@ def result(directory: str, scan: ScanResult, mounts: Mapping[int, Mount]) -> Res
     return Result(samples.families(), scan_result.notes(directory, scan))
 
 
-async def collect(directory: str, proc: Path) -> Result:
+async def collect(directory: str, host: Host) -> Result:
     """Scans a directory in a process of its own, which gets what I/O and processor time are left over.
+
+    Whose weights Ollama's blobs are is left to other probes.
 
     Raises:
         ProbeError: the directory can't be scanned.
@@ -127,23 +128,27 @@ async def collect(directory: str, proc: Path) -> Result:
     output = await run(*idle, sys.executable, "-I", "-S", str(SCANNER), directory)
     if output.code != 0:
         raise ProbeError(f"the scan of {directory} ended early: {output.error_message}")
-    return await run_in_thread(_read, directory, output.stdout, proc)
+    return await run_in_thread(_read, directory, output.stdout, host)
 
 
-def _read(directory: str, stdout: bytes, proc: Path) -> Result:
+def _read(directory: str, stdout: bytes, host: Host) -> Result:
     try:
-        mountinfo = (proc / "self/mountinfo").read_bytes()
+        mountinfo = (host.proc / "self/mountinfo").read_bytes()
     except OSError as error:
-        raise ProbeError(f"{proc}/self/mountinfo can't be read: {error.strerror}") from error
+        raise ProbeError(f"{host.proc}/self/mountinfo can't be read: {error.strerror}") from error
     mounts = parse_mounts(mountinfo.decode("utf-8", "surrogateescape"))
-    return result(directory, scan_result.parse(stdout), mounts)
+    scan = scan_result.parse(stdout)
+    host.model_names[f"disk:{directory}"] = {
+        digest.replace(":", "-", 1): names for digest, names in scan.blobs.items()
+    }
+    return result(directory, scan, mounts)
 
 
 def build(settings: Settings, host: Host) -> list[Probe]:
     """One probe a directory; each keeps its metrics when another is added or taken out."""
     schedule = Schedule(ttl=settings.ttl, wait=settings.wait, timeout=settings.timeout)
     return [
-        Probe(f"disk:{path}", schedule, path, partial(collect, path, host.proc), summarize)
+        Probe(f"disk:{path}", schedule, path, partial(collect, path, host), summarize)
         for path in map(tidy, settings.directories)
     ]
 

@@ -30,12 +30,14 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     file_systems: the directory's, where it could be read, the root's, and those that links lead to.
     size: in bytes, None where not all of the directory could be read. skipped: links in a model's place that
     lead to none. error, errno: why the directory can't be scanned. user: who lacks a permission.
+    blobs: whose weights a blob of Ollama's is, by its digest.
     closed: the folders above it that this user may not enter.
     """
 
     file_systems: tuple[FileSystem, ...]
     size: int | None = None
     models: dict[str, int] = {}
+    blobs: dict[str, tuple[str, ...]] = {}
     errors: int = 0
     unread: tuple[tuple[str, str], ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()

@@ -178,10 +178,10 @@ PROCESSES = _gauge(
 )  # fmt: skip
 PROCESS_MEMORY = _gauge(
     "process_memory_bytes",
-    "Card memory that a container's processes of one name use, bytes; the host's have no container",
+    "Card memory that a container's processes of one name and model use, bytes; the host's have no container",
     "nvidia-smi --query-compute-apps used_gpu_memory; /sys/class/kfd, /proc/PID/fdinfo, cgroup dmem.current,"
-    " at most 15 seconds old; /proc/PID/cgroup",
-    "process", "container",
+    " at most 15 seconds old; /proc/PID/cgroup, cmdline",
+    "process", "container", "model",
 )  # fmt: skip
 
 
@@ -191,3 +191,11 @@ def add_info(
 ) -> None:  # fmt: skip
     """Adds what a card is."""
     samples.add(INFO, 1, *card, vendor, name, driver, driver_version, vbios_version, pci_bus_id)
+
+
+def add_process_memory(
+    samples: Samples, card: Sequence[str], used: float, about: tuple[str, str, str]
+) -> None:
+    """Adds what the processes of one name, container and model use. One without a model lacks that label."""
+    process, container, model = about
+    samples.add(PROCESS_MEMORY, used, *card, process, container, *filter(None, [model]))

@@ -10,6 +10,7 @@ from exporter.probe import Host
 from exporter.probes.gpu import dmem, fdinfo, kfd
 from exporter.probes.gpu import families as f
 from exporter.probes.gpu.programs import in_own_pid_namespace, program_of
+from exporter.probes.gpu.served_model import model_of
 from exporter.probes.gpu.sysfs import Card, nodes
 from exporter.probes.gpu.sysfs import cards as all_cards
 from exporter.system.cgroup import container_name, container_of
@@ -33,10 +34,13 @@ class Use:
 
 @dataclass(slots=True)
 class Holders:
-    """Remembers who holds what for some seconds. by_slot: of every card that was awake then."""
+    """Remembers who holds what for some seconds.
+
+    by_slot: of every card that was awake then. labels: the program, container and model of each process.
+    """
 
     by_slot: dict[str, Use] = field(default_factory=dict)
-    labels: dict[int, tuple[str, str]] = field(default_factory=dict)
+    labels: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     read_at: float = -EVERY
 
     def current(self, cards: Iterable[Card], now: float) -> bool:
@@ -55,22 +59,24 @@ class Holders:
         grouped = dmem.by_container(host.cgroup)
         self.by_slot = {slot: _use(slot, seen, rocm, grouped, shares=slot in shared) for slot in slots}
         pids = {pid for use in self.by_slot.values() for pid in use.by_pid}
-        self.labels = {pid: (program_of(host.proc, pid), container_of(pid, host)) for pid in pids}
+        self.labels = {
+            pid: (program_of(host.proc, pid), container_of(pid, host), model_of(pid, host)) for pid in pids
+        }
 
     def add(self, samples: Samples, labels: Sequence[str], card: Card, host: Host) -> Use:
         """Adds a card's processes and their memory; returns what is known of it."""
         use = self.by_slot.get(card.slot, Use())
-        sums: dict[tuple[str, str], int] = {}
+        sums: dict[tuple[str, str, str], int] = {}
         for pid, used in use.by_pid.items():
-            key = self.labels.get(pid, ("", ""))
+            key = self.labels.get(pid, ("", "", ""))
             sums[key] = sums.get(key, 0) + used
-        known = {container for _, container in sums}
+        known = {container for _, container, _ in sums}
         for identity, used in use.by_container.items():
             container = container_name([identity], host)
             if used and container not in known:
-                sums["", container] = sums.get(("", container), 0) + used
+                sums["", container, ""] = sums.get(("", container, ""), 0) + used
         for key, used in sums.items():
-            samples.add(f.PROCESS_MEMORY, used, *labels, *key)
+            f.add_process_memory(samples, labels, used, key)
         samples.add(f.PROCESSES, len(use.pids) if use.complete else None, *labels)
         return use
 

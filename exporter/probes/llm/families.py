@@ -69,7 +69,8 @@ LOADS = counter(
 UNLOADS = counter(
     "grid_llm_model_unloads_total",
     "Unloads of the model that were seen between two reads since the exporter started: expired, early"
-    " (evicted, stopped or reloaded before its time), server_down, or unknown where no time was reported.",
+    " (evicted, stopped or reloaded before its time), server_down (or restarted), or unknown where no time"
+    " was reported.",
     "server", "model", "reason",
 )  # fmt: skip
 REQUESTS = gauge(

@@ -26,14 +26,16 @@ class History:
     _loaded: dict[str, Model] | None = None  # as they were at the last read
     _counts: dict[str, _Counts] = field(default_factory=dict)
 
-    def record(self, reading: Reading, now: float) -> None:
-        """Compares a read with the one before. One that does not show all models says nothing of them."""
-        if not reading.up and reading.errors & {"refused"}:
+    def record(self, reading: Reading, now: float, *, restarted: bool = False) -> None:
+        """Compares a read with the one before. One that does not show all models says nothing of them.
+
+        restarted: whether the server was started anew since, which unloads all.
+        """
+        if restarted or (not reading.up and reading.errors & {"refused"}):
             for name in self._loaded or ():
                 self._count(name).unloads["server_down"] += 1
             self._loaded = {} if self._loaded is not None else None
-            return
-        if not reading.complete:
+        if not reading.up or not reading.complete:
             return
         current = {name: it for name, it in reading.models.items() if it.state in RESIDENT}
         if self._loaded is not None:

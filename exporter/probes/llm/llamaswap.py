@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from exporter.probes.llm.client import OK, UNAUTHORIZED, Answer, Client, Failure
 from exporter.probes.llm.identify import other_kind
 from exporter.probes.llm.reading import Reading, count, objects, text
 
 PATHS = frozenset({"/running", "/api/version"})
+PORT = re.compile(r"https?://[^/]{0,200}:(\d{1,5})(?:/|$)", re.ASCII)
 STATES = {"ready": "loaded", "starting": "loading", "stopping": "unloading"}
 
 
@@ -32,6 +35,8 @@ class LlamaSwap:
                 model.state = state
                 ttl = count(item.get("ttl"))
                 model.pinned = None if ttl is None else ttl == 0
+                if port := PORT.match(text(item.get("proxy"))):
+                    reading.by_port[port[1]] = str(item["model"])
         reading.counts["loaded"] = sum(it.state == "loaded" for it in reading.models.values())
         reading.complete = True
         version = await client.get("/api/version")

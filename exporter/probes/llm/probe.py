@@ -29,7 +29,7 @@ from exporter.probes.llm.llamacpp import LlamaCpp
 from exporter.probes.llm.llamaswap import LlamaSwap
 from exporter.probes.llm.ollama import Ollama
 from exporter.probes.llm.openai import OpenAi
-from exporter.probes.llm.processes import PORTS, owner
+from exporter.probes.llm.processes import PORTS, ollama_blobs, owner, sockets
 from exporter.probes.llm.reading import Reading
 from exporter.probes.llm.sglang import Sglang
 from exporter.probes.llm.summary import summarize
@@ -40,6 +40,8 @@ from exporter.system.threads import run_in_thread
 LEAST_TTL = 15  # seconds: some servers suffer where they are asked more often
 READ_SHARE = 0.8  # of the timeout: a server that hangs is a fact, and not a probe's timeout
 OWNER_EVERY = 60.0  # seconds between two looks at all processes
+LEARNT = 64  # files of Ollama's whose models are remembered
+DEFAULT_PORTS = {"http": 80, "https": 443}
 KEY_LIMIT = 4096
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 DOWN = {"refused", "timeout"}
@@ -139,7 +141,11 @@ def _readers(server: Server) -> Mapping[str, Callable[[], Reader]]:
 
 @dataclass(slots=True)
 class _Watch:
-    """One server over its runs. kind: as configured, or found out and kept until it is down."""
+    """One server over its runs. kind: as configured, or found out and kept until it is down.
+
+    sockets: those that it listened on at the last run. alone: the only model that it had loaded when its
+    owner was last looked for, and the file that it ran.
+    """
 
     server: Server
     schedule: Schedule
@@ -150,6 +156,8 @@ class _Watch:
     history: History = field(default_factory=History)
     owner: tuple[str, str] = ("", "")
     owner_due: float = 0.0
+    sockets: frozenset[str] = frozenset()
+    alone: tuple[str, str] | None = None
 
     async def collect(self) -> Result:
         """One read of the server.
@@ -158,6 +166,7 @@ class _Watch:
             ProbeError: what it answered can't be read, or is another kind's.
         """
         reading = Reading()
+        restarted = await self._is_restarted()
         started = time.monotonic()
         failure: Failure | None = None
         try:
@@ -170,14 +179,15 @@ class _Watch:
         seconds = time.monotonic() - started
         if failure:
             reading.errors.add(failure.reason)
-        self.history.record(reading, time.time())
+        self.history.record(reading, time.time(), restarted=restarted)
+        self._leave_names(reading)
         samples = Samples()
         summaries = add_reading(samples, self.server.name, reading)
         self.history.add(samples, self.server.name)
         samples.add(READ_SECONDS, seconds, self.server.name)
         if reading.up:
             self.version = reading.version or self.version
-            await self._find_owner()
+            await self._find_owner(reading)
         else:
             self._forget()
         if self.kind:
@@ -213,13 +223,53 @@ class _Watch:
             self.reader = None
         self.owner_due = 0.0
 
-    async def _find_owner(self) -> None:
+    @property
+    def _local_port(self) -> int | None:
+        """The server's port; None where it is not on this host's loopback."""
+        parts = urlsplit(self.server.url)
+        return (parts.port or DEFAULT_PORTS[parts.scheme]) if _is_loopback(parts.hostname or "") else None
+
+    async def _is_restarted(self) -> bool:
+        """Whether the server listens on another socket than at the last run."""
+        if self._local_port is None:
+            return False
+        before, now = self.sockets, await run_in_thread(sockets, self.host, self._local_port)
+        self.sockets = now or before
+        return bool(before and now) and before.isdisjoint(now)
+
+    async def _find_owner(self, reading: Reading) -> None:
         """Finds out whose process the server is, where it is on this host."""
-        if time.monotonic() < self.owner_due or not _is_loopback(_host_of(self.server.url) or ""):
+        if time.monotonic() < self.owner_due or self._local_port is None:
             return
-        port = urlsplit(self.server.url).port
-        self.owner = await run_in_thread(owner, self.host, self.kind, port)
+        self.owner = await run_in_thread(owner, self.host, self.kind, self._local_port)
         self.owner_due = time.monotonic() + OWNER_EVERY
+        if self.kind == "ollama" and reading.complete:
+            self._learn(_loaded(reading), await run_in_thread(ollama_blobs, self.host))
+
+    def _leave_names(self, reading: Reading) -> None:
+        """Leaves for the GPU probe what is loaded, and which ports are whose."""
+        if self._local_port is None:
+            return
+        if self.kind == "llama-swap":
+            ports = {f"llama-swap:{port}": (name,) for port, name in reading.by_port.items()}
+            self.host.model_names[f"llm:{self.server.name}"] = ports
+        elif self.kind == "ollama":
+            self.host.loaded_models[self.server.name] = _loaded(reading)
+
+    def _learn(self, loaded: set[str], blobs: set[str]) -> None:
+        """Remembers whose a file is: that of the only model, run alone, in two looks a minute apart."""
+        before, self.alone = self.alone, None
+        if len(loaded) == len(blobs) == 1:
+            (name,), (blob,) = loaded, blobs
+            self.alone = (name, blob)
+            if self.alone == before:
+                known = self.host.model_names.get(f"llm:{self.server.name}", {})
+                kept = dict(list(known.items())[-LEARNT:])
+                self.host.model_names[f"llm:{self.server.name}"] = kept | {blob: (name,)}
+
+
+def _loaded(reading: Reading) -> set[str]:
+    return {name for name, model in reading.models.items() if model.state == "loaded"}
 
 
 START_HINT = "see that it runs (systemctl status, docker ps) and that url is where it listens"

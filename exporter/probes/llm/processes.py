@@ -21,6 +21,10 @@ NAMES = {
     "sglang": {"sglang", "sglang::server"},
     "openai": {"local-ai", "lms", "text-generation", "LM Studio"},
 }
+# They listen for a container, and are not in it.
+FORWARDERS = {"docker-proxy", "rootlessport", "rootlesskit", "pasta", "slirp4netns"}
+RUNNERS = {"ollama", "llama-server", "ollama_llama_se"}  # of Ollama's models; a name has 15 characters
+BLOB = re.compile(r"\0(?:--model=)?[^\0]{1,4000}/blobs/(sha256-[0-9a-f]{64})(?=\0|$)", re.ASCII)
 COMMANDS = frozenset(name for names in NAMES.values() for name in names)
 # Where they listen unless told otherwise: whom to ask what they are, never what they are.
 PORTS = frozenset({11434, 8080, 8000, 30000})
@@ -58,10 +62,25 @@ def owner(host: Host, kind: str, port: int | None) -> tuple[str, str]:
     By the process that listens on the port, where this user may see that; else by all processes of that
     kind, where they agree.
     """
-    pids = {it.pid for it in listeners(host) if it.port == port and it.pid}
+    every = [it for it in listeners(host) if it.port == port and it.command not in FORWARDERS]
+    pids = {it.pid for it in every if it.pid}
     pids = pids or set(_named(host.proc, NAMES.get(kind, set())))
     places = {(container_of(pid, host), _unit(host.proc, pid)) for pid in pids}
     return places.pop() if len(places) == 1 else ("", "")
+
+
+def sockets(host: Host, port: int | None) -> frozenset[str]:
+    """The inodes of the sockets that listen on a port: another program's, or one started anew, has others."""
+    tables = (_listening(host.proc / "net" / table) for table in ("tcp", "tcp6"))
+    return frozenset(inode for table in tables for _, at, inode in table if at == port)
+
+
+def ollama_blobs(host: Host) -> set[str]:
+    """The files of Ollama's, ``sha256-`` and a digest, that processes run, by their command lines."""
+    blobs = set[str]()
+    for pid in _named(host.proc, RUNNERS):
+        blobs.update(BLOB.findall(_read(host.proc / str(pid) / "cmdline", SMALL)))
+    return blobs
 
 
 V6_LOOPBACK = "00000000000000000000000001000000"

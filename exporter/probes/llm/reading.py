@@ -46,7 +46,8 @@ class Reading:
     """A server's state.
 
     up: whether it answered as its kind. ready: whether it takes requests. counts: of models, by where they
-    are. complete: whether ``models`` are all that are loaded. errors: the reasons why something is missing.
+    are. complete: whether ``models`` are all that are loaded. by_port: the models by the ports of their
+    processes, where it has one for each. errors: the reasons why something is missing.
     """
 
     up: bool = False
@@ -55,6 +56,7 @@ class Reading:
     models: dict[str, Model] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     complete: bool = False
+    by_port: dict[str, str] = field(default_factory=dict)
     errors: set[str] = field(default_factory=set)
     notes: list[Note] = field(default_factory=list)
     dropped: int = 0

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -96,6 +97,20 @@ async def test_scans_a_real_directory(tmp_path: Path) -> None:
         values[n] for n in values if n.startswith("grid_filesystem_size") and f'mountpoint="{point}"' in n
     )
     assert size == os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
+
+
+async def test_names_the_files_of_ollamas_models(tmp_path: Path) -> None:
+    """Whose weights a file is, is left for who sees it on a command line; the largest file holds them."""
+    digest = "ab" * 32
+    layers = [{"digest": f"sha256:{digest}", "size": 5000}, {"digest": f"sha256:{'cd' * 32}", "size": 10}]
+    manifest = tmp_path / "manifests/registry.ollama.ai/library/qwen3/8b"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"config": {"digest": "sha256:ef", "size": 5}, "layers": layers}))
+    sized(tmp_path / f"blobs/sha256-{digest}", 5000)
+    host = Host()
+    (probe,) = build(Settings(directories=(str(tmp_path),)), host)
+    await probe.run()
+    assert host.model_names == {f"disk:{tmp_path}": {f"sha256-{digest}": ("qwen3:8b",)}}
 
 
 async def test_takes_names_of_any_bytes(tmp_path: Path) -> None:

@@ -102,14 +102,14 @@ def test_memory_by_rocm(host: Host) -> None:
         host.sys,
     )
     programs = {
-        100: ("/opt/llama-server\0-m", f"docker-{ID}.scope"),
+        100: ("/opt/llama-server\0-m\0/m/tiny.gguf", f"docker-{ID}.scope"),
         101: ("llama-server", "x"),
         102: ("./llama-server", "y"),
     }
     for pid, (command, group) in programs.items():
         plant(f"[{pid}]\ncmdline = {command}\ncgroup = 0::/system.slice/{group}\n", host.proc)
     assert labelled(collect(host, "amd"), "process_memory_bytes") == {
-        f'container="ollama",gpu="amd0",process="llama-server",uuid="{APU}"': 1000,
+        f'container="ollama",gpu="amd0",model="tiny",process="llama-server",uuid="{APU}"': 1000,
         f'container="",gpu="amd0",process="llama-server",uuid="{APU}"': 23,
     }
 
@@ -126,9 +126,11 @@ def test_memory_by_fdinfo(host: Host) -> None:
         )
         processes.open(pid, 3, "/dev/dri/renderD128", info)
         (host.proc / str(pid) / "comm").write_text("server\n")
+    (host.proc / "11/cmdline").write_text("vllm\0serve\0org/x\0")
     found = collect(host, "amd")
     assert labelled(found, "process_memory_bytes") == {
-        f'container="",gpu="amd0",process="server",uuid="{APU}"': (1025 + 3) * 1024
+        f'container="",gpu="amd0",process="server",uuid="{APU}"': 1025 * 1024,
+        f'container="",gpu="amd0",model="org/x",process="vllm",uuid="{APU}"': 3 * 1024,
     }
     assert labelled(found, "processes") == {f'gpu="amd0",uuid="{APU}"': 2}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.probe import ProbeError, Result
+from exporter.probe import Host, ProbeError, Result
 from tests.probes.llm import bodies
 from tests.probes.llm.bodies import GB, HARMFUL
 from tests.probes.llm.replay import Answer, Replay, as_json, collect, probe, serving
@@ -280,13 +280,21 @@ async def test_llama_cpp_router_quotes_names() -> None:
 
 
 async def test_llama_swap() -> None:
-    """States in words of all kinds, and pinned where a model has no ttl."""
+    """States in words of all kinds, pinned where a model has no ttl, and which port is whose."""
     running = [
-        {"model": "a", "state": "ready", "cmd": "x --key secret", "proxy": "http://localhost:1", "ttl": 300},
-        {"model": "b", "state": "starting", "ttl": 0},
-        {"model": "c", "state": "stopping", "ttl": 0},
+        {
+            "model": "a",
+            "state": "ready",
+            "cmd": "x --key secret",
+            "proxy": "http://localhost:5801",
+            "ttl": 300,
+        },
+        {"model": "b", "state": "starting", "proxy": "http://127.0.0.1:5802/v1", "ttl": 0},
+        {"model": "c", "state": "stopping", "proxy": "unix:/run/c:5803", "ttl": 0},
     ]
-    got, result = await read("llama-swap", bodies.llama_swap(*running))
+    host = Host()
+    got, result = await read("llama-swap", bodies.llama_swap(*running), host=host)
+    assert host.model_names == {"llm:s": {"llama-swap:5801": ("a",), "llama-swap:5802": ("b",)}}
     assert got == {
         **basics(),
         'models{where="loaded"}': 1,

@@ -16,6 +16,7 @@ from exporter.probes.gpu.nvidia.csv_table import missing_end, parse_fields
 from exporter.probes.gpu.nvidia.diagnosis import CardList, Response, hint, list_cards, notes
 from exporter.probes.gpu.nvidia.xid import KernelLog
 from exporter.probes.gpu.programs import in_own_pid_namespace
+from exporter.probes.gpu.served_model import model_of
 from exporter.system import subprocesses
 from exporter.system.cgroup import container_of
 from exporter.system.subprocesses import Output
@@ -234,9 +235,11 @@ def _add_processes(
     if response.table.columns and not response.table.truncated:
         rows = processes.parse_processes(response.table)
         missed = bool(response.error) or response.lost > listed.lost  # one was lost since
-        container = partial(container_of, host=host)
+        container, model = partial(container_of, host=host), partial(model_of, host=host)
         hidden = in_own_pid_namespace(host.proc)
-        processes.add_processes(samples, rows, listed.cards, container, missed=missed, hidden=hidden)
+        processes.add_processes(
+            samples, rows, listed.cards, container, missed=missed, hidden=hidden, model=model
+        )
     return response.error and f"processes: {response.error}", response.messages
 
 

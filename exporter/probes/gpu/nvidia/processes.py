@@ -77,17 +77,18 @@ def add_processes(
     *,
     missed: bool,
     hidden: bool = False,
+    model: Callable[[int], str] = lambda _: "",
 ) -> None:
-    """Adds how many processes each card has and what they use, summed by card, program and container.
+    """Adds how many processes each card has and what they use, by card, program, container and model.
 
-    ``container`` returns a pid's container. A process whose card is unknown goes under no index and the
-    UUID that was reported. A count or a sum that lacks a part is left out, not smaller
-    (None and NaN).
+    ``container`` returns a pid's container, ``model`` the model that it serves. A process whose card is
+    unknown goes under no index and the UUID that was reported. A count or a sum that lacks a part is left
+    out, not smaller (None and NaN).
     missed: whether a card may have gone unasked, so that one without a process needn't have none.
     hidden: whether the tool can't see all processes, so that no number is all of them.
     """
     pids: dict[tuple[str, str], set[int | None]] = {(card.index, card.uuid): set() for card in cards}
-    memory: dict[tuple[str, ...], float] = {}
+    memory: dict[tuple[tuple[str, str], tuple[str, str, str]], float] = {}
     for process in processes:
         candidates = [(card.index, card.uuid) for card in owners(process.uuid, cards)]
         on = candidates[0] if len(candidates) == 1 else ("", process.uuid)
@@ -95,11 +96,11 @@ def add_processes(
             pids.setdefault(candidate, set()).add(process.pid if candidate == on else None)
         pids.setdefault(on, set()).add(process.pid)
         if process.pid is not None:
-            key: tuple[str, ...] = (*on, process.name, container(process.pid))
+            key = (on, (process.name, container(process.pid), model(process.pid)))
             memory[key] = memory.get(key, 0.0) + process.memory
     unlisted = {(card.index, card.uuid) for card in cards if missed or card.blind}
     for on, those in pids.items():
         unknown = hidden or None in those or (not those and on in unlisted)
         samples.add(f.PROCESSES, None if unknown else len(those), *on)
-    for key, used in memory.items():
-        samples.add(f.PROCESS_MEMORY, used, *key)
+    for (on, about), used in memory.items():
+        f.add_process_memory(samples, on, used, about)

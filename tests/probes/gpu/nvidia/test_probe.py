@@ -335,6 +335,25 @@ async def test_cost(smi: FakeSmi, host: Host) -> None:
     assert smi.asked() == QUERIES
 
 
+async def test_memory_by_model(smi: FakeSmi, host: Host) -> None:
+    """Of a server's process the model, too; processes of one program and two models are apart."""
+    smi.replay("a100-pair")
+    for pid, command in {
+        7101: "python3\0-m\0vllm.entrypoints.openai.api_server\0--model\0Qwen/Qwen3-8B\0",
+        7102: "python3\0-m\0vllm.entrypoints.openai.api_server\0--model\0BAAI/bge-m3\0",
+        7103: "python3\0train.py\0",
+    }.items():
+        (host.proc / str(pid)).mkdir(parents=True)
+        (host.proc / str(pid) / "cmdline").write_text(command)
+    found = await metrics(host)
+    assert {name: value for name, value in found.items() if name.startswith("process_memory")} == {
+        'process_memory_bytes{container="",gpu="0",model="Qwen/Qwen3-8B",process="python3"}': 36010 * MIB,
+        'process_memory_bytes{container="",gpu="0",process="python3"}': 2192 * MIB,
+        'process_memory_bytes{container="",gpu="1",model="BAAI/bge-m3",process="python3"}': 9860 * MIB,
+        'process_memory_bytes{container="",gpu="1",process="python3"}': 4980 * MIB,
+    }
+
+
 async def test_memory_by_container(smi: FakeSmi, host: Host) -> None:
     """A process's memory goes to its container: by name where that is known, else by 12 digits of its id."""
     smi.replay("a100-pair")

@@ -1,0 +1,141 @@
+"""The LLM servers of the fake box: an Ollama and a vLLM, which answer over HTTP what their time has come for.
+
+Ollama loads one model, which expires, and then one that spills to the host's memory; one is pinned. vLLM is
+busy, and its queue grows and gets shorter again. All of it comes round every ten minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from tests.box.box import FakeBox
+from tests.box.files import put
+from tests.box.stores import OLLAMA
+from tests.box.waves import total, wave
+from tests.probes.llm import bodies
+from tests.probes.llm.bodies import GB
+from tests.probes.llm.replay import Answer, Replay, as_json, serving
+
+ROUND = 600  # seconds
+PINNED = "2319-03-10T00:11:47.1Z"
+KEEP_ALIVE = 120
+# When a model is loaded, and for how long it is busy; its memory in all and on the card, GB. In seconds.
+LOADS = {"qwen3:8b": (20, 60, 7.1, 7.1), "llama3.3:70b": (260, 120, 46.4, 12.9)}
+EMBEDDING = ("nomic-embed-text:latest", 0.6, 0.6)
+QUEUE = (70, 230, 14)  # from when until when requests wait, and how many at most
+MODEL, BLOCKS = "Qwen/Qwen3-32B", 4200
+REQUESTS, PROMPT, GENERATED = 0.7, 900.0, 240.0  # a second: requests, tokens read and generated
+
+
+def ollama(second: float, moment: float) -> dict[str, Answer]:
+    """Ollama's answers, so many seconds after it began."""
+    models = [bodies.loaded(name, round(size), round(on_card), ends) for name, size, on_card, ends in
+              loaded(second, moment)]  # fmt: skip
+    tags = [bodies.tag(name, round(size * GB)) for name, size in OLLAMA.items()]
+    return {**bodies.ollama(*models), "/api/tags": as_json({"models": tags})}
+
+
+def loaded(second: float, moment: float) -> list[tuple[str, float, float, str]]:
+    """What Ollama has loaded: name, bytes in all and on the card, and when it is unloaded."""
+    name, size, on_card = EMBEDDING
+    found = [(name, size * GB, on_card * GB, PINNED)]
+    into = second % ROUND
+    for name, (start, busy, size, on_card) in LOADS.items():
+        left = start + busy + KEEP_ALIVE - into
+        if into >= start and left > 0:
+            ends = datetime.fromtimestamp(moment + min(left, KEEP_ALIVE), UTC).isoformat()
+            found.append((name, size * GB, on_card * GB, ends.replace("+00:00", "Z")))
+    return found
+
+
+def waiting(second: float) -> float:
+    """How many requests wait at vLLM: more and more, and then fewer again."""
+    start, end, most = QUEUE
+    into = second % ROUND
+    return max(0.0, round(most * (1 - abs(2 * (into - start) / (end - start) - 1))))
+
+
+def vllm(since: float, moment: float) -> dict[str, Answer]:
+    """The answers of vLLM, which began at ``since``."""
+    labels = f'engine="0",model_name="{MODEL}"'
+    second = moment - since
+    finished = total("requests", since, moment, REQUESTS)
+    queued = 5 * sum(waiting(at) for at in range(0, int(second), 5))  # seconds, of all that waited
+    prompt = total("prompt", since, moment, PROMPT)
+    samples: dict[str, float | str] = {
+        f"num_requests_running{{{labels}}}": round(wave("running", moment, 1, 9)),
+        f"num_requests_waiting{{{labels}}}": waiting(second),
+        f"kv_cache_usage_perc{{{labels}}}": wave("kv", moment, 0.2, 0.9) if waiting(second) < 5 else 0.99,
+        f"prompt_tokens_total{{{labels}}}": prompt,
+        f"prompt_tokens_cached_total{{{labels}}}": 0.4 * prompt,
+        f"generation_tokens_total{{{labels}}}": total("generated", since, moment, GENERATED),
+        f"request_prefill_time_seconds_sum{{{labels}}}": 0.2 * finished,
+        f"request_decode_time_seconds_sum{{{labels}}}": 5.2 * finished,
+        f'cache_config_info{{block_size="16",engine="0",num_gpu_blocks="{BLOCKS}"}}': 1,
+        f'engine_sleep_state{{{labels},sleep_state="awake"}}': 1,
+        f'request_success_total{{{labels},finished_reason="stop"}}': finished // 1,
+        f'request_success_total{{{labels},finished_reason="abort"}}': finished // 50,
+        f'request_success_total{{{labels},finished_reason="error"}}': finished // 400,
+    }  # fmt: skip
+    for name, seconds in (
+        ("time_to_first_token_seconds", 0.3 * finished + queued),
+        ("e2e_request_latency_seconds", 5.5 * finished + queued),
+        ("request_queue_time_seconds", 0.02 * finished + queued),
+    ):
+        samples |= {f"{name}_sum{{{labels}}}": seconds, f"{name}_count{{{labels}}}": finished // 1}
+    data = [{"id": MODEL, "object": "model", "owned_by": "vllm", "max_model_len": 32768}]
+    return {**bodies.vllm(bodies.text("vllm:", samples)), "/v1/models": as_json({"data": data})}
+
+
+class Living(Replay):
+    """Answers what ``current`` returns at the time."""
+
+    def __init__(self, current: Callable[[], dict[str, Answer]]) -> None:
+        """A server that has not been asked yet."""
+        Replay.__init__(self, {})
+        self.current = current
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers a request."""
+        self.answers = self.current()
+        self.asked.clear()
+        self.headers.clear()
+        return await Replay.handle(self, request)
+
+
+@contextlib.contextmanager
+def served(box: FakeBox) -> Iterator[None]:
+    """Serves both meanwhile, and has the exporter ask them."""
+    since = box.now()
+
+    def ollama_now() -> dict[str, Answer]:
+        moment = box.now()
+        return ollama(moment - since, moment)
+
+    servers = {"ollama": Living(ollama_now), "vllm": Living(lambda: vllm(since, box.now()))}
+    ready, over = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with serving(servers["ollama"]), serving(servers["vllm"]):
+            ready.set()
+            while not over.is_set():
+                moment = box.now()
+                held = sum(on_card for _, _, on_card, _ in loaded(moment - since, moment))
+                put(box.directory / "gpu/ollama", f"{held / 2**20:.0f}")
+                await asyncio.sleep(1)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        ready.wait()
+        box.configure(servers={name: server.url for name, server in servers.items()})
+        yield
+    finally:
+        over.set()
+        thread.join()

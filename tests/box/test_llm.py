@@ -1,0 +1,48 @@
+"""The LLM servers of the fake box."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.box import llm
+from tests.box.box import FakeBox
+from tests.box.look import found, looks
+from tests.series import series
+
+MODELS = {
+    0: {"nomic-embed-text:latest"},
+    25: {"nomic-embed-text:latest", "qwen3:8b"},
+    201: {"nomic-embed-text:latest"},
+    260: {"nomic-embed-text:latest", "llama3.3:70b"},
+    599: {"nomic-embed-text:latest"},
+    620: {"nomic-embed-text:latest", "qwen3:8b"},
+}
+
+
+@pytest.mark.parametrize("second", MODELS)
+def test_models_load_and_expire(second: int) -> None:
+    """One after the other; the second does not fit on the card, and one is pinned."""
+    assert {name for name, *_ in llm.loaded(second, 1.8e9)} == MODELS[second]
+
+
+def test_queue_grows_and_gets_shorter() -> None:
+    """Within the first five minutes."""
+    assert [llm.waiting(second) for second in (0, 70, 110, 150, 190, 230, 500)] == [0, 0, 7, 14, 7, 0, 0]
+
+
+async def test_servers_are_asked(box: FakeBox) -> None:
+    """Both are found out and read without a warning; the card's process is as large as what is loaded."""
+    with llm.served(box):
+        seen = await found(box, "gpu")
+        results = await looks(box, "llm")
+        seen |= {name: value for result in results for name, value in series(result.families).items()}
+    assert [note for result in results for note in result.notes] == []
+    assert (seen['grid_llm_up{server="ollama"}'], seen['grid_llm_up{server="vllm"}']) == (1, 1)
+    kinds = {match[1] for name in seen if (match := re.search('server_info.*kind="([^"]*)"', name))}
+    assert kinds == {"ollama", "vllm"}
+    assert seen['grid_llm_model_pinned{model="nomic-embed-text:latest",server="ollama"}'] == 1
+    held = {name: value for name, value in seen.items() if "process_memory" in name and "ollama" in name}
+    assert list(held.values()) == pytest.approx([0.6e9], rel=0.01)
+    assert [name for name in seen if "process_memory" in name and 'model="Qwen/Qwen3-32B"' in name]
