@@ -52,12 +52,19 @@ def prometheus(
 
 
 def alertmanager(folder: Path, sink: str) -> Path:
-    """Copies alertmanager.yml, with every receiver a webhook at ``sink``/NAME: nothing leaves the machine."""
+    """Copies alertmanager.yml, with every receiver that sends a webhook at ``sink``/NAME.
+
+    Nothing leaves the machine, and nothing waits for the day: somebody is watching.
+    """
     config = yaml.safe_load((PROJECT / "prometheus/alertmanager.yml").read_text("utf-8"))
     config["receivers"] = [
         {"name": receiver["name"], "webhook_configs": [{"url": f"{sink}/{receiver['name']}"}]}
+        if len(receiver) > 1
+        else receiver
         for receiver in config["receivers"]
     ]
+    for interval in config["time_intervals"]:
+        interval["time_intervals"] = [{"weekdays": ["sunday:saturday"]}]
     path = folder / "alertmanager.yml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
     return path

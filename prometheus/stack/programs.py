@@ -11,6 +11,9 @@ from prometheus.stack.copies import PROJECT
 from prometheus.stack.program import Program, StackError, find, started
 
 Running = AbstractContextManager[Program]
+# After a restart a firing alert goes on firing. Prometheus by itself does so for alerts that wait ten minutes
+# or more; of the others Alertmanager would report an end that never was.
+RESTORED = "--rules.alert.for-grace-period=1m"
 
 
 class MissingError(StackError):
@@ -27,7 +30,7 @@ def exporter(
     )
 
 
-def prometheus(folder: Path, where: str) -> Running:
+def prometheus(folder: Path, where: str, flags: Sequence[str] = (RESTORED,)) -> Running:
     """Prometheus with ``folder/prometheus.yml``.
 
     Raises:
@@ -38,6 +41,7 @@ def prometheus(folder: Path, where: str) -> Running:
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/prometheus",
         f"--web.listen-address={where}",
+        *flags,
     ]
     return started("Prometheus", argv, where, folder, ready="/-/ready")
 

@@ -21,12 +21,12 @@ needs_amtool = pytest.mark.real("amtool")
 
 
 def run(*argv: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs a tool to its end and keeps what it says."""
+    """Runs a tool to its end, and keeps its output."""
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100)
 
 
-def complaints(*argv: str | Path) -> str:
-    """What a checking tool complains of; nothing where it is content."""
+def errors_of(*argv: str | Path) -> str:
+    """A checking tool's error message; empty where it finds nothing."""
     done = run(*argv)
     return f"{done.stdout}{done.stderr}exit status {done.returncode}" if done.returncode else ""
 

@@ -1,4 +1,4 @@
-"""Every alert is tried by promtool: it fires, comes near in silence, resolves, and holds through a restart.
+"""Every alert is tried by promtool: it fires, but not for a near value, resolves, and survives a restart.
 
 The boxes in prometheus/tests/*.yml are named after what becomes of them: no alert may lack one.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.prometheus.promtool import TESTS, alert_rules, complaints, groups_of, load, needs_promtool
+from tests.prometheus.promtool import TESTS, alert_rules, errors_of, groups_of, load, needs_promtool
 
 BOXES = ("fires", "near", "mends", "restarts", "bare")
 # About all boxes at once, so that it can't tell of one: its boxes are there or not.
@@ -26,8 +26,8 @@ def everything(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((alert, entry) for group in groups for entry in group.get(kind, []))
 
 
-def told(alert: str) -> list[tuple[float, set[str]]]:
-    """The moments at which the alert's groups say which boxes it fires for: minutes and boxes."""
+def firing_at(alert: str) -> list[tuple[float, set[str]]]:
+    """The moments at which the alert's groups name the boxes that it fires for: minutes and boxes."""
     found = []
     for name, entry in everything("promql_expr_test"):
         if name == alert:
@@ -57,7 +57,7 @@ def boxes(alert: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
 def test_promtool_passes_the_tests(path: Path) -> None:
     """The committed rules do what the committed tests say."""
-    if text := complaints("promtool", "test", "rules", path):
+    if text := errors_of("promtool", "test", "rules", path):
         pytest.fail(text)
 
 
@@ -68,15 +68,15 @@ def test_every_alert_has_its_tests_and_every_test_its_alert() -> None:
 
 
 @pytest.mark.parametrize("alert", alert_rules())
-def test_an_alert_fires_with_its_words(alert: str) -> None:
+def test_an_alert_fires_with_its_annotations(alert: str) -> None:
     """A test holds the alert's labels and annotations, and that it did not fire before its time."""
     entries = [entry for name, entry in everything("alert_rule_test") if name == entry["alertname"] == alert]
     full = [entry for entry in entries if entry["exp_alerts"]]
     assert full
     assert all(expected["exp_annotations"]["summary"] for entry in full for expected in entry["exp_alerts"])
-    silent = [minutes(entry["eval_time"]) for entry in entries if not entry["exp_alerts"]]
+    quiet = [minutes(entry["eval_time"]) for entry in entries if not entry["exp_alerts"]]
     waits = "for" in alert_rules()[alert]
-    assert not waits or min(silent) < min(minutes(entry["eval_time"]) for entry in full)
+    assert not waits or min(quiet) < min(minutes(entry["eval_time"]) for entry in full)
 
 
 @pytest.mark.parametrize("alert", sorted(set(alert_rules()) - WITHOUT_BOXES))
@@ -85,7 +85,7 @@ def test_an_alert_has_every_kind_of_box(alert: str) -> None:
     seen = boxes(alert)
     assert set(BOXES) <= set(seen)
     assert any("stale" in values for values in seen["restarts"])
-    moments = sorted(told(alert))
+    moments = sorted(firing_at(alert))
     firing = set().union(*(names for _, names in moments))
     assert {"fires", "mends", "restarts"} <= firing
     assert not {name for name in firing if name.startswith(("near", "bare"))}

@@ -12,10 +12,10 @@ from prometheus.alerts import DOMAINS
 from prometheus.expressions import JOB
 from prometheus.generate import files
 from tests.declared import families
-from tests.prometheus.promtool import FOLDER, alert_rules, complaints, load, needs_promtool, selectors
+from tests.prometheus.promtool import FOLDER, alert_rules, errors_of, load, needs_promtool, selectors
 
 DECLARED = families()
-# What Prometheus and the Python process tell of themselves.
+# What Prometheus and the Python process report of themselves.
 DASHBOARD = re.compile(
     r"http://localhost:3000/d/([\w-]+)(\?var-instance=\{\{ \$labels\.instance \| urlquery \}\})?"
 )
@@ -42,15 +42,15 @@ def test_the_files_are_what_python_writes() -> None:
 
 
 @needs_promtool
-def test_promtool_finds_nothing_to_complain_of() -> None:
+def test_promtool_finds_no_error() -> None:
     """The rules load, and none stands twice."""
     rules = (FOLDER / "rules").iterdir()
-    assert complaints("promtool", "check", "rules", "--lint=all", "--lint-fatal", *rules) == ""
+    assert errors_of("promtool", "check", "rules", "--lint=all", "--lint-fatal", *rules) == ""
 
 
 @pytest.mark.parametrize("rule", EXPRESSIONS)
 def test_every_selector_names_our_jobs(rule: str) -> None:
-    """No rule reads another exporter's series of the same name, nor one that ours does not tell."""
+    """No rule reads another exporter's series of the same name, nor one that ours does not have."""
     read = list(selectors(EXPRESSIONS[rule]))
     assert read
     for name, matchers in read:
@@ -61,8 +61,8 @@ def test_every_selector_names_our_jobs(rule: str) -> None:
 
 
 @pytest.mark.parametrize("name", alert_rules())
-def test_an_alert_says_what_where_and_how_bad(name: str) -> None:
-    """Its labels sort it, its words name the box, and its runbook is found by its name."""
+def test_an_alert_has_labels_links_and_text(name: str) -> None:
+    """Labels to sort it by, the box in its text, a dashboard that exists, a runbook of its name."""
     rule = alert_rules()[name]
     assert re.fullmatch(r"Grid[A-Z][A-Za-z]+", name)
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
@@ -79,12 +79,12 @@ def test_an_alert_says_what_where_and_how_bad(name: str) -> None:
     assert "\n" not in words["summary"] + words["description"]
 
 
-def test_labels_in_words_are_those_of_the_series() -> None:
-    """No alert says "GPU  in atlas" because its series has no such label, or lost it on the way."""
+def test_labels_in_annotations_are_those_of_the_series() -> None:
+    """No alert reads "GPU  in atlas" because its series has no such label, or lost it on the way."""
     for name, rule in alert_rules().items():
-        said = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) - {"instance"}
+        used = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) - {"instance"}
         known = set().union(*(DECLARED.get(metric, set()) for metric, _ in selectors(rule["expr"])))
-        assert said <= known, name
+        assert used <= known, name
 
 
 def test_each_series_is_recorded_by_one_rule() -> None:

@@ -46,7 +46,7 @@ def test_a_program_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pyte
     assert running.process.returncode == -signal.SIGKILL
 
 
-def test_a_program_that_ends_at_once_says_why(tmp_path: Path) -> None:
+def test_the_error_of_a_program_that_ends_at_once(tmp_path: Path) -> None:
     """The error holds the last that it said."""
     argv = [sys.executable, "-c", "import sys; sys.exit('no such file: prometheus.yml')"]
     with (

@@ -25,7 +25,7 @@ def test_every_alert_of_a_notification_is_taken() -> None:
 
 
 def test_an_alert_is_one_line() -> None:
-    """Its state, how bad it is, and what it says."""
+    """Its state, severity, name and summary."""
     assert in_words("phone-loud", ALERT) == (
         "firing   critical GridGpuHot: vega: GPU 0 is at 93 °C (to phone-loud)"
     )

@@ -29,7 +29,7 @@ def test_a_program_that_ends_by_itself_is_noticed(ended: Program) -> None:
         Stack({"Prometheus": ended}).watch()
 
 
-def test_greeting_says_where_everything_is(ended: Program) -> None:
+def test_greeting_has_every_address(ended: Program) -> None:
     """Each program's address, or what helps where it is missing."""
     assert (
         greeting(Stack({"Prometheus": ended}, {"Grafana": "install it"})).splitlines()

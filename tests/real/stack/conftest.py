@@ -17,5 +17,5 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observatory]:
 
 @pytest.fixture(scope="package")
 def times(seen: Observatory) -> Timeline:
-    """When the box was well, broken and mended."""
+    """When the box was healthy, broken and repaired."""
     return lived(seen)

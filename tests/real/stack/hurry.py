@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-TIMES = 60  # so many times quicker
+TIMES = 60  # quicker by that
 LEAST = 5  # seconds of a range: some samples must be in it
 RANGE = re.compile(r"(\[|\boffset )(\d+)([smhd])\b")
 STEP = re.compile(r"(?<=:)\d+[smhd](?=\])")
 
 
-def rules(path: Path) -> None:
-    """Has alerts fire after a second, and look back over seconds.
+def rules(path: Path, times: int = TIMES, wait: str = "1s") -> None:
+    """Has alerts wait for a second, and look back so many times less far.
 
     Only those that foretell stay as they are: a minute's noise foretells anything.
     """
+    shorter = partial(_shorter, times)
     written = yaml.safe_load(path.read_text("utf-8"))
     for rule in (rule for group in written["groups"] for rule in group["rules"]):
-        rule["expr"] = RANGE.sub(_shorter, rule["expr"])
-        for wait in {"for", "keep_firing_for"} & rule.keys():
-            rule[wait] = rule[wait] if "predict_linear" in rule["expr"] else "1s"
+        rule["expr"] = RANGE.sub(shorter, rule["expr"])
+        for key in {"for", "keep_firing_for"} & rule.keys():
+            rule[key] = rule[key] if "predict_linear" in rule["expr"] else wait
     path.write_text(yaml.safe_dump(written, sort_keys=False, allow_unicode=True), "utf-8")
 
 
@@ -40,5 +42,5 @@ def routes(path: Path) -> None:
     path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
 
 
-def _shorter(span: re.Match[str]) -> str:
-    return f"{span[1]}{max(LEAST, int(span[2]) * SECONDS[span[3]] // TIMES)}s"
+def _shorter(times: int, span: re.Match[str]) -> str:
+    return f"{span[1]}{max(LEAST, int(span[2]) * SECONDS[span[3]] // times)}s"

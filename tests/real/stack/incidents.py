@@ -1,4 +1,4 @@
-"""What goes wrong on the watched box: something in each domain, and so much that every figure moves."""
+"""What goes wrong on the watched box: something in each domain, and so much that every metric changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 
 from tests.real.stack.observatory import Observatory
 
-# What the phone is told of each domain.
+# The alerts of each domain that are sent.
 ALERTS = {
     "exporter": ("GridProbeFailing",),
     "gpu": ("GridGpuHot", "GridGpuEccUncorrected", "GridGpuGone", "GridGpuThrottled"),
@@ -27,8 +27,8 @@ def begin(seen: Observatory) -> None:
     """Breaks the box in every domain."""
     box = seen.box
     box.fault("ups", "exit 1")
-    for card, trouble in enumerate(("hot", "ecc", "gone", "throttled")):
-        box.gpu(card, trouble)
+    for card, fault in enumerate(("hot", "ecc", "gone", "throttled")):
+        box.gpu(card, fault)
     box.memory(0.02)
     box.pressure("memory", 20)
     box.pressure("io", 3)
@@ -69,7 +69,7 @@ def _containers(seen: Observatory) -> None:
 
 
 def end(seen: Observatory) -> None:
-    """Mends everything."""
+    """Repairs everything."""
     box = seen.box
     box.repair()
     for card in range(4):

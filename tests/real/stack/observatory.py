@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tests.box import control
 from tests.box.box import FakeBox, make
 from tests.real.stack import hurry
 
-PATIENCE = 60.0  # seconds that anything may take on a busy machine
+TIMEOUT = 60.0  # seconds that anything may take on a busy machine
 CARDS = 4
 SCRATCH = "16m"  # the size of a small file system that can be filled
 
@@ -35,7 +35,7 @@ Series = dict[str, Any]
 class Observatory:
     """What runs.
 
-    box: the one that is broken and mended, whose exporter is scraped each second as the job ``grid``.
+    box: the one that is broken and repaired, whose exporter is scraped each second as the job ``grid``.
     scratch: a file system of its own. exporter: the box's. store: None where it is not installed.
     sent: each alert that reached the phone, with the receiver's name, in order.
     """
@@ -60,9 +60,9 @@ class Observatory:
         """Waits until an expression gives something; False where it does not in time."""
         return self.wait(lambda: bool(self.query(expr)))
 
-    def wait(self, happens: Callable[[], object]) -> bool:
+    def wait(self, happens: Callable[[], object], timeout: float = TIMEOUT) -> bool:
         """Waits until something happens; False where it does not in time."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + timeout
         while not happens():
             if time.monotonic() > end:
                 return False
@@ -70,21 +70,25 @@ class Observatory:
         return True
 
     def was_sent(self, alert: str, status: str) -> bool:
-        """Whether the phone was told of this alert that it is ``firing`` or ``resolved``."""
+        """Whether a message was sent that this alert is ``firing`` or ``resolved``."""
         return any(it["labels"]["alertname"] == alert and it["status"] == status for _, it in list(self.sent))
 
-    def withheld(self) -> set[str]:
-        """The alerts that Alertmanager keeps to itself because of others."""
+    def alerts(self) -> list[Alert]:
+        """The alerts that Alertmanager has."""
         with urllib.request.urlopen(f"{self.alertmanager.url}/api/v2/alerts") as response:
-            alerts = json.load(response)
-        return {alert["labels"]["alertname"] for alert in alerts if alert["status"]["inhibitedBy"]}
+            alerts: list[Alert] = json.load(response)
+        return alerts
+
+    def inhibited(self) -> set[str]:
+        """The alerts that Alertmanager does not send because of others."""
+        return {alert["labels"]["alertname"] for alert in self.alerts() if alert["status"]["inhibitedBy"]}
 
 
 def ask(url: str, what: str, **parameters: Any) -> list[Series]:
     """Asks Prometheus, or who speaks as it does. An error of its fails the test."""
     body = urllib.parse.urlencode(parameters).encode()
     try:
-        with urllib.request.urlopen(f"{url}/api/v1/{what}", body, timeout=PATIENCE) as response:
+        with urllib.request.urlopen(f"{url}/api/v1/{what}", body, timeout=TIMEOUT) as response:
             answer = json.load(response)
     except urllib.error.HTTPError as error:
         raise AssertionError(f"{parameters['query']}: {error.read().decode()}") from error
@@ -93,8 +97,20 @@ def ask(url: str, what: str, **parameters: Any) -> list[Series]:
 
 
 @contextlib.contextmanager
-def observing(folder: Path) -> Iterator[Observatory]:
-    """Starts everything, and ends it."""
+def observing(
+    folder: Path,
+    times: int = hurry.TIMES,
+    wait: str = "1s",
+    flags: Sequence[str] = (programs.RESTORED,),
+) -> Iterator[Observatory]:
+    """Starts everything, and ends it.
+
+    Args:
+        folder: an empty directory.
+        times: by how much less far the alerts look back.
+        wait: how long they wait.
+        flags: of Prometheus.
+    """
     with contextlib.ExitStack() as block:
         broken, steady = (_box(folder / name, block) for name in ("broken", "steady"))
         scratch = block.enter_context(_mounted(folder / "scratch"))
@@ -108,11 +124,11 @@ def observing(folder: Path) -> Iterator[Observatory]:
         block.enter_context(_exporter(folder / "steady", at["steady"], steady))
         block.enter_context(_machine(folder, at["machine"]))
         store = _store(folder, at["store"], block)
-        _configure(folder, at, store)
+        _configure(folder, at, store, times, wait)
         sent: list[tuple[str, Alert]] = []
         hurry.routes(copies.alertmanager(folder, block.enter_context(received(lambda *it: sent.append(it)))))
         alertmanager = block.enter_context(programs.alertmanager(folder, at["Alertmanager"]))
-        prometheus = block.enter_context(programs.prometheus(folder, at["Prometheus"]))
+        prometheus = block.enter_context(programs.prometheus(folder, at["Prometheus"], flags))
         yield Observatory(broken, scratch, exporter, prometheus, alertmanager, store, sent)
 
 
@@ -160,7 +176,7 @@ def _store(folder: Path, where: str, block: contextlib.ExitStack) -> Program | N
     return block.enter_context(started("store", argv, where, folder, ready="/health"))
 
 
-def _configure(folder: Path, at: dict[str, str], store: Program | None) -> None:
+def _configure(folder: Path, at: dict[str, str], store: Program | None, times: int, wait: str) -> None:
     """Prometheus's files: the project's own, hurried, with two more boxes that the rules don't watch."""
     path = copies.prometheus(
         folder,
@@ -170,7 +186,7 @@ def _configure(folder: Path, at: dict[str, str], store: Program | None) -> None:
         interval="1s",
     )
     for rules in (folder / "rules").iterdir():
-        hurry.rules(rules)
+        hurry.rules(rules, times, wait)
     config = yaml.safe_load(path.read_text("utf-8"))
     # The machine's own disk may be as full as it likes.
     own = {"source_labels": ["__name__", "mountpoint"], "regex": "grid_filesystem_.+;/", "action": "drop"}

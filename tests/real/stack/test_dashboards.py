@@ -86,7 +86,7 @@ def vectors(seen: Observatory, expr: str, since: float, until: float) -> Vectors
 
 
 def healthy(seen: Observatory, times: Timeline, expr: str) -> Vectors:
-    return vectors(seen, expr, times.well - WINDOW, times.well)
+    return vectors(seen, expr, times.healthy - WINDOW, times.healthy)
 
 
 def broken(seen: Observatory, times: Timeline, expr: str) -> Vectors:
@@ -110,7 +110,7 @@ def test_empty_queries_have_results_when_the_box_is_broken(seen: Observatory, ti
 def changes(seen: Observatory, times: Timeline, target: Target) -> bool:
     """Whether a query's results changed when the box was broken."""
     before = healthy(seen, times, target.expr)
-    varies = before != vectors(seen, target.expr, times.still_well - WINDOW, times.still_well)
+    varies = before != vectors(seen, target.expr, times.still_healthy - WINDOW, times.still_healthy)
     end = vectors(seen, target.expr, times.broken - 1, times.broken)
     return varies or end != before or not broken(seen, times, target.expr) <= before
 
@@ -133,11 +133,11 @@ def test_variables_and_annotations_are_answered(seen: Observatory, times: Timeli
 def test_box_that_does_not_answer_is_shown_as_down(seen: Observatory, times: Timeline) -> None:
     """While it does not answer, the exporter's domain is down, and no other part; Fleet counts it."""
     for domain in DOMAINS:
-        codes = {series["value"][1] for series in seen.query(filled(health(domain.name)), times.silent)}
+        codes = {series["value"][1] for series in seen.query(filled(health(domain.name)), times.down)}
         assert codes == ({"50"} if domain.name == "exporter" else set()), domain.name
-    recorded = seen.query("grid:health:code == 50", times.silent)
+    recorded = seen.query("grid:health:code == 50", times.down)
     assert [series["metric"]["domain"] for series in recorded] == ["exporter"]
     (down,) = (
         target.expr for target in PANELS if target.expr.startswith("count(up{") and "- sum(up" in target.expr
     )
-    assert [series["value"][1] for series in seen.query(filled(down), times.silent)] == ["1"]
+    assert [series["value"][1] for series in seen.query(filled(down), times.down)] == ["1"]

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes real exporters for a minute and has nothing to complain of."""
+"""A real Prometheus scrapes real exporters for a minute and logs no warning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOBS = ("steady", "machine")
 
 @pytest.mark.parametrize("job", JOBS)
 def test_every_scrape_of_a_minute_succeeds(seen: Observatory, job: str) -> None:
-    """A fake box with everything, and this machine: up in each scrape, each probe well, no sample refused."""
+    """A fake box with everything, and this machine: each scrape and probe succeeds, no sample is refused."""
     assert seen.wait_for(f'count_over_time(up{{job="{job}"}}[{MINUTE}s]) >= {MINUTE // 5 - 1}')
     assert seen.query(f'min_over_time(up{{job="{job}"}}[{MINUTE}s]) < 1') == []
     probes = f'grid_probe_success{{job="{job}"}}'
@@ -30,7 +30,7 @@ def test_every_scrape_of_a_minute_succeeds(seen: Observatory, job: str) -> None:
     assert {series["value"][1] for series in seen.query(refused)} == {"0"}
 
 
-def test_prometheus_has_no_complaint(seen: Observatory) -> None:
+def test_prometheus_logs_no_warning(seen: Observatory) -> None:
     """Nothing in its log is a warning: no duplicate sample, none out of order, no rule that fails."""
     lines = seen.prometheus.log.read_text("utf-8").splitlines()
     assert any("Server is ready" in line for line in lines)

@@ -27,10 +27,10 @@ def test_store_answers_as_prometheus_does(seen: Observatory, times: Timeline, pa
     """VictoriaMetrics, by remote_write, gives every query of every page the series that Prometheus gives."""
     store = seen.store
     assert store is not None
-    last = f'up{{job="grid"}} @ {times.mended:.3f}'
-    assert seen.wait(lambda: ask(store.url, "query", query=last, time=times.mended))
+    last = f'up{{job="grid"}} @ {times.repaired:.3f}'
+    assert seen.wait(lambda: ask(store.url, "query", query=last, time=times.repaired))
     for target in (target for target in PANELS if target.page == page):
         query = filled(target.expr)
-        for moment in (times.well, times.broken):
+        for moment in (times.healthy, times.broken):
             theirs = ask(store.url, "query", query=query, time=moment)
             assert labels(theirs) == labels(seen.query(query, moment)), str(target)

@@ -28,7 +28,7 @@ def test_ten_viewers_stay_quick(seen: Observatory, times: Timeline) -> None:
     def opened(_: int) -> float:
         started = time.monotonic()
         for query in QUERIES:
-            seen.window(query, times.well, times.mended)
+            seen.window(query, times.healthy, times.repaired)
         return time.monotonic() - started
 
     def late() -> float:

@@ -18,19 +18,19 @@ WINDOW = 6  # seconds that are compared with others
 class Timeline:
     """When things were so, in Unix time.
 
-    well: all had been well for the range of a dashboard. still_well: a window later.
-    begun: the box was broken. broken: the phone knew, or had been given time to.
-    mended: the same of the end. silent: its exporter had stopped to answer, and one container been unhealthy.
-    withheld: the alerts that Alertmanager then kept from the phone.
+    healthy: nothing had failed for the range of a dashboard. still_healthy: a window later.
+    begun: the box was broken. broken: every alert had been sent, or had been given time to.
+    repaired: the same of the end. down: its exporter had stopped to answer, and one container been unhealthy.
+    inhibited: the alerts that Alertmanager then did not send.
     """
 
-    well: float
-    still_well: float
+    healthy: float
+    still_healthy: float
     begun: float
     broken: float
-    mended: float
-    silent: float
-    withheld: frozenset[str]
+    repaired: float
+    down: float
+    inhibited: frozenset[str]
 
 
 def lived(seen: Observatory) -> Timeline:
@@ -38,29 +38,29 @@ def lived(seen: Observatory) -> Timeline:
     seen.wait_for(f'count_over_time(up{{job="grid"}}[{RANGE}s]) >= {RANGE - 2}')
     seen.wait_for(f'min(min_over_time(grid_probe_success{{job="grid"}}[{RANGE // 2}s])) == 1')
     seen.wait_for(f"absent({FIRING})")
-    well = time.time()
-    seen.wait(lambda: time.time() > well + WINDOW + 1)
-    still_well = time.time()
+    healthy = time.time()
+    seen.wait(lambda: time.time() > healthy + WINDOW + 1)
+    still_healthy = time.time()
     incidents.begin(seen)
     _wait_for_all(seen, "firing")
-    seen.wait(lambda: time.time() > still_well + RANGE)
+    seen.wait(lambda: time.time() > still_healthy + RANGE)
     broken = time.time()
     incidents.end(seen)
     _wait_for_all(seen, "resolved")
-    mended = time.time()
-    return Timeline(well, still_well, still_well, broken, mended, *_silence(seen))
+    repaired = time.time()
+    return Timeline(healthy, still_healthy, still_healthy, broken, repaired, *_stop_answering(seen))
 
 
-def _silence(seen: Observatory) -> tuple[float, frozenset[str]]:
+def _stop_answering(seen: Observatory) -> tuple[float, frozenset[str]]:
     """Stops the exporter for a while, right after a container began to be unhealthy."""
     seen.box.container("vllm", health="unhealthy")
     seen.wait_for('ALERTS{alertname="GridContainerUnhealthy",alertstate="firing"}')
     seen.exporter.process.send_signal(signal.SIGSTOP)
     try:
         seen.wait(lambda: seen.was_sent("GridExporterDown", "firing"))
-        seen.wait(seen.withheld)
-        # The scrape under way will end well, and count from when it began.
-        return time.time() - 2, frozenset(seen.withheld())
+        seen.wait(seen.inhibited)
+        # The scrape under way will succeed, and count from when it began.
+        return time.time() - 2, frozenset(seen.inhibited())
     finally:
         seen.exporter.process.send_signal(signal.SIGCONT)
         seen.box.container("vllm", health="healthy")
