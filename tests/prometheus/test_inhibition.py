@@ -88,6 +88,14 @@ BOXES: dict[str, tuple[list[dict[str, str]], list[str]]] = {
         ],
         ["GridDiskFilling", "GridDiskLow"],
     ),
+    "reset": (
+        [
+            {"alertname": "GridGpuNeedsReset", "gpu": "0"},
+            {"alertname": "GridGpuResetPending", "gpu": "0"},
+            {"alertname": "GridGpuThrottled", "gpu": "0"},
+        ],
+        ["GridGpuNeedsReset", "GridGpuThrottled"],
+    ),
     "hot": (
         [
             {"alertname": "GridGpuHot", "gpu": "0"},
