@@ -5,15 +5,15 @@ from __future__ import annotations
 from grafana import sdk, value_mappings
 from grafana.links import to_moment
 from grafana.sdk import Panel, over_time
-from grafana.tables import BOX, Column, add_window, empty_table, show_columns, with_box
+from grafana.tables import BOX, MOMENT, Column, add_window, empty_table, show_columns, with_box
 from prometheus.health import CHOSEN
 
 COLUMNS = (
     Column(title=BOX, label="box", width=90),
-    Column(title="When", unit="dateTimeAsIso", width=165),
-    Column(title="Event", label="event", width=230, links=(to_moment(),)),
-    Column(title="What", label="what", links=(to_moment(),)),
-    Column(title="Lasted", unit="ms", decimals=0, width=90, null=value_mappings.NO_VALUE),
+    Column(title="When", unit=MOMENT, width=92),
+    Column(title="Event", label="event", least=93, links=(to_moment(),)),
+    Column(title="What", label="what", least=93, links=(to_moment(),)),
+    Column(title="Lasted", unit="ms", decimals=0, width=72, null=value_mappings.NO_VALUE),
 )
 TIMES = ("Value #A", "Value #B")
 LABELS = ("box", "instance", "event", "what", "page")

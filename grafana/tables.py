@@ -1,4 +1,8 @@
-"""Tables of instant queries, worst first; only problems have colour."""
+"""Tables of instant queries, worst first; only problems have colour.
+
+On a phone a table has 350 pixels, so each has few columns, and what more there is to say of a thing stands in
+a second table beside it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,9 @@ from grafana.value_mappings import Texts
 GROUND = {"type": "color-background", "mode": "basic"}
 COLOURED = {"type": "color-text"}
 BOX = "Box"
+MOMENT = "time:MM-DD HH:mm"
+# The first is the name of Grafana 11, the second that of 12 and 13.
+INVISIBLE = {"custom.hidden": True, "custom.hideFrom": {"viz": True, "legend": False, "tooltip": False}}
 GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 
 
@@ -28,6 +35,7 @@ class Column:
     width: in pixels; columns without one share the rest, at least ``least`` each.
     steps: colours by value. texts: a value mapping.
     null: the mapped text of a row without a value. empty: the same without a colour.
+    hidden: whether only links need it.
     """
 
     title: str
@@ -46,6 +54,7 @@ class Column:
     null: str = ""
     empty: str = ""
     links: tuple[dict[str, object], ...] = ()
+    hidden: bool = False
 
     def properties(self) -> dict[str, Any]:
         """How Grafana shows it."""
@@ -63,6 +72,7 @@ class Column:
             "noValue": self.empty,
             "links": list(self.links),
         }
+        shown |= INVISIBLE if self.hidden else {}
         return {name: value for name, value in shown.items() if value not in (None, "", [])}
 
     def _mappings(self) -> list[Any]:
@@ -75,9 +85,14 @@ def text(title: str, label: str, width: int | None = None, *, least: int = 100) 
     return Column(title=title, label=label, width=width, least=least)
 
 
-def moment(title: str, promql: str, width: int = 165) -> Column:
-    """A time, from Unix milliseconds."""
-    return Column(title=title, promql=promql, unit="dateTimeAsIso", width=width)
+def moment(title: str, promql: str, width: int = 92, *, hidden: bool = False) -> Column:
+    """A time within days, from Unix milliseconds: without its year and seconds, so that phones show it."""
+    return Column(title=title, promql=promql, unit=MOMENT, width=width, hidden=hidden)
+
+
+def day(title: str, promql: str, width: int = 92) -> Column:
+    """A date, from Unix milliseconds."""
+    return Column(title=title, promql=promql, unit="time:YYYY-MM-DD", width=width)
 
 
 def number(
@@ -213,12 +228,7 @@ def show_columns(panel: Panel, columns: Sequence[Column], for_links: Sequence[st
     for column in columns:
         sdk.override(panel, "byName", column.title, column.properties())
     for name in for_links:
-        # The first is the name of Grafana 11, the second that of 12 and 13.
-        invisible = {
-            "custom.hidden": True,
-            "custom.hideFrom": {"viz": True, "legend": False, "tooltip": False},
-        }
-        sdk.override(panel, "byName", name, invisible)
+        sdk.override(panel, "byName", name, INVISIBLE)
 
 
 def with_box(promql: str) -> str:

@@ -8,7 +8,7 @@ from grafana.charts import counts, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
-from grafana.tables import moment, number, table, text_of
+from grafana.tables import day, moment, number, table, text_of
 from grafana.threshold_steps import steps
 from grafana.value_mappings import OFF
 from prometheus.health import AIDE, health
@@ -22,7 +22,7 @@ def page() -> Page:
     """The page."""
     aide = Page("grid-aide", PAGE, since="7d", refresh="5m")
     aide.band(4, state_stat(AIDE), stats(), widths=(6, 18))
-    aide.band(5, checks())
+    aide.band(5, checks(), database())
     aide.band(6, integrity(), findings())
     aide.annotate(reboots(), alerts("aide"))
     return aide
@@ -34,7 +34,7 @@ def stats() -> Panel:
     accepted = "clamp_min(time() - min(grid_aide_accept_timestamp_seconds{BOX}), 0)"
     old, bad = steps(threshold_steps.AIDE_AGE), threshold_steps.CRITICAL_FROM_ONE
     return values_stat(
-        "Last check",
+        "Findings now",
         "Files that differ from the accepted database, and how long ago they were checked and accepted.",
         (
             *(
@@ -49,19 +49,31 @@ def stats() -> Panel:
 
 
 def checks() -> Panel:
-    """A row a box: its last check, acceptance and database."""
+    """A row a box: its last check."""
     each = "max by (instance)"
-    checked = f"{each} (grid_aide_last_check_timestamp_seconds{{BOX}})"
-    accepted = f"{each} (grid_aide_accept_success{{BOX}}) or {checked} * 0 - 1"
     return table(
-        "Last check and database",
-        "When the files were checked, findings accepted, and the database made.",
-        moment("Checked", f"{checked} * 1000"),
-        text_of("Check", f"{each} (grid_aide_check_success{{BOX}})", RESULTS, 100),
-        moment("Accepted", f"{each} (grid_aide_accept_timestamp_seconds{{BOX}}) * 1000"),
-        text_of("Acceptance", accepted, RESULTS, 110),
-        moment("Database", f"{each} (grid_aide_database_timestamp_seconds{{BOX}}) * 1000"),
+        "Last check",
+        "When the files were checked, how the check ended, and how long it took.",
+        moment("Checked", f"{each} (grid_aide_last_check_timestamp_seconds{{BOX}}) * 1000"),
+        text_of("Check", f"{each} (grid_aide_check_success{{BOX}})", RESULTS, 95),
         number("Took", f"{each} (grid_aide_check_duration_seconds{{BOX}})", "s", least=80, decimals=1),
+        empty="No AIDE now",
+    )
+
+
+def database() -> Panel:
+    """A row a box: its acceptance and database."""
+    each = "max by (instance)"
+    accepted = (
+        f"{each} (grid_aide_accept_success{{BOX}})"
+        f" or {each} (grid_aide_last_check_timestamp_seconds{{BOX}}) * 0 - 1"
+    )
+    return table(
+        "Acceptance and database",
+        "When findings were accepted, and when the database was made that files are compared with.",
+        day("Accepted", f"{each} (grid_aide_accept_timestamp_seconds{{BOX}}) * 1000"),
+        text_of("Acceptance", accepted, RESULTS, 105),
+        day("Database", f"{each} (grid_aide_database_timestamp_seconds{{BOX}}) * 1000"),
         empty="No AIDE now",
     )
 

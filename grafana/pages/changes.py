@@ -18,6 +18,13 @@ FIRED = "ALERTS_FOR_STATE{BOX}"
 FIRING = 'ALERTS{BOX, alertstate="firing"}'
 MODEL = 'grid_directory_entry_size_bytes{BOX, entry!="(other)"}'
 DIRECTORY = "max by (instance, path) (grid_directory_info{BOX}"
+BOX = Column(
+    title="Box",
+    label="instance",
+    least=80,
+    links=(to_box("grid-overview", "Open this box", "${__value.raw}"),),
+)
+EACH = "by (instance, container)"
 OLD = 90 * 86400  # containers older than this are marked
 
 
@@ -27,8 +34,8 @@ def page() -> Page:
     changes.heading("What changed")
     changes.band(14, what_changed())
     changes.heading("Out of date")
-    changes.band(5, versions())
-    changes.band(10, images())
+    changes.band(5, versions(), ages())
+    changes.band(10, containers(), images())
     changes.annotate(reboots(), alerts())
     return changes
 
@@ -59,7 +66,7 @@ def _recent(times: str) -> str:
 
 def _alert(promql: str) -> str:
     """PromQL of alerts with the labels of an event."""
-    event = f'label_replace({with_what(promql)}, "event", "Alert $1", "alertname", "(.+)")'
+    event = f'label_replace({with_what(promql)}, "event", "$1", "alertname", "(.+)")'
     paged = f'label_replace({event}, "page", "grid-$1", "domain", "(.+)")'
     return f"max by (instance, event, what, page) ({paged})"
 
@@ -118,39 +125,49 @@ def _exporter() -> tuple[str, ...]:
 
 
 def versions() -> Panel:
-    """A row a box: the versions of what it runs, and how old its AIDE database is."""
-    age = "time() - max by (instance) (grid_aide_database_timestamp_seconds{BOX})"
-    up_for = "clamp_min(time() - max by (instance) (grid_boot_timestamp_seconds{BOX}), 0)"
-    watchtower = "max by (instance) (grid_watchtower_up{BOX})"
+    """A row a box: the versions of what it runs."""
     labels = (
         "label_replace(max by (instance, version) (grid_exporter_build_info{BOX}), "
         '"exporter", "$1", "version", "(.+)")'
     )
     driver = _highest("driver_version", "grid_gpu_info", "driver")
     tor = _highest("version", "grid_tor_info", "tor")
-    opened = to_box("grid-overview", "Open this box", "${__value.raw}")
     return table(
         "Versions",
-        "A row a box: its exporter, GPU driver and Tor, since when it is up, how old AIDE's database is.",
-        Column(title="Box", label="instance", width=110, links=(opened,)),
-        text("Exporter", "exporter", 90),
-        text("GPU driver", "driver"),
-        text("Tor", "tor"),
-        number("Up for", up_for, "s", 95, decimals=1),
-        Column(
-            title="AIDE database",
-            promql=f"clamp_min({age}, 0) or {up_for} * 0 - 1",
-            unit="s",
-            decimals=1,
-            width=150,
-            base=PLAIN,
-            texts={-1: ("no AIDE", OFF)},
-        ),
-        text_of("Watchtower", f"{watchtower} or {up_for} * 0 - 1", WATCHTOWER, 100),
+        "A row a box: the versions of its exporter, GPU driver and Tor.",
+        BOX,
+        text("Exporter", "exporter", least=85),
+        text("Driver", "driver", least=85),
+        text("Tor", "tor", least=70),
         labels_from=(
             f"max by (instance, exporter) ({labels})"
             f" * on (instance) group_left (driver) ({driver}) * on (instance) group_left (tor) ({tor})"
         ),
+        boxes=False,
+        empty="No grid-exporter answers",
+    )
+
+
+def ages() -> Panel:
+    """A row a box: for how long it is up, how old its AIDE database is, whether Watchtower runs."""
+    age = "time() - max by (instance) (grid_aide_database_timestamp_seconds{BOX})"
+    up_for = "clamp_min(time() - max by (instance) (grid_boot_timestamp_seconds{BOX}), 0)"
+    watchtower = "max by (instance) (grid_watchtower_up{BOX})"
+    return table(
+        "Ages",
+        "A row a box: how long it is up, how old AIDE's database is, whether Watchtower updates containers.",
+        BOX,
+        number("Up for", up_for, "s", 80, decimals=1),
+        Column(
+            title="AIDE",
+            promql=f"clamp_min({age}, 0) or {up_for} * 0 - 1",
+            unit="s",
+            decimals=1,
+            width=80,
+            base=PLAIN,
+            texts={-1: ("no AIDE", OFF)},
+        ),
+        text_of("Watchtower", f"{watchtower} or {up_for} * 0 - 1", WATCHTOWER, 95),
         boxes=False,
         empty="No grid-exporter answers",
     )
@@ -170,21 +187,32 @@ def _highest(label: str, info: str, name: str) -> str:
     return f"{named} or on (instance) group by (instance) (up{{BOX}})"
 
 
-def images() -> Panel:
+def containers() -> Panel:
     """A row a container, the oldest first."""
-    each = "by (instance, container)"
-    age = f"clamp_min(time() - max {each} (grid_container_created_timestamp_seconds{{BOX}}), 0)"
+    age = f"clamp_min(time() - max {EACH} (grid_container_created_timestamp_seconds{{BOX}}), 0)"
     monitored = "2 * (grid_container_watchtower_monitor_only{BOX} == 1)"
-    updated = f"max {each} ({monitored} or grid_container_watchtower_enabled{{BOX}}) or {age} * 0 - 1"
+    updated = f"max {EACH} ({monitored} or grid_container_watchtower_enabled{{BOX}}) or {age} * 0 - 1"
     return table(
         "Containers by age",
         "Since when each container exists, the oldest first, and whether Watchtower updates it.",
-        text("Container", "container", 180),
-        Column(title="Image", label="image", least=240),
-        number("Age", age, "s", 110, (OLD, value_mappings.WARNING), decimals=1),
-        text_of("Watchtower", updated, UPDATED, 110),
+        text("Container", "container", least=150),
+        number("Age", age, "s", 92, (OLD, value_mappings.WARNING), decimals=1),
+        text_of("Watchtower", updated, UPDATED, 105),
         worst_by="Age",
-        labels_from=f"max {each[:-1]}, image) (grid_container_info{{BOX}})",
+        empty="No containers now",
+    )
+
+
+def images() -> Panel:
+    """A row a container and the image that it was made from."""
+    return table(
+        "Images",
+        "The image that each container was made from.",
+        text("Container", "container", least=110),
+        text("Image", "image", least=150),
+        labels_from=f"max {EACH[:-1]}, image) (grid_container_info{{BOX}})",
+        worst_by="Container",
+        ascending=True,
         empty="No containers now",
     )
 

@@ -20,8 +20,7 @@ NO_CONTAINERS = "No containers in this range"
 EACH = "by (instance, container)"
 CORES = f"sum {EACH} (rate(grid_container_cpu_seconds_total{{BOX}}[$__rate_interval]))"
 MEMORY = f"max {EACH} (grid_container_memory_bytes{{BOX}})"
-# What a container may lack: without an anchor its column would go where no container has it.
-OR_UNKNOWN = f"or max {EACH} (grid_container_info{{BOX}}) * 0 - 1"
+STOPPED = f"max {EACH} (grid_container_exit_code{{BOX}})"
 # For what may be none: nothing, where the engine answers, is 0 and not "unknown".
 OR_NONE = "or sum(grid_container_engine_up{BOX}) * 0"
 
@@ -45,7 +44,6 @@ TEXTS = {
     21: ("dead", CRITICAL),
 }
 EXITS = {
-    -1: (NO_VALUE, OFF),
     0: ("0", PLAIN),
     137: ("137 killed", WARNING),
     143: ("143 stopped", PLAIN),
@@ -57,9 +55,10 @@ def page() -> Page:
     """The page."""
     containers = Page("grid-containers", PAGE, since="24h", refresh="30s")
     containers.band(4, state_stat(CONTAINERS), stats(), widths=(6, 18))
-    containers.band(10, containers_now())
+    containers.band(10, containers_now(), use_now())
     containers.band(11, over_the_range())
     containers.band(8, cores(), memory())
+    containers.band(5, stopped_now())
     containers.annotate(reboots(), alerts("containers"))
     return containers
 
@@ -97,22 +96,47 @@ def over_the_range() -> Panel:
 
 
 def containers_now() -> Panel:
-    """A row a container."""
+    """A row a container: its state."""
     restarts = f"round(max {EACH} (increase(grid_container_restarts_total{{BOX}}[$__range])))"
-    of_limit = f"max {EACH} (grid_container_memory_bytes{{BOX}} / grid_container_memory_limit_bytes{{BOX}})"
     return table(
         "Containers now",
         "A row a container, worst first. Restarts are those of the chosen range.",
-        text("Container", "container", least=125),
+        text("Container", "container", least=98),
         state("State", CODE, TEXTS, 90),
-        number("Up for", up_for(), "s", 85, decimals=1, empty=NO_VALUE),
+        number("Up for", up_for(), "s", 82, decimals=1, empty=NO_VALUE),
         number("Restarts", restarts, "short", 80, *threshold_steps.WARN_FROM_ONE),
-        text_of("Last exit", f"{last_exit()} {OR_UNKNOWN}", EXITS, 125, *threshold_steps.WARN_FROM_ONE),
-        number("Cores", CORES, "none", 65, decimals=2, empty=NO_VALUE),
-        number("Memory", MEMORY, "bytes", 85, decimals=1, empty=NO_VALUE),
-        of_its_limit(f"{of_limit} {OR_UNKNOWN}"),
         worst_by="State",
         empty="No containers now",
+    )
+
+
+def use_now() -> Panel:
+    """A row a container: what it uses."""
+    of_limit = f"max {EACH} (grid_container_memory_bytes{{BOX}} / grid_container_memory_limit_bytes{{BOX}})"
+    return table(
+        "What containers use",
+        "A row a container that runs: its memory, of its limit, and processor cores.",
+        text("Container", "container", least=96),
+        number("Memory", MEMORY, "bytes", 92, decimals=1, empty=NO_VALUE),
+        of_its_limit(f"{of_limit} or {MEMORY} * 0 - 1"),
+        number("Cores", CORES, "none", 65, decimals=2, empty=NO_VALUE),
+        worst_by="Memory",
+        empty="No containers now",
+    )
+
+
+def stopped_now() -> Panel:
+    """A row a container that does not run: how it ended, and whether it is to run."""
+    policy = f"max {EACH[:-1]}, restart_policy) (grid_container_info{{BOX}})"
+    return table(
+        "Stopped containers",
+        "A row a container that does not run: how it ended, and its restart policy.",
+        text("Container", "container", least=98),
+        text_of("Last exit", last_exit(), EXITS, 124, *threshold_steps.WARN_FROM_ONE),
+        text("Restart policy", "restart_policy", 128),
+        labels_from=f"{policy} and on (instance, container) {STOPPED}",
+        worst_by="Last exit",
+        empty="Every container runs",
     )
 
 
@@ -125,15 +149,12 @@ def up_for() -> str:
 
 def last_exit() -> str:
     """How each container that does not run ended; the kernel's kill adds 1000 to the exit code."""
-    code = f"max {EACH} (grid_container_exit_code{{BOX}})"
-    return f"{code} + 1000 * max {EACH} (grid_container_oom_killed{{BOX}})"
+    return f"{STOPPED} + 1000 * max {EACH} (grid_container_oom_killed{{BOX}})"
 
 
 def of_its_limit(promql: str) -> Column:
     """The share of its memory limit that a container uses, where it has one."""
-    limited = share(
-        "of its limit", promql, *threshold_steps.steps(threshold_steps.CONTAINER_MEMORY), width=120
-    )
+    limited = share("Of limit", promql, *threshold_steps.steps(threshold_steps.CONTAINER_MEMORY), width=95)
     return replace(limited, texts={-1: ("no limit", OFF)})
 
 

@@ -8,7 +8,7 @@ from grafana.charts import MOUNTPOINTS, Legend, lines, stack
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
-from grafana.tables import COLOURED, GAUGE, Column, moment, number, share, table, text
+from grafana.tables import COLOURED, GAUGE, Column, day, number, share, table, text
 from grafana.threshold_steps import steps
 from prometheus.expressions import DISK_USED
 from prometheus.health import DISK
@@ -36,7 +36,7 @@ def page() -> Page:
     models = Page("grid-disk", PAGE, since="24h", refresh="5m")
     models.band(4, state_stat(DISK), stats(), widths=(6, 18))
     models.heading("When is it full")
-    models.band(5, file_systems_now())
+    models.band(5, file_systems_now(), space_now())
     models.band(8, available_space(), directories())
     models.heading("Models")
     models.band(10, models_now())
@@ -99,38 +99,50 @@ def file_systems_now() -> Panel:
     not_growing = f"max {FILE_SYSTEM} ({known_long_enough()}) * 0 - 1"
     unknown = f"max {FILE_SYSTEM} (grid_filesystem_size_bytes{{BOX}}) * 0 - 2"
     return table(
-        "File systems",
+        "When is it full",
         "The file systems of the model directories and the root, fullest first; the pace is the range's.",
-        text("Mounted at", "mountpoint", least=130),
+        text("Mounted at", "mountpoint", least=93),
         share(
             "Used",
             f"max {FILE_SYSTEM} ({DISK_USED})",
             *steps(threshold_steps.DISK_USED),
-            width=130,
-            decimals=1,
+            width=75,
         ),
-        number(
-            "Available",
-            f"min {FILE_SYSTEM} (grid_filesystem_avail_bytes{{BOX}})",
-            "decbytes",
-            95,
-            decimals=1,
-        ),
-        number("Size", f"max {FILE_SYSTEM} (grid_filesystem_size_bytes{{BOX}})", "decbytes", 85, decimals=1),
         Column(
             title="Full in",
             promql=f"{seconds} or {not_growing} or {unknown}",
             unit="s",
             decimals=1,
-            width=120,
+            width=90,
             cell=COLOURED,
             base=value_mappings.PLAIN,
             steps=((0, value_mappings.CRITICAL), *FULL_IN[1:]),
             texts={-1: ("not growing", value_mappings.OFF), -2: ("not known yet", value_mappings.OFF)},
         ),
-        moment("Full on", f"(time() + ({seconds} < {YEAR})) * 1000", 165),
-        text("Type", "fstype", 60),
+        day("Full on", f"(time() + ({seconds} < {YEAR})) * 1000"),
         worst_by="Used",
+        hidden=("device", "fstype"),
+        empty="No file system now",
+    )
+
+
+def space_now() -> Panel:
+    """A row a file system: how large it is and what is left."""
+    return table(
+        "File systems",
+        "The same file systems: what is available, their sizes and types.",
+        text("Mounted at", "mountpoint", least=93),
+        number(
+            "Available",
+            f"min {FILE_SYSTEM} (grid_filesystem_avail_bytes{{BOX}})",
+            "decbytes",
+            106,
+            decimals=1,
+        ),
+        number("Size", f"max {FILE_SYSTEM} (grid_filesystem_size_bytes{{BOX}})", "decbytes", 80, decimals=1),
+        text("Type", "fstype", 60),
+        worst_by="Available",
+        ascending=True,
         hidden=("device",),
         empty="No file system now",
     )
@@ -149,13 +161,13 @@ def models_now() -> Panel:
     return table(
         "Models now",
         "Every model, largest first, with its change over the range. (other): the rest of a large directory.",
-        text("Model", "entry", least=180),
+        text("Model", "entry", least=94),
         Column(
             title="Size",
             promql=size,
             unit="decbytes",
             decimals=1,
-            width=170,
+            width=85,
             cell=GAUGE,
             base=value_mappings.NEUTRAL,
         ),
@@ -164,12 +176,12 @@ def models_now() -> Panel:
             promql=change,
             unit="decbytes",
             decimals=1,
-            width=95,
+            width=76,
             cell=COLOURED,
             base=value_mappings.NEUTRAL,
             texts={0: (value_mappings.NO_VALUE, value_mappings.OFF)},
         ),
-        text("Directory", "path", 220),
+        text("Directory", "path", least=94),
         worst_by="Size",
         empty="No models now",
     )

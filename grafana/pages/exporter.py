@@ -32,13 +32,13 @@ def page() -> Page:
     """The page."""
     exporter = Page("grid-exporter", PAGE, since="6h", refresh="30s")
     exporter.band(4, state_stat(EXPORTER), stats(), widths=(6, 18))
-    exporter.band(9, probes_now())
+    exporter.band(9, probes_now(), runs_now())
     exporter.band(9, probes_over_time(), duration())
-    exporter.heading("Own commands")
-    exporter.band(8, own_metrics_now(), own_metrics())
     exporter.heading("Cost of a scrape, ages and failed runs")
     exporter.band(8, age_when_served(), runs_that_failed())
     exporter.band(7, scrape_duration(), samples(), resources())
+    exporter.heading("Own commands", folded=True)
+    exporter.band(8, own_metrics_now(), own_metrics())
     exporter.annotate(reboots(), alerts("exporter"))
     return exporter
 
@@ -65,28 +65,38 @@ def stats() -> Panel:
 def probes_now() -> Panel:
     """A row a probe, and a row for each kind that is off."""
     off = f"(max {EACH} (grid_probe_enabled{{BOX}}) == 0) * 0"
+    return table(
+        "Probes now",
+        "A row a probe, worst first: how its last run ended and took, and how old its values are.",
+        text("Probe", "probe", least=98),
+        state("Last run", f"{LAST_RUN} or {off}", TEXTS, 100),
+        number("Took", f"max {EACH} (grid_probe_duration_seconds{{BOX}})", "s", 80),
+        number("Age", f"clamp_min(max {EACH} ({AGE}), 0)", "s", 65, decimals=0),
+        worst_by="Last run",
+        empty="No grid-exporter answers",
+    )
+
+
+def runs_now() -> Panel:
+    """A row a probe: its runs in the range."""
     succeeded = f"clamp_min(time() - max {EACH} (grid_probe_last_success_timestamp_seconds{{BOX}}), 0)"
     runs = f"sum {EACH} (increase(grid_probe_runs_total{{BOX}}[$__range]))"
     failed = f'sum {EACH} (increase(grid_probe_runs_total{{BOX, outcome!="success"}}[$__range]))'
     return table(
-        "Probes now",
-        "A row a probe, worst first. Age at the last scrape; runs, and the share that failed, in the range.",
-        text("Probe", "probe", least=150),
-        state("Last run", f"{LAST_RUN} or {off}", TEXTS, 105),
-        number("Took", f"max {EACH} (grid_probe_duration_seconds{{BOX}})", "s", 85),
-        number("Age", f"clamp_min(max {EACH} ({AGE}), 0)", "s", 75, decimals=0),
-        number("Succeeded", succeeded, "s", 100, decimals=0),
-        number("Good for", f"max {EACH} (grid_probe_ttl_seconds{{BOX}})", "s", 80, decimals=0),
+        "Runs of probes",
+        "A row a probe: its runs in the range, the share that failed, and how long ago one succeeded.",
+        text("Probe", "probe", least=98),
         number("Runs", runs, "short", 65, decimals=0),
         number(
             "Failed",
             f"{failed} / ({runs} > 0)",
             "percentunit",
-            80,
+            85,
             (0.001, value_mappings.WARNING),
             decimals=1,
         ),
-        worst_by="Last run",
+        number("Succeeded", succeeded, "s", 95, decimals=0),
+        worst_by="Failed",
         empty="No grid-exporter answers",
     )
 

@@ -10,7 +10,7 @@ from grafana.dashboard import Page
 from grafana.links import FLEET, to_box
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, values_stat
-from grafana.tables import Column, number, share, state, table, text
+from grafana.tables import Column, number, state, table
 from grafana.threshold_steps import steps
 from grafana.value_mappings import NO_VALUE
 from prometheus.health import CHOSEN
@@ -22,6 +22,13 @@ WORST = f"max by (job, instance) ({HEALTH}{{BOX}})"
 USED = "grid:gpu_memory_used_bytes:sum{BOX}"
 TOTAL = "grid:gpu_memory_total_bytes:sum{BOX}"
 WORST_IN_RANGE = f"max_over_time({HEALTH}{{BOX}}[$__range] @ end())"
+EACH = "max by (job, instance)"
+BOX = Column(
+    title="Box",
+    label="instance",
+    least=74,
+    links=(to_box("grid-overview", "Open this box", "${__value.raw}"),),
+)
 NO_RULES = "No recorded health: are the rules loaded?"
 
 
@@ -29,7 +36,7 @@ def page() -> Page:
     """The page."""
     fleet = Page(FLEET, PAGE, since="6h", refresh="1m")
     fleet.band(3, stats())
-    fleet.band(14, boxes())
+    fleet.band(14, boxes(), use_of_boxes(), widths=(14, 10))
     fleet.band(9, problems_now())
     fleet.band(7, firing_now())
     fleet.band(10, worst_over_time())
@@ -56,34 +63,16 @@ def stats() -> Panel:
 
 
 def boxes() -> Panel:
-    """A row a box."""
-    each = "max by (job, instance)"
+    """A row a box: its state."""
     worst = f"topk by (job, instance) (1, {PROBLEM}{{BOX}})"
     reason = f"max by (job, instance, reason, domain) ({worst})"
     return table(
         "Boxes",
         "A row a box, the worst first, with its worst problem. A click opens the box, or the problem's page.",
-        Column(
-            title="Box",
-            label="instance",
-            width=120,
-            links=(to_box("grid-overview", "Open this box", "${__value.raw}"),),
-        ),
+        BOX,
         state("State", WORST, value_mappings.state_texts(), 110),
-        Column(title="Reason", label="reason", least=190, links=(_to_problem(),)),
-        number("GPUs", f"{each} (grid:gpu_cards:count{{BOX}})", "short", 60, empty=NO_VALUE),
-        _share("GPU use", f"{each} (grid:gpu_utilization_ratio:avg{{BOX}})"),
-        _share("VRAM", f"{each} ({USED} / {TOTAL})", *threshold_steps.GPU_MEMORY_USED),
-        number(
-            "Hottest",
-            f"{each} (grid:gpu_temperature_celsius:max{{BOX}})",
-            "celsius",
-            75,
-            *steps(threshold_steps.GPU_HEAT),
-            empty=NO_VALUE,
-        ),
-        _share("Disk", f"{each} (grid:filesystem_used_ratio:max{{BOX}})", *threshold_steps.DISK_USED),
-        labels_from=f"{reason} or {each} (up{{BOX}}) unless on (job, instance) {PROBLEM}{{BOX}}",
+        Column(title="Reason", label="reason", least=120, links=(_to_problem(),)),
+        labels_from=f"{reason} or {EACH} (up{{BOX}}) unless on (job, instance) {PROBLEM}{{BOX}}",
         worst_by="State",
         hidden=("job", "domain"),
         empty=NO_RULES,
@@ -91,8 +80,32 @@ def boxes() -> Panel:
     )
 
 
-def _share(title: str, promql: str, *limit: float) -> Column:
-    return share(title, promql, *steps(limit), width=95, empty=NO_VALUE)
+def use_of_boxes() -> Panel:
+    """A row a box: what of it is used."""
+    return table(
+        "Use of boxes",
+        "A row a box, the hottest first: how busy, full and hot its GPUs are, and its fullest disk.",
+        BOX,
+        _ratio("GPU use", 76, f"{EACH} (grid:gpu_utilization_ratio:avg{{BOX}})"),
+        _ratio("VRAM", 58, f"{EACH} ({USED} / {TOTAL})", *threshold_steps.GPU_MEMORY_USED),
+        number(
+            "Hottest",
+            f"{EACH} (grid:gpu_temperature_celsius:max{{BOX}})",
+            "celsius",
+            90,
+            *steps(threshold_steps.GPU_HEAT),
+            empty=NO_VALUE,
+        ),
+        _ratio("Disk", 52, f"{EACH} (grid:filesystem_used_ratio:max{{BOX}})", *threshold_steps.DISK_USED),
+        worst_by="Hottest",
+        hidden=("job",),
+        empty=NO_RULES,
+        boxes=False,
+    )
+
+
+def _ratio(title: str, width: int, promql: str, *limit: float) -> Column:
+    return number(title, promql, "percentunit", width, *steps(limit), decimals=0, empty=NO_VALUE)
 
 
 def _to_problem() -> dict[str, object]:
@@ -104,16 +117,16 @@ def problems_now() -> Panel:
     return table(
         "Problems",
         "A row a problem of any box, the worst first. A click opens the page that shows it.",
-        Column(title="Box", label="instance", width=130),
+        Column(title="Box", label="instance", width=85),
         state(
             "State",
             f"max by (instance, domain, reason) ({PROBLEM}{{BOX}})",
             value_mappings.state_texts(),
-            120,
+            110,
         ),
-        Column(title="Problem", label="reason", least=250, links=(_to_problem(),)),
-        text("Part", "domain", 120),
+        Column(title="Problem", label="reason", least=150, links=(_to_problem(),)),
         worst_by="State",
+        hidden=("domain",),
         empty="No box has a problem",
         boxes=False,
     )

@@ -23,7 +23,7 @@ IDLE = 'grid_cpu_seconds_total{BOX, mode=~"idle|iowait"}'
 def page() -> Page:
     """The page."""
     overview = Page("grid-overview", PAGE, since="24h", refresh="30s")
-    overview.band(6, states())
+    overview.band(8, states())
     overview.band(5, values())
     history = states_over_time()
     overview.band(5, firing_now())

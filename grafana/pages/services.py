@@ -54,9 +54,9 @@ def page() -> Page:
     services = Page("grid-services", PAGE, since="24h", refresh="30s")
     services.filter_by_category()
     services.band(4, state_stat(SERVICES), stats(), system(), widths=(6, 14, 4))
-    services.band(9, services_now())
+    services.band(9, services_now(), use_now())
     services.band(9, over_the_range())
-    services.band(7, timers(), memory(), widths=(14, 10))
+    services.band(7, timers(), memory(), widths=(13, 11))
     services.annotate(reboots(), alerts("services"))
     return services
 
@@ -108,22 +108,34 @@ def over_the_range() -> Panel:
 
 
 def services_now() -> Panel:
-    """A row a service."""
+    """A row a service: its state."""
     up_for = f"time() - max {EACH} (grid_service_started_timestamp_seconds{{{CHOSEN}}})"
     restarts = f"round(max {EACH} (increase(grid_service_restarts_total{{{CHOSEN}}}[$__range])))"
-    cores = f"sum {EACH} (rate(grid_service_cpu_seconds_total{{{CHOSEN}}}[$__rate_interval]))"
     return table(
         "Services now",
         "A row a watched service, worst first. Restarts are those of the chosen range.",
-        text("Service", "name", least=170),
+        text("Service", "name", least=98),
         state("State", CODE, TEXTS, 90),
-        text("Category", "category", 100),
-        number("Up for", up_for, "s", 90, decimals=1, empty=NO_VALUE),
+        number("Up for", up_for, "s", 82, decimals=1, empty=NO_VALUE),
         number("Restarts", restarts, "short", 80, *threshold_steps.WARN_FROM_ONE),
-        number("Cores", cores, "none", 65, decimals=2, empty=NO_VALUE),
-        number("Memory", MEMORY, "bytes", 90, decimals=0, empty=NO_VALUE),
+        hidden=("category",),
         worst_by="State",
         empty="No services now",
+    )
+
+
+def use_now() -> Panel:
+    """A row a service: what it uses."""
+    cores = f"sum {EACH} (rate(grid_service_cpu_seconds_total{{{CHOSEN}}}[$__rate_interval]))"
+    return table(
+        "What services use",
+        "A row a watched service: its category, memory with its file cache, and processor cores.",
+        text("Service", "name", least=98),
+        text("Category", "category", 90),
+        number("Memory", MEMORY, "bytes", 92, decimals=0, empty=NO_VALUE),
+        number("Cores", cores, "none", 65, decimals=2, empty=NO_VALUE),
+        worst_by="Memory",
+        empty="No service reports what it uses",
     )
 
 
@@ -133,15 +145,15 @@ def timers() -> Panel:
     return table(
         "Timers",
         "systemd's timers: how long ago each ran, and the next to trigger first.",
-        text("Timer", "name", least=120),
+        text("Timer", "name", least=96),
         state("State", late, {0: ("on time", OK), 1: ("overdue", WARNING)}, 85),
-        number("Last ran", f"clamp_min(time() - {LAST}, 0)", "s", 85, decimals=1, empty="never"),
+        number("Last ran", f"clamp_min(time() - {LAST}, 0)", "s", 78, decimals=1, empty="never"),
         Column(
             title="Next in",
             promql=f"clamp_min({NEXT} - time(), 0)",
             unit="s",
             decimals=1,
-            width=100,
+            width=90,
             texts={0: ("overdue", WARNING)},
         ),
         worst_by="Next in",

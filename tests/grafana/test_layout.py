@@ -11,9 +11,11 @@ from prometheus.health import DOMAINS
 from tests.grafana.dashboards import ALL, EVENTS, UIDS, Json, organized, panels
 
 WIDTH = 24
+WIDER = {"grid-gpu", "grid-llm"}
 FROM_A_ROW = {"${__data.fields.page}", "grid-${__data.fields.domain}"}
 # Pixels, measured in Grafana 12.2: the page's body at 1280 with the menu docked, and what text takes.
-BODY, LETTER, ICON, TABLE_MARGIN, HEADER, ARROW = 930, 8, 40, 18, 12, 20
+BODY, LETTER, CAPITAL, ICON, TABLE_MARGIN, HEADER, ARROW = 930, 8, 2, 40, 18, 10, 22
+PHONE = 350  # of a table in a window of 400, where panels stand below each other
 
 
 @pytest.fixture(params=ALL, ids=UIDS)
@@ -65,13 +67,30 @@ def test_tables_fit_their_panels(page: Json) -> None:
         assert sum(columns) <= _width(panel) - TABLE_MARGIN, panel["title"]
 
 
+def test_tables_fit_a_phone(page: Json) -> None:
+    """For one box, the columns are no wider than a phone; those without a width share the rest equally."""
+    if page["uid"] in WIDER:
+        return
+    for panel in (panel for panel in panels(page) if panel["type"] == "table"):
+        columns = [
+            {change["id"]: change["value"] for change in override["properties"]}
+            for override in panel["fieldConfig"]["overrides"]
+            if (override["matcher"]["options"], "box" in organized(panel)["renameByName"]) != ("Box", True)
+        ]
+        seen = [column for column in columns if not column.get("custom.hidden")]
+        fixed = sum(column.get("custom.width", 0) for column in seen)
+        sharing = [column["custom.minWidth"] for column in seen if "custom.minWidth" in column]
+        assert fixed + len(sharing) * max(sharing, default=0) <= PHONE, panel["title"]
+
+
 def test_headers_of_columns_fit(page: Json) -> None:
     """A column has room for its title, and for the arrow of those that the table is sorted by."""
     for panel in (panel for panel in panels(page) if panel["type"] == "table"):
         sorting = {key["displayName"] for key in panel["options"].get("sortBy", [])}
         for override in panel["fieldConfig"]["overrides"]:
             title, width = override["matcher"]["options"], _column_width(override["properties"])
-            needed = len(title) * LETTER + HEADER + ARROW * (title in sorting)
+            letters = len(title) * LETTER + CAPITAL * sum(letter.isupper() for letter in title)
+            needed = letters + HEADER + ARROW * (title in sorting)
             assert not width or needed <= width, (panel["title"], title)
 
 
