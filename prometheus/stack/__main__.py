@@ -16,12 +16,12 @@ from prometheus.stack.stack import Box, Stack, running
 PAGE = "/d/grid-overview?from=now-15m&to=now"
 
 
-def serve(box: Box) -> int:
+def serve(*boxes: Box) -> int:
     """Runs the stack until Ctrl-C or SIGTERM; returns the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="grid-stack-") as folder:
         try:
-            with running(Path(folder), box, _show) as stack:
+            with running(Path(folder), boxes, _show) as stack:
                 sys.stdout.write(greeting(stack))
                 sys.stdout.flush()
                 stack.watch()

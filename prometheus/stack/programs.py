@@ -21,12 +21,16 @@ class MissingError(StackError):
 
 
 def exporter(
-    folder: Path, where: str, flags: Sequence[str] = (), env: Mapping[str, str] | None = None
+    folder: Path,
+    where: str,
+    flags: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    name: str = "exporter",
 ) -> Running:
-    """The exporter of this checkout."""
+    """The exporter of this checkout; ``name`` tells it from others."""
     argv = [sys.executable, "-m", "exporter", f"--web.listen-address={where}", *flags]
     return started(
-        "exporter", argv, where, folder, ready="/-/ready", env={"PYTHONPATH": f"{PROJECT}", **(env or {})}
+        name, argv, where, folder, ready="/-/ready", env={"PYTHONPATH": f"{PROJECT}", **(env or {})}
     )
 
 

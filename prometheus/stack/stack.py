@@ -47,36 +47,41 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running(folder: Path, box: Box, take: Callable[[str, Alert], None]) -> Iterator[Stack]:
+def running(folder: Path, boxes: Sequence[Box], take: Callable[[str, Alert], None]) -> Iterator[Stack]:
     """Runs all that is installed, each on its usual port or, where that is taken, on any.
 
     Args:
         folder: an empty directory for copies of the files, the data and the logs.
-        box: what to look at.
+        boxes: what to look at, at least one.
         take: gets the receiver's name and the alert, of each alert that is sent.
 
     Raises:
         StackError: something that is installed does not start.
     """
     at = {name: address(port) for name, port in PORTS.items()}
+    first, *others = boxes
+    exporters = {at["exporter"]: first} | {address(0): box for box in others}
     stack = Stack()
     with contextlib.ExitStack() as block:
         sink = block.enter_context(received(take))
         copies.alertmanager(folder, sink)
         copies.prometheus(
             folder,
-            {box.name: at["exporter"]},
+            {box.name: where for where, box in exporters.items()},
             here=at["Prometheus"],
             alertmanager=at["Alertmanager"],
             interval=INTERVAL,
         )
         settings = copies.grafana(folder, f"http://{at['Prometheus']}", INTERVAL)
         starts: dict[str, Callable[[Path, str], Running]] = {
-            "exporter": lambda folder, where: programs.exporter(folder, where, box.flags, box.env),
+            "exporter": lambda folder, where: programs.exporter(folder, where, first.flags, first.env),
             "Alertmanager": programs.alertmanager,
             "Prometheus": programs.prometheus,
             "Grafana": lambda folder, where: programs.grafana(folder, where, settings),
         }
+        for where, box in list(exporters.items())[1:]:
+            started = programs.exporter(folder, where, box.flags, box.env, box.name)
+            stack.programs[box.name] = block.enter_context(started)
         for name, start in starts.items():
             try:
                 stack.programs[name] = block.enter_context(start(folder, at[name]))

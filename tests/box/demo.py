@@ -1,4 +1,4 @@
-"""``make demo``: the whole stack on a fake box where things happen, until Ctrl-C."""
+"""``make demo``: the whole stack on fake boxes, in the first of which things happen, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 
 from prometheus.stack.__main__ import serve
 from prometheus.stack.stack import Box
-from tests.box import control, llm, story
+from tests.box import apu, control, llm, story
 from tests.box.box import make
 
 
 def main() -> int:
-    """Makes the box, runs the stack on it, and removes it in the end."""
+    """Makes the boxes, runs the stack on them, and removes them in the end."""
     with tempfile.TemporaryDirectory(prefix="grid-demo-") as folder:
         box = make(Path(folder) / "box")
         box.use_own_disks()
-        with control.served(box), llm.served(box), story.running(box, _report):
-            return serve(Box("demo", box.flags, box.environment))
+        second = apu.running(Path(folder) / "second")
+        with control.served(box), llm.served(box), story.running(box, _report), second as other:
+            return serve(Box("demo", box.flags, box.environment), other)
 
 
 def _report(text: str) -> None:
