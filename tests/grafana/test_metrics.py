@@ -31,8 +31,6 @@ FOREIGN = {
     recording.PROBLEM: {"domain", "reason"},
     **{name: set[str]() for name in recording.AGGREGATES},
 }
-LLM_LABELS = {"server", "model", "kind", "version", "reason", "state", "where", "location", "outcome"}
-
 
 # What stands neither on a panel nor in a rule, and why.
 UNSHOWN = {
@@ -59,8 +57,7 @@ def test_every_metric_is_declared(declared: dict[str, set[str]]) -> None:
     """A query for a name that is not exported would stay empty for ever."""
     known = declared | FOREIGN
     for where, expr in every_query():
-        unknown = _families_of(expr) - known.keys()
-        assert {name for name in unknown if not name.startswith("grid_llm_")} == set(), where
+        assert _families_of(expr) - known.keys() == set(), where
 
 
 def test_every_matcher_names_a_label_of_its_metric(declared: dict[str, set[str]]) -> None:
@@ -69,8 +66,7 @@ def test_every_matcher_names_a_label_of_its_metric(declared: dict[str, set[str]]
     for where, expr in every_query():
         for metric, matchers in SELECTOR.findall(expr):
             labels = set(re.findall(r"(\w+)\s*[=!]~?", re.sub(r'"[^"]*"', "", matchers)))
-            own = LLM_LABELS if metric.startswith("grid_llm_") else known[metric]
-            assert labels - {"job", "instance"} <= own, (where, metric)
+            assert labels - {"job", "instance"} <= known[_family(metric)], (where, metric)
 
 
 def test_every_metric_is_on_a_panel_or_in_a_rule(declared: dict[str, set[str]]) -> None:
@@ -79,12 +75,16 @@ def test_every_metric_is_on_a_panel_or_in_a_rule(declared: dict[str, set[str]]) 
     for file in files().values():
         queried |= _families_of(file)
     unseen = declared.keys() - queried
-    assert {name for name in unseen if not name.startswith("grid_llm_")} == UNSHOWN.keys()
+    assert unseen == UNSHOWN.keys()
 
 
 def _families_of(text: str) -> set[str]:
     """The families that a text names: a summary by its own name, not by those of its parts."""
-    return {re.sub(r"(_seconds)_(?:sum|count)$", r"\1", name) for name in metrics(text)}
+    return {_family(name) for name in metrics(text)}
+
+
+def _family(name: str) -> str:
+    return re.sub(r"(_seconds)_(?:sum|count)$", r"\1", name)
 
 
 def _families(value: object, depth: int = 0) -> Iterator[Family]:

@@ -178,7 +178,7 @@ PROCESSES = _gauge(
 )  # fmt: skip
 PROCESS_MEMORY = _gauge(
     "process_memory_bytes",
-    "Card memory that a container's processes of one name and model use, bytes; the host's have no container",
+    "Card memory of processes of one name, container (empty: the host) and model (where known), bytes",
     "nvidia-smi --query-compute-apps used_gpu_memory; /sys/class/kfd, /proc/PID/fdinfo, cgroup dmem.current,"
     " at most 15 seconds old; /proc/PID/cgroup, cmdline",
     "process", "container", "model",
