@@ -17,8 +17,11 @@ from prometheus.expressions import GPU_MEMORY_USED_RATIO
 from prometheus.health import GPU
 
 EACH = "by (instance, gpu)"
-# On the host the label is empty.
-BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", "")'
+# On the host the label is empty; most processes have no model.
+BY_PROCESS = (
+    'label_replace(label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", ""),'
+    f' "model", "{NO_VALUE}", "model", "")'
+)
 
 # Why a GPU runs below its clock: the driver's name (NVIDIA's, Intel's), our code, the worst highest, text.
 THROTTLE_REASONS = (

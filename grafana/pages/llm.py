@@ -5,12 +5,14 @@ from __future__ import annotations
 from grafana.annotations import alerts, reboots
 from grafana.charts import bars, lines
 from grafana.dashboard import Page
+from grafana.pages.gpu import will_it_fit
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.state_codes import one_code
 from grafana.tables import Column, number, state, table, text
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, WARNING
 from prometheus.health import LLM
+from prometheus.thresholds import LLM_SPILLED_RATIO
 
 PAGE = "The LLM servers: their models, requests, tokens a second and waiting times."
 NO_SERVER = "No LLM server in this range"
@@ -47,6 +49,7 @@ def page() -> Page:
     llm.band(4, state_stat(LLM), stats(), widths=(6, 18))
     llm.band(5, servers_now())
     llm.band(8, models_now())
+    llm.band(7, memory(), will_it_fit(), widths=(14, 10))
     llm.band(7, tokens(), prompts())
     llm.band(7, requests(), waiting_times())
     llm.band(7, cache(), loads())
@@ -107,6 +110,7 @@ def models_now() -> Panel:
     gpu, host = (
         f'max {EACH} (grid_llm_model_memory_bytes{{BOX, location="{place}"}})' for place in ("gpu", "host")
     )
+    on_cpu = f"{host} / ({gpu} + {host} > 0)"
     expires = f"clamp_min(max {EACH} (grid_llm_model_expires_timestamp_seconds{{BOX}}) - time(), 0)"
     pinned = f"(max {EACH} (grid_llm_model_pinned{{BOX}}) == 1) * 0 - 1"
     rate = f"sum {EACH} (rate(grid_llm_generated_tokens_total{{BOX}}[$__rate_interval]))"
@@ -117,14 +121,14 @@ def models_now() -> Panel:
         text("Server", "server", 85),
         state("State", MODEL_STATE, MODEL_TEXTS, 85),
         number("GPU", gpu, "bytes", 70, decimals=1, empty=NO_VALUE),
-        number("Host", host, "bytes", 70, decimals=1, empty=NO_VALUE),
+        number("On CPU", on_cpu, "percentunit", 70, (LLM_SPILLED_RATIO, WARNING), decimals=0, empty=NO_VALUE),
         number(
             "Disk", f"max {EACH} (grid_llm_model_disk_bytes{{BOX}})", "bytes", 75, decimals=1, empty=NO_VALUE
         ),
         number(
             "KV tokens", f"max {EACH} (grid_llm_kv_cache_capacity_tokens{{BOX}})", "short", 90, empty=NO_VALUE
         ),
-        number("Context", f"max {EACH} (grid_llm_model_context_tokens{{BOX}})", "short", 75, empty=NO_VALUE),
+        number("Context", f"max {EACH} (grid_llm_model_context_tokens{{BOX}})", "short", 70, empty=NO_VALUE),
         Column(
             title="Unloads",
             promql=f"{pinned} or {expires}",
@@ -137,6 +141,20 @@ def models_now() -> Panel:
         number("Tokens/s", rate, "none", 80, decimals=1, empty=NO_VALUE),
         worst_by="State",
         empty="No model is loaded",
+    )
+
+
+def memory() -> Panel:
+    """Where the models are, as their servers report it, and as it is measured on the cards."""
+    reported = f"sum {EACH[:-1]}, location) (grid_llm_model_memory_bytes{{BOX}})"
+    measured = 'sum by (instance, model) (grid_gpu_process_memory_bytes{BOX, model!=""})'
+    return lines(
+        "Memory of the models",
+        "Memory of each model on GPUs and on the host as its server reports it, and as measured on the GPUs.",
+        "bytes",
+        over_time(reported, f"{MODEL} {{{{location}}}}"),
+        over_time(measured, "${who}{{model}} measured"),
+        empty="No server reports it, and no process names its model",
     )
 
 

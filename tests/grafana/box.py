@@ -225,7 +225,7 @@ def _gpu() -> dict[str, float]:
         for kind in ("corrected", "uncorrected"):
             samples[f'grid_gpu_ecc_errors_total{{{card},kind="{kind}"}}'] = 0
             samples[f'grid_gpu_ecc_errors_lifetime_total{{{card},kind="{kind}"}}'] = 0
-        samples[f'grid_gpu_process_memory_bytes{{{card},process="python3",container="web"}}'] = 5e9
+        samples[f'grid_gpu_process_memory_bytes{{{card},process="python3",container="web",model="m"}}'] = 5e9
         samples[f'grid_gpu_process_memory_bytes{{{card},process="Xorg",container=""}}'] = 1e8
     return samples
 
