@@ -30,9 +30,8 @@ def test_second_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found['grid_gpu_memory_total_bytes{gpu="amd1",uuid="0000:c1:00.0"}'] == 124.5 * GIB
     held = {name: value for name, value in found.items() if "process_memory" in name}
     assert held == {
-        'grid_gpu_process_memory_bytes{container="",gpu="amd1",process="llama-server",uuid="0000:c1:00.0"}': (
-            apu.MODEL + 200 * 1024**2
-        )
+        'grid_gpu_process_memory_bytes{container="",gpu="amd1",model="gpt-oss-120b",'
+        'process="llama-server",uuid="0000:c1:00.0"}': apu.MODEL + 200 * 1024**2
     }
     asleep = {name for name in found if 'gpu="amd0"' in name}
     assert {name.partition("{")[0] for name in asleep} == {"grid_gpu_info", "grid_gpu_asleep"}
