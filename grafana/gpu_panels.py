@@ -5,9 +5,13 @@ from __future__ import annotations
 from grafana import threshold_steps
 from grafana.charts import GPU_NAMES, lines
 from grafana.sdk import Panel, over_time
+from grafana.stat_panels import Value
+from grafana.value_mappings import OFF
 from prometheus.expressions import GPU_MEMORY_USED_RATIO
 
+EACH = "by (instance, gpu)"
 NO_GPU = "No GPU in this range"
+ASLEEP = Value("Asleep", "sum(grid_gpu_asleep{BOX}) > 0", "short", "grid-gpu", ((1, OFF),))
 PER_GPU = "${who}GPU {{gpu}}"
 
 

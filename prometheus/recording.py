@@ -1,7 +1,7 @@
 """Recording rules: the fleet page stays quick however many boxes there are.
 
-The labels are job and instance, of the health codes also the domain, of the problems also the reason. A box
-without a thing has no series of it.
+The labels are job and instance, of the health codes also the domain, of the problems also the reason, of the
+number of cards also the vendor. A box without a thing has no series of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from prometheus.health import DOMAINS, health, problems
 HEALTH = "grid:health:code"
 PROBLEM = "grid:health:problem"
 AGGREGATES = {
-    "grid:gpu_cards:count": "count by (job, instance) (grid_gpu_info{BOX})",
+    "grid:gpu_cards:count": "count by (job, instance, vendor) (grid_gpu_info{BOX})",
     "grid:gpu_utilization_ratio:avg": "avg by (job, instance) (grid_gpu_utilization_ratio{BOX})",
     "grid:gpu_memory_used_bytes:sum": "sum by (job, instance) (grid_gpu_memory_used_bytes{BOX})",
     "grid:gpu_memory_total_bytes:sum": "sum by (job, instance) (grid_gpu_memory_total_bytes{BOX})",

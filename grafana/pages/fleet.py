@@ -7,6 +7,7 @@ from grafana.alerts_table import firing_now
 from grafana.annotations import alerts, off_by_default, reboots
 from grafana.charts import timeline
 from grafana.dashboard import Page
+from grafana.gpu_panels import ASLEEP
 from grafana.links import FLEET, to_box
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, values_stat
@@ -45,17 +46,21 @@ def page() -> Page:
 
 
 def stats() -> Panel:
-    """All boxes in six values."""
+    """All boxes in a few values."""
     used = f"sum({USED}) / sum({TOTAL})"
     odd, bad = threshold_steps.WARN_FROM_ONE, threshold_steps.CRITICAL_FROM_ONE
     return values_stat(
         "All boxes",
-        "Boxes that Prometheus watches, that do not answer, that have a problem; their GPUs together.",
+        "Boxes that Prometheus watches, that do not answer, that have a problem; their GPUs.",
         (
             Value("Boxes", "count(up{BOX})", "short"),
             Value("Down", "count(up{BOX}) - sum(up{BOX})", "short", steps=bad),
             Value("Not OK", f"sum({WORST} > bool 0)", "short", steps=odd),
-            Value("GPUs", "sum(grid:gpu_cards:count{BOX})", "short"),
+            *(
+                Value(name, f'sum(grid:gpu_cards:count{{BOX, vendor="{name.lower()}"}})', "short")
+                for name in ("NVIDIA", "AMD", "Intel")
+            ),
+            ASLEEP,
             Value("GPU memory used", used, "percentunit", decimals=0),
             Value("Power", "sum(grid:gpu_power_draw_watts:sum{BOX})", "watt", decimals=1),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana.annotations import alerts, reboots
 from grafana.charts import bars, lines
 from grafana.dashboard import Page
-from grafana.pages.gpu import will_it_fit
+from grafana.gpu.memory import will_it_fit
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.state_codes import one_code

@@ -7,7 +7,7 @@ from grafana.alerts_table import firing_now
 from grafana.annotations import alerts, limited_to, reboots
 from grafana.charts import GPU_NAMES, MOUNTPOINTS, lines, timeline
 from grafana.dashboard import SEVERAL, Page
-from grafana.gpu_panels import PER_GPU
+from grafana.gpu_panels import ASLEEP, PER_GPU
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, names_stat, states_stat, values_stat
 from grafana.threshold_steps import steps
@@ -62,6 +62,7 @@ def values() -> Panel:
         "Now",
         "The most important values; of several boxes the mean of the GPUs, and the worst of the rest.",
         (
+            ASLEEP._replace(name="GPUs asleep"),
             Value("GPU use", "avg(grid_gpu_utilization_ratio{BOX})", "percentunit", "grid-gpu", decimals=0),
             Value(
                 "VRAM",

@@ -152,7 +152,7 @@ def _own(end: int) -> dict[str, float]:
         'ups_load_watts{command="ups"}': 320,
         "process_start_time_seconds": end - 600,
         "grid_exporter_config_last_reload_success_timestamp_seconds": end - 600,
-        "grid:gpu_cards:count": 2,
+        **{f'grid:gpu_cards:count{{vendor="{vendor}"}}': 2 for vendor in ("nvidia", "amd", "intel")},
         "grid:gpu_utilization_ratio:avg": 0.5,
         "grid:gpu_memory_used_bytes:sum": 3e10,
         "grid:gpu_memory_total_bytes:sum": 5e10,
@@ -205,7 +205,7 @@ def _gpu() -> dict[str, float]:
         "asleep": 0,
         "temperature_margin_celsius": 20,
     }
-    samples: dict[str, float] = {"grid_gpus": 2}
+    samples: dict[str, float] = {"grid_gpus": 2, 'grid_gpu_asleep{gpu="amd0",uuid="0000:03:00.0"}': 1}
     for gpu in CARDS:
         card = f'gpu="{gpu}",uuid="GPU-{gpu}"'
         samples |= {f"grid_gpu_{name}{{{card}}}": value for name, value in values.items()}
@@ -218,7 +218,7 @@ def _gpu() -> dict[str, float]:
             f'grid_gpu_clock_max_hertz{{{card},clock="graphics"}}': 2.5e9,
             f'grid_gpu_remapped_rows{{{card},kind="correctable"}}': 0,
             f'grid_gpu_retired_pages{{{card},kind="double_bit"}}': 0,
-            f'grid_gpu_recovery_action{{{card},action="Reset"}}': 0,
+            f'grid_gpu_recovery_action{{{card},action="reset"}}': 0,
             f'grid_gpu_mig_memory_used_bytes{{{card},exported_instance="0",profile="1g.10gb"}}': 1e9,
             f'grid_gpu_mig_memory_total_bytes{{{card},exported_instance="0",profile="1g.10gb"}}': 1e10,
         }

@@ -29,7 +29,7 @@ FOREIGN = {
     "ALERTS_FOR_STATE": {"alertname", "severity", "domain"},
     recording.HEALTH: {"domain"},
     recording.PROBLEM: {"domain", "reason"},
-    **{name: set[str]() for name in recording.AGGREGATES},
+    **{name: {"vendor"} for name in recording.AGGREGATES},
 }
 
 # What stands neither on a panel nor in a rule, and why.

@@ -1,0 +1,1 @@
+"""The panels of the GPU page, by what they are about."""
