@@ -80,19 +80,15 @@ def values_stat(title: str, description: str, values: Sequence[Value]) -> Panel:
     return panel
 
 
-def names_stat(title: str, description: str, promql: str, legend: str, *, text: str, empty: str) -> Panel:
+def names_stat(
+    title: str, description: str, promql: str, legend: str, *, text: str, empty: str, size: int = 12
+) -> Panel:
     """The names of a query's series, each with the same text instead of its value."""
-    builder = _stat("short", 12).text_mode(BigValueTextMode.VALUE_AND_NAME).text(_sizes(12, 12))
+    builder = _stat("short", size).text_mode(BigValueTextMode.VALUE_AND_NAME).text(_sizes(12, size))
     builder.wide_layout(wide_layout=False)
     builder.mappings([sdk.value_map(dict.fromkeys((0, 1), (text, value_mappings.OFF)))])
     builder.thresholds(sdk.thresholds(value_mappings.OFF))
     return sdk.finish(builder.build(), title, description, [now(promql, legend)], empty)
-
-
-def label_stat(title: str, description: str, promql: str, label: str, *, size: int = 20) -> Panel:
-    """The value of a label: the query returns it as a column."""
-    builder = _stat("string", size, shown=f"/^{label}$/").thresholds(sdk.thresholds(value_mappings.PLAIN))
-    return sdk.finish(builder.build(), title, description, [sdk.rows(now(promql))], value_mappings.NO_VALUE)
 
 
 def _severities() -> list[model.ValueMap | model.RangeMap | model.RegexMap | model.SpecialValueMap]:

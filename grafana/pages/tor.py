@@ -7,9 +7,10 @@ from grafana.annotations import alerts, exit_changes, limited_to, reboots
 from grafana.charts import label_timeline, lines, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import Value, label_stat, state_stat, values_stat
+from grafana.stat_panels import Value, names_stat, state_stat, values_stat
 from grafana.tables import moment, number, table, text
 from grafana.threshold_steps import steps
+from grafana.value_mappings import NO_VALUE
 from prometheus.health import TOR
 
 PAGE = "Whether traffic leaves through Tor, and from which exit."
@@ -49,9 +50,16 @@ def stats() -> Panel:
 
 
 def address_now() -> Panel:
-    """Where the box leaves Tor."""
-    address = "topk(1, max by (address) (grid_tor_exit_info{BOX}))"
-    return label_stat("Exit address", "The address that the check page sees.", address, "address", size=16)
+    """Where the boxes leave Tor: each address, where they differ."""
+    return names_stat(
+        "Exit address",
+        "The address that the check page sees.",
+        "max by (address) (grid_tor_exit_info{BOX})",
+        "{{address}}",
+        text="",
+        empty=NO_VALUE,
+        size=14,
+    )
 
 
 def exits() -> Panel:
