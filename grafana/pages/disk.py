@@ -101,7 +101,7 @@ def file_systems_now() -> Panel:
     return table(
         "When is it full",
         "The file systems of the model directories and the root, fullest first; the pace is the range's.",
-        text("Mounted at", "mountpoint", least=93),
+        text("Mount", "mountpoint", least=78),
         share(
             "Used",
             f"max {FILE_SYSTEM} ({DISK_USED})",
@@ -113,7 +113,7 @@ def file_systems_now() -> Panel:
             promql=f"{seconds} or {not_growing} or {unknown}",
             unit="s",
             decimals=1,
-            width=90,
+            width=105,
             cell=COLOURED,
             base=value_mappings.PLAIN,
             steps=((0, value_mappings.CRITICAL), *FULL_IN[1:]),
@@ -131,7 +131,7 @@ def space_now() -> Panel:
     return table(
         "File systems",
         "The same file systems: what is available, their sizes and types.",
-        text("Mounted at", "mountpoint", least=93),
+        text("Mount", "mountpoint", least=93),
         number(
             "Available",
             f"min {FILE_SYSTEM} (grid_filesystem_avail_bytes{{BOX}})",

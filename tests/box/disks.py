@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ def scanned(box: str, command: Sequence[str]) -> tuple[int, str, str]:
 
 def _space(box: Path, disk: Disk) -> dict[str, float]:
     folders = (box / folder for folder, on in DIRECTORIES.values() if on == disk)
-    models = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+    files = (path.lstat() for folder in folders for path in folder.rglob("*") if not path.is_symlink())
+    models = sum(file.st_size for file in files if stat.S_ISREG(file.st_mode))
     free = round(disk.size - disk.used - models)
     return {"mount": disk.mount, "size": round(disk.size), "free": free, "avail": free}

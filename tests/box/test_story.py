@@ -88,7 +88,11 @@ async def test_models_fit_their_disks(tmp_path: Path, monkeypatch: pytest.Monkey
     assert after['grid_directory_entry_size_bytes{entry="new.gguf",path="/ai/models"}'] == 5e9
     sizes = [value for name, value in after.items() if name.startswith("grid_directory_size_bytes")]
     used = after[available.replace("avail", "size")] - after[available]
-    assert after['grid_directory_size_bytes{path="/ai/models"}'] < used
+    assert (
+        after['grid_directory_size_bytes{path="/ai/models"}']
+        < used
+        < 0.8 * after[available.replace("avail", "size")]
+    )
     assert len(sizes) == 2
     assert not any(str(tmp_path) in name for name in after)
 
