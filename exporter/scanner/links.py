@@ -3,19 +3,19 @@
 Part of the scanning process (scan.py).
 """
 # Importing pathlib alone takes half as long as the interpreter's start.
-# ruff: noqa: PTH115, PTH123
+# ruff: noqa: PTH115
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection
 
-# File systems that hold no files of anybody's: sizes in them mean nothing, and reading them may have effects.
-PSEUDO = {
-    "autofs", "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts",
-    "devtmpfs", "efivarfs", "fusectl", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs",
-    "selinuxfs", "sysfs", "tracefs",
-}  # fmt: skip
+DANGLING = {
+    errno.ENOENT: "it leads nowhere",
+    errno.ENOTDIR: "it leads nowhere",
+    errno.ELOOP: "it leads in a circle",
+}
 
 
 def resolve(path: str) -> tuple[str, os.stat_result]:
@@ -38,15 +38,3 @@ def lies_in(path: str, folders: Collection[str]) -> bool:
             return False
         path = path.rpartition("/")[0]
     return True
-
-
-def pseudo_devices() -> set[int]:
-    """The device numbers of mounted file systems that hold no files of anybody's."""
-    devices = set()
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            before, _, after = line.partition(" - ")
-            if after.partition(" ")[0] in PSEUDO:
-                major, _, minor = before.split(" ")[2].partition(":")
-                devices.add(os.makedev(int(major), int(minor)))
-    return devices

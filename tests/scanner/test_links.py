@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.scanner import scan
+from exporter.scanner import sizes
 from tests.scanner.test_scan import du, scanned, sized
 from tests.unprivileged import unprivileged
 
@@ -152,7 +152,7 @@ def test_a_chain_of_links_ends_where_the_kernel_ends_it(tmp_path: Path) -> None:
 
 def test_a_link_to_very_many_files_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a bound that holds for all links together the model has no size; others keep theirs."""
-    monkeypatch.setattr(scan, "LINKED", 50)
+    monkeypatch.setattr(sizes, "LINKED", 50)
     for number in range(100):
         sized(tmp_path / f"far/{number}", 1)
     for name in ("one", "two"):

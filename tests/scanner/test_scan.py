@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.scanner import models, scan
+from exporter.scanner import models, mounts, scan, sizes
 from tests.scanner.test_models import MANIFEST
 from tests.unprivileged import unprivileged
 
@@ -222,7 +222,7 @@ def test_counts_every_file_whose_folder_may_not_be_entered(tree: Path) -> None:
     with unprivileged():
         found = scanned(tree)
     assert (found["size"], found["models"], found["errors"]) == (None, {}, 25)
-    assert len(found["unread"]) == scan.NAMED
+    assert len(found["unread"]) == sizes.NAMED
 
 
 def test_leaves_out_a_model_of_which_a_part_is_unreadable(tree: Path) -> None:
@@ -372,7 +372,7 @@ def test_takes_any_bytes_for_a_name(tmp_path: Path) -> None:
 def test_reports_space_as_statvfs_does(tmp_path: Path) -> None:
     """The directory's file system comes first, then the root's, each with the mount that it is."""
     mine, root = scanned(tmp_path)["file_systems"]
-    assert root["mount"] == scan.file_system("/")["mount"]
+    assert root["mount"] == mounts.file_system("/")["mount"]
     space = os.statvfs(tmp_path)
     assert mine["size"] == space.f_blocks * space.f_frsize
     assert mine["size"] >= mine["free"] >= mine["avail"]
