@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from exporter.metrics.exposition import join, render
 from exporter.metrics.families import Samples
 from exporter.probe import Host, Note, ProbeError
-from exporter.probes.services.probe import KIND, STATES, Categories, Settings, build, discover, parse
+from exporter.probes.services.families import STATES
+from exporter.probes.services.probe import KIND, Settings, build, discover, parse
+from exporter.probes.services.units import Categories
 
 CAPTURES = Path(__file__).parents[2] / "captures" / "systemd"
 MANAGER = (CAPTURES / "manager.txt").read_text()
