@@ -13,14 +13,14 @@ PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text
 RUNBOOKS = f"{PROJECT['urls']['Repository']}/blob/main/prometheus/runbooks"
 GRAFANA = "http://localhost:3000"
 BOX = "{{ $labels.instance | urlquery }}"
-Severity = Literal["critical", "warning", "info"]
+Severity = Literal["critical", "warning", "info", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """Something that a person should know.
 
-    severity: critical wakes somebody, warning waits for the morning, info needs nobody.
+    severity: critical wakes somebody, warning waits for the morning, info needs nobody, none is for programs.
     expr: the condition, true while it returns series. wait: for how many seconds it must hold first.
     keep: for how many seconds the alert stays after the condition has ended.
     summary, description: templates, as Prometheus fills them in.

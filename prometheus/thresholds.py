@@ -6,6 +6,7 @@ Each name ends in its unit. "Warm", "low" and "slow" are worth a look, the other
 
 EXPORTER_ANSWERED_RATIO = 0.5  # of the scrapes of the last minutes; below, the box is down
 EXPORTER_RESTARTS = 4  # more than so many within an hour is a loop
+NOTIFICATIONS_FAILED = 1  # more than so many within a quarter of an hour is no accident
 PROBE_SUCCESS_RATIO = 0.5  # of the last minutes; below, the probe fails
 PROBE_STALE_LIFETIMES = 2  # a snapshot's age over its ttl
 PROBE_FORSAKEN_LIFETIMES = 3

@@ -1,9 +1,9 @@
-"""Every alert, by the part of the box that it is about."""
+"""Every alert, by the part of the box that it is about; monitoring is Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
 from prometheus.alert import Alert
-from prometheus.alerts import aide, containers, disk, exporter, gpu, host, llm, services, tor
+from prometheus.alerts import aide, containers, disk, exporter, gpu, host, llm, monitoring, services, tor
 
 DOMAINS = {
     "exporter": exporter.alerts,
@@ -15,6 +15,7 @@ DOMAINS = {
     "containers": containers.alerts,
     "services": services.alerts,
     "aide": aide.alerts,
+    "monitoring": monitoring.alerts,
 }
 
 

@@ -128,12 +128,13 @@ def test_alertmanager_takes_its_configuration(folder: Path) -> None:
         ("severity=info", "email"),
         ("severity=unheard-of", "email"),
         ("alertname=GridWatchdog", "dead-mans-switch"),
+        ("alertname=GridNotificationsFailing severity=critical", "email,phone-loud"),
     ],
 )
 def test_an_alert_has_its_receiver(labels: str, receiver: str) -> None:
     """Critical wakes somebody, a warning is shown, the watchdog goes outside, the rest is written."""
     config = FOLDER / "alertmanager.yml"
-    done = run("amtool", "config", "routes", "test", f"--config.file={config}", labels)
+    done = run("amtool", "config", "routes", "test", f"--config.file={config}", *labels.split())
     assert (done.returncode, done.stdout.strip()) == (0, receiver)
 
 

@@ -15,11 +15,12 @@ from tests.declared import families
 from tests.prometheus.promtool import FOLDER, alert_rules, errors_of, load, needs_promtool, selectors
 
 DECLARED = families()
-# What Prometheus and the Python process report of themselves.
 DASHBOARD = re.compile(
     r"http://localhost:3000/d/([\w-]+)(\?var-instance=\{\{ \$labels\.instance \| urlquery \}\})?"
 )
+# What Prometheus and the Python process report of themselves.
 FOREIGN = {"up": set[str](), "process_start_time_seconds": {"command"}}
+MONITORING = {name for name, rule in alert_rules().items() if rule["labels"]["domain"] == "monitoring"}
 
 
 def recording_rules() -> list[dict[str, Any]]:
@@ -48,7 +49,7 @@ def test_promtool_finds_no_error() -> None:
     assert errors_of("promtool", "check", "rules", "--lint=all", "--lint-fatal", *rules) == ""
 
 
-@pytest.mark.parametrize("rule", EXPRESSIONS)
+@pytest.mark.parametrize("rule", EXPRESSIONS.keys() - MONITORING)
 def test_every_selector_names_our_jobs(rule: str) -> None:
     """No rule reads another exporter's series of the same name, nor one that ours does not have."""
     read = list(selectors(EXPRESSIONS[rule]))
@@ -60,21 +61,34 @@ def test_every_selector_names_our_jobs(rule: str) -> None:
         assert labels <= (DECLARED | FOREIGN)[name], f"{name} has no {labels}"
 
 
+@pytest.mark.parametrize("name", MONITORING)
+def test_alerts_of_the_monitoring_name_its_jobs(name: str) -> None:
+    """They read the metrics of jobs that the shipped prometheus.yml scrapes, and of no others."""
+    jobs = {job["job_name"] for job in load(FOLDER / "prometheus.yml")["scrape_configs"]}
+    read = re.findall(r"(\w+)\{([^}]*)\}", alert_rules()[name]["expr"])
+    assert read or name == "GridWatchdog"
+    for metric, matchers in read:
+        job = re.fullmatch(r'job="(prometheus|alertmanager)"', matchers)
+        assert job
+        assert job[1] in jobs
+        assert metric.startswith((job[1], "up"))
+
+
 @pytest.mark.parametrize("name", alert_rules())
 def test_an_alert_has_labels_links_and_text(name: str) -> None:
     """Labels to sort it by, the box in its text, a dashboard that exists, a runbook of its name."""
     rule = alert_rules()[name]
     assert re.fullmatch(r"Grid[A-Z][A-Za-z]+", name)
-    assert rule["labels"]["severity"] in ("critical", "warning", "info")
+    assert rule["labels"]["severity"] in ("none" if name == "GridWatchdog" else "critical", "warning", "info")
     assert rule["labels"]["domain"] in DOMAINS
     words = rule["annotations"]
     assert words["runbook_url"].endswith(f"/prometheus/runbooks/{name}.md")
     link = DASHBOARD.fullmatch(words["dashboard_url"])
     assert link
     assert (FOLDER.parent / "grafana" / "dashboards" / f"{link[1]}.json").is_file()
-    assert bool(link[2]) == ("{{ $labels.instance }}" in words["summary"])
+    assert bool(link[2]) == (link[1] != "grid-fleet")
     for kind in ("summary", "description"):
-        assert "{{ $labels.instance }}" in words[kind] or name == "GridExporterAbsent"
+        assert "{{ $labels.instance }}" in words[kind] or link[1] == "grid-fleet"
     assert len(words["summary"]) < len(words["description"]) <= 300
     assert "\n" not in words["summary"] + words["description"]
 
@@ -84,7 +98,7 @@ def test_labels_in_annotations_are_those_of_the_series() -> None:
     for name, rule in alert_rules().items():
         used = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) - {"instance"}
         known = set().union(*(DECLARED.get(metric, set()) for metric, _ in selectors(rule["expr"])))
-        assert used <= known, name
+        assert used <= known or name in MONITORING, name
 
 
 def test_each_series_is_recorded_by_one_rule() -> None:
@@ -92,4 +106,6 @@ def test_each_series_is_recorded_by_one_rule() -> None:
     recorded = [(rule["record"], rule.get("labels", {}).get("domain", "")) for rule in recording_rules()]
     assert len(recorded) == len(set(recorded))
     assert {record for record, _ in recorded} == {recording.HEALTH, recording.PROBLEM, *recording.AGGREGATES}
-    assert {domain for record, domain in recorded if record == recording.HEALTH} == set(DOMAINS)
+    assert {domain for record, domain in recorded if record == recording.HEALTH} == set(DOMAINS) - {
+        "monitoring"
+    }

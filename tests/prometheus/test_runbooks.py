@@ -1,4 +1,4 @@
-"""A runbook for every alert, in four parts that each say something."""
+"""A runbook for every alert, in five parts, none of them empty."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.prometheus.promtool import FOLDER, alert_rules
 
 RUNBOOKS = {path.stem: path for path in (FOLDER / "runbooks").iterdir()}
-PARTS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+PARTS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Silence"]
 
 
 def test_alerts_and_runbooks_are_one_to_one() -> None:
@@ -18,8 +18,8 @@ def test_alerts_and_runbooks_are_one_to_one() -> None:
 
 
 @pytest.mark.parametrize("name", RUNBOOKS)
-def test_a_runbook_has_its_four_parts(name: str) -> None:
-    """Meaning, impact, diagnosis and mitigation, in this order and none empty."""
+def test_a_runbook_has_its_five_parts(name: str) -> None:
+    """Meaning, impact, diagnosis, mitigation and when to silence, in this order and none empty."""
     title, *parts = re.split(r"^#+ (.*)\n", RUNBOOKS[name].read_text(encoding="utf-8"), flags=re.MULTILINE)[
         1:
     ]
@@ -29,10 +29,15 @@ def test_a_runbook_has_its_four_parts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNBOOKS)
-def test_a_diagnosis_has_a_command(name: str) -> None:
-    """Whoever was woken can copy the first step."""
+def test_a_diagnosis_has_a_command_and_two_causes(name: str) -> None:
+    """Whoever was woken can copy the first step, and has the likeliest causes as a list."""
     _, diagnosis = RUNBOOKS[name].read_text(encoding="utf-8").split("## Diagnosis")
-    assert re.search(r"^    \S", diagnosis.split("## Mitigation")[0], flags=re.MULTILINE)
+    diagnosis, _ = diagnosis.split("## Mitigation")
+    command = re.search(r"^    \S", diagnosis, flags=re.MULTILINE)
+    causes = [found.start() for found in re.finditer(r"^- \S", diagnosis, flags=re.MULTILINE)]
+    assert command
+    assert len(causes) >= 2
+    assert command.start() < causes[0]
 
 
 def test_links_lead_somewhere() -> None:

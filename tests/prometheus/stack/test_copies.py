@@ -30,6 +30,7 @@ def test_prometheus_gets_addresses_and_nothing_else(tmp_path: Path) -> None:
         "evaluation_interval: 5s",
         '- static_configs: [{targets: ["127.0.0.1:4"]}]',
         'static_configs: [{targets: ["127.0.0.1:3"]}]',
+        'static_configs: [{targets: ["127.0.0.1:4"]}]',
     }
     for rules in (copies.PROJECT / "prometheus/rules").iterdir():
         assert (tmp_path / "rules" / rules.name).read_bytes() == rules.read_bytes()

@@ -10,7 +10,7 @@ from tests.real.stack import incidents
 from tests.real.stack.observatory import Observatory
 
 RANGE = 20  # seconds that dashboards look back over
-FIRING = 'ALERTS{alertstate="firing"}'
+FIRING = 'ALERTS{alertstate="firing",alertname!="GridWatchdog"}'
 WINDOW = 6  # seconds that are compared with others
 
 
