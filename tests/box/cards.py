@@ -26,7 +26,7 @@ def answer(box: str, arguments: list[str]) -> tuple[int, str, str]:
 
     def living(table: str, rows: list[Row]) -> list[Row]:
         if table == "query-compute-apps":
-            return [_process(session, row, moment) for row in rows if row["gpu_uuid"] not in lost]
+            return [row for row in _processes(session, moment) if row["gpu_uuid"] not in lost]
         used = _used(session, moment)
         there = (row for row in rows if row["uuid"] not in lost)
         return [_card(row, moment, used.get(row["uuid"], 0), faults.get(row["index"], "")) for row in there]
@@ -49,23 +49,33 @@ def _work(card: str, moment: float) -> float:
     return min(ALL_BUSY, max(0.03, swing))
 
 
-def _process(session: str, row: Row, moment: float) -> Row:
-    """A process, whose cache grows and shrinks by a tenth; Ollama's is as large as what it has loaded."""
-    most = int(row["used_gpu_memory"])
-    if row["process_name"].endswith("/ollama"):
-        try:
-            return row | {"used_gpu_memory": nvidia_smi.read(session, "ollama")}
-        except FileNotFoundError:
-            pass
-    return row | {"used_gpu_memory": str(round(wave(row["pid"], moment, 0.9 * most, most)))}
+def _processes(session: str, moment: float) -> list[Row]:
+    """The processes, whose caches grow and shrink by a tenth; of Ollama one for each loaded model."""
+    found: list[Row] = []
+    for row in nvidia_smi.table(session, "query-compute-apps")[1]:
+        runners = _runners(session) if row["process_name"].endswith("/ollama") else None
+        if runners is not None:
+            found += [row | {"pid": pid, "used_gpu_memory": used} for pid, used in runners]
+        else:
+            most = int(row["used_gpu_memory"])
+            used = round(wave(row["pid"], moment, 0.9 * most, most))
+            found.append(row | {"used_gpu_memory": str(used)})
+    return found
+
+
+def _runners(session: str) -> list[list[str]] | None:
+    """The processes of the box's Ollama, and the MiB that each uses; None where none is served."""
+    try:
+        return [line.split() for line in nvidia_smi.read(session, "ollama").splitlines()]
+    except FileNotFoundError:
+        return None
 
 
 def _used(session: str, moment: float) -> dict[str, int]:
     """What the processes of each card use together, MiB."""
     used: dict[str, int] = {}
-    for row in nvidia_smi.table(session, "query-compute-apps")[1]:
-        process = _process(session, row, moment)
-        used[row["gpu_uuid"]] = used.get(row["gpu_uuid"], 0) + int(process["used_gpu_memory"])
+    for row in _processes(session, moment):
+        used[row["gpu_uuid"]] = used.get(row["gpu_uuid"], 0) + int(row["used_gpu_memory"])
     return used
 
 

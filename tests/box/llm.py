@@ -16,7 +16,8 @@ from aiohttp import web
 
 from tests.box.box import FakeBox
 from tests.box.files import put
-from tests.box.stores import OLLAMA
+from tests.box.sessions import start
+from tests.box.stores import OLLAMA, runner
 from tests.box.waves import total, wave
 from tests.probes.llm import bodies
 from tests.probes.llm.bodies import GB
@@ -26,8 +27,9 @@ ROUND = 600  # seconds
 PINNED = "2319-03-10T00:11:47.1Z"
 KEEP_ALIVE = 120
 # When a model is loaded, and for how long it is busy; its memory in all and on the card, GB. In seconds.
-LOADS = {"qwen3:8b": (20, 60, 7.1, 7.1), "llama3.3:70b": (260, 120, 46.4, 12.9)}
+LOADS = {"qwen3:8b": (60, 40, 7.1, 7.1), "llama3.3:70b": (260, 120, 46.4, 12.9)}
 EMBEDDING = ("nomic-embed-text:latest", 0.6, 0.6)
+PIDS = {name: 52_000 + number for number, name in enumerate((EMBEDDING[0], *LOADS))}
 QUEUE = (70, 230, 14)  # from when until when requests wait, and how many at most
 MODEL, BLOCKS = "Qwen/Qwen3-32B", 4200
 REQUESTS, PROMPT, GENERATED = 0.7, 900.0, 240.0  # a second: requests, tokens read and generated
@@ -46,9 +48,9 @@ def loaded(second: float, moment: float) -> list[tuple[str, float, float, str]]:
     name, size, on_card = EMBEDDING
     found = [(name, size * GB, on_card * GB, PINNED)]
     into = second % ROUND
-    for name, (start, busy, size, on_card) in LOADS.items():
-        left = start + busy + KEEP_ALIVE - into
-        if into >= start and left > 0:
+    for name, (begins, busy, size, on_card) in LOADS.items():
+        left = begins + busy + KEEP_ALIVE - into
+        if into >= begins and left > 0:
             ends = datetime.fromtimestamp(moment + min(left, KEEP_ALIVE), UTC).isoformat()
             found.append((name, size * GB, on_card * GB, ends.replace("+00:00", "Z")))
     return found
@@ -126,10 +128,13 @@ def served(box: FakeBox) -> Iterator[None]:
             ready.set()
             while not over.is_set():
                 moment = box.now()
-                held = sum(on_card for _, _, on_card, _ in loaded(moment - since, moment))
-                put(box.directory / "gpu/ollama", f"{held / 2**20:.0f}")
+                held = {name: on_card / 2**20 for name, _, on_card, _ in loaded(moment - since, moment)}
+                lines = (f"{PIDS[name]} {used:.0f}\n" for name, used in held.items())
+                put(box.directory / "gpu/ollama", "".join(lines))
                 await asyncio.sleep(1)
 
+    for name, pid in PIDS.items():
+        start(box.directory, pid, "ollama", f"/usr/bin/ollama {runner(name)}")
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:

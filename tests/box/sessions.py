@@ -9,7 +9,6 @@ from pathlib import Path
 from tests.box import containers
 from tests.box.files import CAPTURES, put
 from tests.box.nvidia_smi import Row, table
-from tests.box.stores import blob
 
 RECORDED = CAPTURES / "nvidia-smi"
 SERVERS = {"ollama": "ollama", "vllm": "vllm"}  # the names of their processes, by container
@@ -18,7 +17,7 @@ APPS = "gpu_uuid, pid, process_name, used_gpu_memory [MiB]"
 # what follows the program on its command line.
 HOLDERS = (
     (
-        ("ollama", "/usr/bin/ollama", 9216, f"runner --model /root/.ollama/models/blobs/{blob('qwen3:8b')}"),
+        ("ollama", "/usr/bin/ollama", 9216, "serve"),
         ("comfyui", "/opt/venv/bin/python3", 7400, "main.py --listen"),
         ("", "/usr/lib/jupyter/bin/python3", 1100, "-m ipykernel_launcher"),
     ),
@@ -63,9 +62,15 @@ def _apps(box: Path, index: int, card: str) -> list[str]:
     lines = []
     for number, (container, program, used, arguments) in enumerate(HOLDERS[index % len(HOLDERS)]):
         pid = 50_000 + 100 * index + number
-        group = f"docker-{containers.full_id(container)}.scope" if container else "session-4.scope"
-        put(box / "proc" / str(pid) / "cgroup", f"0::/system.slice/{group}\n")
-        put(box / "proc" / str(pid) / "cmdline", "\0".join([program, *arguments.split(), ""]))
-        put(box / "proc" / str(pid) / "comm", SERVERS.get(container, program.rpartition("/")[2]) + "\n")
+        start(box, pid, container, f"{program} {arguments}")
         lines.append(f"{card}, {pid}, {program}, {used}")
     return lines
+
+
+def start(box: Path, pid: int, container: str, command: str) -> None:
+    """Puts a process under BOX/proc: its command line, its name and its control group."""
+    group = f"docker-{containers.full_id(container)}.scope" if container else "session-4.scope"
+    program = command.partition(" ")[0].rpartition("/")[2]
+    put(box / "proc" / str(pid) / "cgroup", f"0::/system.slice/{group}\n")
+    put(box / "proc" / str(pid) / "cmdline", command.replace(" ", "\0") + "\0")
+    put(box / "proc" / str(pid) / "comm", SERVERS.get(container, program) + "\n")

@@ -57,9 +57,9 @@ def _hugging_face(hub: Path, name: str, size: float) -> None:
     (snapshot / "model.safetensors").symlink_to(f"../../blobs/{blob}")
 
 
-def blob(name: str) -> str:
-    """The file of a model of Ollama's."""
-    return f"sha256-{_digest('layer', name)}"
+def runner(name: str) -> str:
+    """The arguments with which Ollama starts itself to run a model."""
+    return f"runner --model /root/.ollama/models/blobs/sha256-{_digest('layer', name)}"
 
 
 def _digest(part: str, name: str) -> str:

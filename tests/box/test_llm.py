@@ -13,11 +13,11 @@ from tests.series import series
 
 MODELS = {
     0: {"nomic-embed-text:latest"},
-    25: {"nomic-embed-text:latest", "qwen3:8b"},
-    201: {"nomic-embed-text:latest"},
+    65: {"nomic-embed-text:latest", "qwen3:8b"},
+    221: {"nomic-embed-text:latest"},
     260: {"nomic-embed-text:latest", "llama3.3:70b"},
     599: {"nomic-embed-text:latest"},
-    620: {"nomic-embed-text:latest", "qwen3:8b"},
+    660: {"nomic-embed-text:latest", "qwen3:8b"},
 }
 
 
@@ -35,6 +35,7 @@ def test_queue_grows_and_gets_shorter() -> None:
 async def test_servers_are_asked(box: FakeBox) -> None:
     """Both are found out and read without a warning; the card's process is as large as what is loaded."""
     with llm.served(box):
+        await looks(box, "disk")
         seen = await found(box, "gpu")
         results = await looks(box, "llm")
         seen |= {name: value for result in results for name, value in series(result.families).items()}
@@ -43,6 +44,6 @@ async def test_servers_are_asked(box: FakeBox) -> None:
     kinds = {match[1] for name in seen if (match := re.search('server_info.*kind="([^"]*)"', name))}
     assert kinds == {"ollama", "vllm"}
     assert seen['grid_llm_model_pinned{model="nomic-embed-text:latest",server="ollama"}'] == 1
-    held = {name: value for name, value in seen.items() if "process_memory" in name and "ollama" in name}
-    assert list(held.values()) == pytest.approx([0.6e9], rel=0.01)
+    (held,) = (value for name, value in seen.items() if "process_memory" in name and "ollama" in name)
+    assert held == pytest.approx(0.6e9, rel=0.01)
     assert [name for name in seen if "process_memory" in name and 'model="Qwen/Qwen3-32B"' in name]
