@@ -1,22 +1,13 @@
 """Each kind of probe's summary, by what the names of its probes begin with."""
 
-from exporter.probes import aide, host
-from exporter.probes.commands.summary import summarize as commands
-from exporter.probes.containers.summary import summarize as containers
-from exporter.probes.disk.summary import summarize as disk
-from exporter.probes.gpu.summary import summarize as gpu
-from exporter.probes.llm.summary import summarize as llm
-from exporter.probes.services.summary import summarize as services
-from exporter.probes.tor.summary import summarize as tor
+from exporter.config.load import parse
+from exporter.probe import Host
+from exporter.probes import KINDS
+from tests.daemon import PROJECT
 
+EXAMPLE = parse((PROJECT / "systemd/config.example.yml").read_text())
 SUMMARIES = {
-    "host": host.summarize,
-    "gpu": gpu,
-    "disk": disk,
-    "tor": tor,
-    "containers": containers,
-    "services": services,
-    "aide": aide.summarize,
-    "llm": llm,
-    "command": commands,
+    probe.name.partition(":")[0]: probe.summarize
+    for kind in KINDS
+    for probe in kind.build(EXAMPLE[kind.name], Host())
 }

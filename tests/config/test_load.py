@@ -10,21 +10,9 @@ from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Host, Kind, Note, Schedule
 from exporter.probes import KINDS, host
 from tests.clock import now, virtual_time
+from tests.daemon import PROJECT
 
-WHOLE = """
-probes:
-  host: {}
-  gpu: {timeout: 20s}
-  disk: {directories: [/ai/models, /srv/models], ttl: 5m}
-  tor: {socks: "127.0.0.1:9050", url: "https://check.example/api/ip", control: "127.0.0.1:9051"}
-  containers: {command: [podman]}
-  services:
-    categories: {ai: ["ollama.service", "vllm@*.service"], network: ["tor@default.service"]}
-  aide: {}
-  llm: {servers: [{name: ollama, url: "http://127.0.0.1:11434"}]}
-  commands:
-    - {name: ups, argv: [/usr/local/bin/ups-metrics], ttl: 30s, timeout: 5s}
-"""
+EXAMPLE = (PROJECT / "systemd/config.example.yml").read_text()
 
 BAD = {
     "": "the file: expected a mapping, got nothing (write {} for its defaults)",
@@ -78,15 +66,6 @@ BAD = {
 }
 
 
-def test_the_whole_example_is_taken() -> None:
-    """Every kind of probe with its keys, as the documentation shows them."""
-    settings = parse(WHOLE)
-    assert set(settings) == {kind.name for kind in KINDS}
-    assert settings["disk"].ttl == 300
-    assert settings["gpu"].timeout == 20
-    assert settings["commands"][0].name == "ups"
-
-
 @pytest.mark.parametrize("text", BAD)
 def test_a_mistake_is_one_line_with_its_path(text: str) -> None:
     """Whatever is wrong: where, what was expected, and what is there."""
@@ -126,12 +105,21 @@ def test_an_alias_is_taken() -> None:
 def test_every_directory_and_command_is_a_probe_of_its_own(tmp_path: Path) -> None:
     """One that hangs costs the others nothing."""
     path = tmp_path / "config.yml"
-    path.write_text(WHOLE)
+    path.write_text("""
+        probes:
+          disk: {directories: [/ai/models, /srv/models]}
+          commands: [{name: ups, argv: [/ups]}, {name: rack, argv: [/rack]}]
+    """)
+    names = [probe.name for probe in load(path, Host()).probes]
+    assert names == ["disk:/ai/models", "disk:/srv/models", "command:ups", "command:rack"]
+
+
+def test_with_every_kind_configured_none_is_absent(tmp_path: Path) -> None:
+    """Then nothing is left to switch on."""
+    path = tmp_path / "config.yml"
+    path.write_text(EXAMPLE)
     plan = load(path, Host())
-    assert [probe.name for probe in plan.probes] == [
-        "host", "gpu", "disk:/ai/models", "disk:/srv/models", "tor", "containers", "services", "aide",
-        "llm:ollama", "command:ups",
-    ]  # fmt: skip
+    assert set(plan.settings) == {kind.name for kind in KINDS}
     assert plan.absent == {}
 
 
@@ -147,10 +135,12 @@ def test_kinds_not_configured_are_absent(tmp_path: Path) -> None:
 def test_unchanged_settings_make_equal_probes(tmp_path: Path) -> None:
     """A reload compares probes to find what it leaves as it was."""
     path = tmp_path / "config.yml"
-    path.write_text(WHOLE)
-    assert load(path, Host()).probes == load(path, Host()).probes
-    path.write_text(WHOLE.replace("5m", "6m"))
-    assert load(path, Host()).probes[2] != parse(WHOLE)["disk"]
+    path.write_text(EXAMPLE)
+    before = load(path, Host()).probes
+    assert load(path, Host()).probes == before
+    path.write_text(EXAMPLE.replace("ttl: 60s", "ttl: 61s"))
+    changed = [a.name for a, b in zip(before, load(path, Host()).probes, strict=True) if a != b]
+    assert changed == [a.name for a in before if a.name.startswith(("disk:", "aide"))]
 
 
 def test_a_world_writable_file_is_refused(tmp_path: Path) -> None:
@@ -181,7 +171,7 @@ def test_a_half_written_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     status = os.fstat
 
     def meanwhile(fd: int) -> os.stat_result:
-        path.write_text(WHOLE)
+        path.write_text(EXAMPLE)
         return status(fd)
 
     monkeypatch.setattr(os, "fstat", meanwhile)
