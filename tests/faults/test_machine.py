@@ -32,7 +32,7 @@ time.time = lambda: _real() + float(_off.read_text())
 
 @pytest.fixture(scope="module")
 def fake_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxed]:
-    with boxed(tmp_path_factory.mktemp("machine"), timeout="5s") as running:
+    with boxed(tmp_path_factory.mktemp("machine")) as running:
         yield running
 
 

@@ -136,7 +136,7 @@ class Soak:
 
 def soak(directory: Path, seconds: float) -> str:
     """Soaks for so long; returns what came of it."""
-    with boxed(directory) as host:
+    with boxed(directory, timeout="2s") as host:
         healthy, before = host.values(), at_rest(host.exporter)
         soaking = Soak(host, seconds)
         soaking.run()
