@@ -6,30 +6,55 @@ from grafana import value_mappings
 from grafana.charts import bars, counts, lines
 from grafana.gpu_panels import EACH, PER_GPU, gpu_lines
 from grafana.sdk import Panel, over_time
-from grafana.tables import number, share, table, text, text_of
+from grafana.tables import number, table, text, text_of
 from grafana.value_mappings import NO_VALUE, OFF
 
+KNOWN = f"or max {EACH} (grid_gpu_info{{BOX}}) * 0 - 1"
 
-def hardware_now() -> Panel:
-    """A row a GPU: its parts that wear, its links and limits."""
-    known = f"or max {EACH} (grid_gpu_info{{BOX}}) * 0 - 1"
+
+def links_now() -> Panel:
+    """A row a GPU: its link and limits."""
+    return table(
+        "Links and limits",
+        "A row a GPU: its PCIe link of the possible, its usual and highest power limit.",
+        text("GPU", "gpu", 52),
+        number("Link", _of_possible("generation"), "percentunit", 82, decimals=0, empty=NO_VALUE),
+        number("Lanes", _of_possible("width"), "percentunit", least=70, decimals=0, empty=NO_VALUE),
+        number("Std. W", f"max {EACH} (grid_gpu_power_default_limit_watts{{BOX}})", "watt", least=70),
+        number("Max W", f"max {EACH} (grid_gpu_power_max_limit_watts{{BOX}})", "watt", least=70),
+        worst_by="Link",
+        ascending=True,
+        empty="No GPU here reports its links and limits",
+    )
+
+
+def wear_now() -> Panel:
+    """A row a GPU: its parts that wear."""
     none = {-1: (NO_VALUE, OFF)}
     return table(
-        "Hardware",
-        "A row a GPU: its link of the possible, power limits, replaced memory, what the driver asks for.",
-        text("GPU", "gpu", 55),
-        text("Driver", "driver_version", 85),
-        text("VBIOS", "vbios_version", least=90),
-        share("Link", _of_possible("generation"), width=85),
-        share("Lanes", _of_possible("width"), width=85),
-        number("Std. W", f"max {EACH} (grid_gpu_power_default_limit_watts{{BOX}})", "watt", 70),
-        number("Max W", f"max {EACH} (grid_gpu_power_max_limit_watts{{BOX}})", "watt", 70),
-        number("Margin", f"max {EACH} (grid_gpu_temperature_margin_celsius{{BOX}})", "celsius", 75),
-        text_of("Rows", f"sum {EACH} (grid_gpu_remapped_rows{{BOX}}) {known}", none, 60),
-        text_of("Pages", f"sum {EACH} (grid_gpu_retired_pages{{BOX}}) {known}", none, 65),
-        text_of("Needs", f"{NEEDS} {known}", NEEDS_TEXTS, 80),
-        labels_from=("max by (instance, gpu, driver_version, vbios_version) (grid_gpu_info{BOX})"),
+        "Wear",
+        "A row a GPU: replaced memory, degrees until it slows down, and what the driver asks for.",
+        text("GPU", "gpu", 52),
+        text_of("Needs", f"{NEEDS} {KNOWN}", NEEDS_TEXTS, 86),
+        text_of("Rows", f"sum {EACH} (grid_gpu_remapped_rows{{BOX}}) {KNOWN}", none, 62),
+        text_of("Pages", f"sum {EACH} (grid_gpu_retired_pages{{BOX}}) {KNOWN}", none, 64),
+        number("Margin", f"max {EACH} (grid_gpu_temperature_margin_celsius{{BOX}})", "celsius", least=75),
         worst_by="Needs",
+        empty="No GPU metrics now",
+    )
+
+
+def versions() -> Panel:
+    """A row a GPU: its driver and firmware."""
+    return table(
+        "Driver and firmware",
+        "A row a GPU: the versions of its driver and of its video BIOS.",
+        text("GPU", "gpu", 66),
+        text("Driver", "driver_version", least=110),
+        text("VBIOS", "vbios_version", least=110),
+        labels_from="max by (instance, gpu, driver_version, vbios_version) (grid_gpu_info{BOX})",
+        worst_by="GPU",
+        ascending=True,
         empty="No GPU metrics now",
     )
 

@@ -7,13 +7,10 @@ from grafana.charts import lines, stack
 from grafana.gpu_panels import EACH, PER_GPU
 from grafana.sdk import Panel, over_time
 from grafana.tables import Column, number, share, table, text, text_of
-from grafana.value_mappings import NO_VALUE, OFF
+from grafana.value_mappings import OFF
 
-# On the host the label is empty; most processes have no model.
-BY_PROCESS = (
-    'label_replace(label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", ""),'
-    f' "model", "{NO_VALUE}", "model", "")'
-)
+# On the host the label is empty.
+BY_PROCESS = 'label_replace(grid_gpu_process_memory_bytes{BOX}, "container", "(host)", "container", "")'
 FREE = f"max {EACH} (grid_gpu_memory_total_bytes{{BOX}} - grid_gpu_memory_used_bytes{{BOX}})"
 
 
@@ -30,20 +27,34 @@ def memory_by_container() -> Panel:
 
 def memory_by_process() -> Panel:
     """Who holds the memory, now."""
-    held = f"sum by (instance, gpu, container, process, model) ({BY_PROCESS})"
-    whole = f"max {EACH} (grid_gpu_memory_total_bytes{{BOX}})"
-    of_card = f"{held} / on (instance, gpu) group_left () {whole}"
     return table(
         "Memory by process",
         "Which process, in which container, holds how much of which GPU.",
-        text("GPU", "gpu", 50),
-        text("Container", "container", least=85),
-        text("Process", "process", least=85),
-        text("Model", "model", least=85),
-        number("Memory", held, "bytes", 105, decimals=1),
-        share("of the GPU", of_card, width=100),
+        text("GPU", "gpu", 52),
+        text("Container", "container", least=100),
+        text("Process", "process", least=100),
+        number(
+            "Memory", f"sum by (instance, gpu, container, process) ({BY_PROCESS})", "bytes", 92, decimals=1
+        ),
         worst_by="Memory",
         empty="No process holds GPU memory now",
+    )
+
+
+def memory_by_model() -> Panel:
+    """Which model holds the memory, now."""
+    of_models = 'grid_gpu_process_memory_bytes{BOX, model!=""}'
+    held = f"sum by (instance, gpu, model) ({of_models})"
+    whole = f"max {EACH} (grid_gpu_memory_total_bytes{{BOX}})"
+    return table(
+        "Memory by model",
+        "Which model holds how much of which GPU, where its server names the model of its process.",
+        text("GPU", "gpu", 52),
+        text("Model", "model", least=100),
+        number("Memory", held, "bytes", 92, decimals=1),
+        share("Of GPU", f"{held} / on (instance, gpu) group_left () {whole}", width=90),
+        worst_by="Memory",
+        empty="No process here names its model",
     )
 
 

@@ -167,7 +167,7 @@ def ages() -> Panel:
             base=PLAIN,
             texts={-1: ("no AIDE", OFF)},
         ),
-        text_of("Watchtower", f"{watchtower} or {up_for} * 0 - 1", WATCHTOWER, 95),
+        text_of("Watchtower", f"{watchtower} or {up_for} * 0 - 1", WATCHTOWER, 100),
         boxes=False,
         empty="No grid-exporter answers",
     )

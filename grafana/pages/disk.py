@@ -136,7 +136,7 @@ def space_now() -> Panel:
             "Available",
             f"min {FILE_SYSTEM} (grid_filesystem_avail_bytes{{BOX}})",
             "decbytes",
-            106,
+            108,
             decimals=1,
         ),
         number("Size", f"max {FILE_SYSTEM} (grid_filesystem_size_bytes{{BOX}})", "decbytes", 80, decimals=1),

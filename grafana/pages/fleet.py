@@ -27,7 +27,7 @@ EACH = "max by (job, instance)"
 BOX = Column(
     title="Box",
     label="instance",
-    least=74,
+    least=70,
     links=(to_box("grid-overview", "Open this box", "${__value.raw}"),),
 )
 NO_RULES = "No recorded health: are the rules loaded?"
@@ -97,7 +97,7 @@ def use_of_boxes() -> Panel:
             "Hottest",
             f"{EACH} (grid:gpu_temperature_celsius:max{{BOX}})",
             "celsius",
-            90,
+            92,
             *steps(threshold_steps.GPU_HEAT),
             empty=NO_VALUE,
         ),

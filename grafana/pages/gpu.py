@@ -9,7 +9,7 @@ from grafana.gpu import hardware, heat, memory, throttling
 from grafana.gpu_panels import EACH
 from grafana.sdk import Panel
 from grafana.stat_panels import Value, state_stat, values_stat
-from grafana.tables import number, share, table, text, text_of
+from grafana.tables import number, table, text, text_of
 from grafana.threshold_steps import steps
 from grafana.value_mappings import OFF
 from prometheus.expressions import GPU_MEMORY_USED_RATIO
@@ -25,20 +25,22 @@ def page() -> Page:
     gpu.choose_gpus()
     gpu.ask_price()
     gpu.band(4, state_stat(GPU), stats(), widths=(6, 18))
-    gpu.band(5, gpus_now())
+    gpu.band(5, gpus_now(), memory_now())
     gpu.heading("Why is it slow")
     gpu.band(8, *throttling.what_limits())
     gpu.band(5, throttling.throttled_by())
     gpu.heading("Memory")
     gpu.band(7, gpu_panels.memory_used("Memory used"), memory.will_it_fit())
-    gpu.band(8, memory.memory_by_process(), memory.memory_by_container(), widths=(16, 8))
+    gpu.band(8, memory.memory_by_process(), memory.memory_by_model())
+    gpu.band(7, memory.memory_by_container())
     gpu.heading("Power and temperature")
     gpu.band(7, heat.power(), heat.temperature())
     gpu.heading("Hardware", folded=True)
-    gpu.band(6, hardware.hardware_now())
+    gpu.band(6, hardware.links_now(), hardware.wear_now())
+    gpu.band(6, hardware.versions(), memory.mig())
     gpu.band(7, heat.memory_temperature(), heat.fan(), hardware.performance_state(), hardware.media())
     gpu.band(7, hardware.pcie(), hardware.ecc_errors(), throttling.throttled_share(), widths=(8, 8, 8))
-    gpu.band(6, hardware.xid_errors(), memory.mig(), memory.shared_memory(), widths=(6, 12, 6))
+    gpu.band(6, hardware.xid_errors(), memory.shared_memory())
     gpu.annotate(reboots(), alerts("gpu"))
     return gpu
 
@@ -67,42 +69,49 @@ def stats() -> Panel:
 
 
 def gpus_now() -> Panel:
-    """A row a GPU."""
+    """A row a GPU: how busy and hot it is, and what slows it down."""
     of_limit = f"max {EACH} (grid_gpu_power_draw_watts{{BOX}} / grid_gpu_power_limit_watts{{BOX}})"
+    return table(
+        "GPUs now",
+        "A row a GPU, the hottest first: its use, power of its limit, core temperature, what slows it down.",
+        text("GPU", "gpu", 52),
+        text_of(
+            "Slowed by",
+            throttling.THROTTLED_BY,
+            throttling.REASON_TEXTS | {0: ("none", value_mappings.PLAIN)},
+            110,
+        ),
+        number("Use", f"max {EACH} (grid_gpu_utilization_ratio{{BOX}})", "percentunit", least=56, decimals=0),
+        number("Power", of_limit, "percentunit", least=56, decimals=0),
+        number(
+            "Core",
+            f"max {EACH} (grid_gpu_temperature_celsius{{BOX}})",
+            "celsius",
+            74,
+            *steps(threshold_steps.GPU_HEAT),
+        ),
+        worst_by="Core",
+        empty="No GPU metrics now",
+    )
+
+
+def memory_now() -> Panel:
+    """A row a GPU: its model and memory."""
     # A series that no GPU here has would take its column with it.
     errors = (
         f'sum {EACH} (grid_gpu_ecc_errors_total{{BOX, kind="uncorrected"}})'
         f" or max {EACH} (grid_gpu_info{{BOX}}) * 0 - 1"
     )
+    full = steps(threshold_steps.GPU_MEMORY_USED)
     return table(
-        "GPUs now",
-        "A row a GPU, the hottest first. ECC: uncorrected memory errors since boot.",
-        text("GPU", "gpu", 55),
-        text("Model", "model", least=140),
-        share("Use", f"max {EACH} (grid_gpu_utilization_ratio{{BOX}})", width=95),
-        share(
-            "Memory",
-            f"max {EACH} ({GPU_MEMORY_USED_RATIO})",
-            *steps(threshold_steps.GPU_MEMORY_USED),
-            width=95,
-        ),
-        number("Free", memory.FREE, "bytes", 80, decimals=1),
-        share("Power", of_limit, width=95),
-        number(
-            "Core",
-            f"max {EACH} (grid_gpu_temperature_celsius{{BOX}})",
-            "celsius",
-            75,
-            *steps(threshold_steps.GPU_HEAT),
-        ),
-        text_of(
-            "Throttled by",
-            throttling.THROTTLED_BY,
-            throttling.REASON_TEXTS | {0: ("none", value_mappings.PLAIN)},
-            115,
-        ),
-        text_of("ECC", errors, {-1: ("no ECC", OFF)}, 70, *threshold_steps.CRITICAL_FROM_ONE),
+        "GPU memory now",
+        "A row a GPU, the fullest first: memory used and free, uncorrected memory errors since boot (ECC).",
+        text("GPU", "gpu", 52),
+        text("Model", "model", least=80),
+        number("Used", f"max {EACH} ({GPU_MEMORY_USED_RATIO})", "percentunit", 76, *full, decimals=0),
+        number("Free", memory.FREE, "bytes", 76, decimals=1),
+        text_of("ECC", errors, {-1: ("no ECC", OFF)}, 66, *threshold_steps.CRITICAL_FROM_ONE),
         labels_from=f"max by (instance, gpu, model) ({MODEL})",
-        worst_by="Core",
+        worst_by="Used",
         empty="No GPU metrics now",
     )

@@ -47,9 +47,10 @@ def page() -> Page:
     """The page."""
     llm = Page("grid-llm", PAGE, since="6h", refresh="30s")
     llm.band(4, state_stat(LLM), stats(), widths=(6, 18))
-    llm.band(5, servers_now())
-    llm.band(8, models_now())
-    llm.band(7, memory(), will_it_fit(), widths=(14, 10))
+    llm.band(5, servers_now(), versions())
+    llm.band(6, models_now(), work_now())
+    llm.band(7, sizes_now(), will_it_fit())
+    llm.band(7, memory())
     llm.band(7, tokens(), prompts())
     llm.band(7, requests(), waiting_times())
     llm.band(7, cache(), loads())
@@ -88,58 +89,94 @@ def servers_now() -> Panel:
     texts = {0: ("none", OFF)} | {
         code: (description, colour) for _, code, description, colour in READING_ERRORS
     }
-    loaded, disk = (f'max {each} (grid_llm_models{{BOX, where="{place}"}})' for place in ("loaded", "disk"))
+    loaded = f'max {each} (grid_llm_models{{BOX, where="loaded"}})'
     return table(
         "Servers",
         "A row a server, worst first; the error is what kept the exporter from reading all of it.",
-        text("Server", "server", least=120),
-        state("State", code, SERVER_STATES, 90),
-        Column(title="Error", promql=f"{errors} or {up} * 0", unit="short", width=130, texts=texts),
-        text("Kind", "kind", 100),
-        text("Version", "version", 110),
-        number("Loaded", loaded, "short", 75, empty=NO_VALUE),
-        number("On disk", disk, "short", 80, empty=NO_VALUE),
-        labels_from=f"max {each[:-1]}, kind, version) (grid_llm_server_info{{BOX}})",
+        text("Server", "server", least=84),
+        state("State", code, SERVER_STATES, 84),
+        Column(title="Error", promql=f"{errors} or {up} * 0", unit="short", width=110, texts=texts),
+        number("Loaded", loaded, "short", 72, empty=NO_VALUE),
         worst_by="State",
         empty="No LLM server now",
     )
 
 
+def versions() -> Panel:
+    """A row a server: what it is."""
+    each = "by (instance, server)"
+    return table(
+        "Kinds and versions",
+        "A row a server: its kind and version, and how many models it has on disk.",
+        text("Server", "server", least=91),
+        text("Kind", "kind", least=91),
+        text("Version", "version", least=91),
+        number("On disk", f'max {each} (grid_llm_models{{BOX, where="disk"}})', "short", 76, empty=NO_VALUE),
+        labels_from=f"max {each[:-1]}, kind, version) (grid_llm_server_info{{BOX}})",
+        worst_by=(),
+        empty="No LLM server now",
+    )
+
+
 def models_now() -> Panel:
-    """A row a model that a server lists."""
+    """A row a model that a server lists: where it is."""
     gpu, host = (
         f'max {EACH} (grid_llm_model_memory_bytes{{BOX, location="{place}"}})' for place in ("gpu", "host")
     )
     on_cpu = f"{host} / ({gpu} + {host} > 0)"
+    return table(
+        "Models",
+        "A row a model in memory, as its server reports it: where, and how much of it is on the CPU.",
+        text("Model", "model", least=110),
+        state("State", MODEL_STATE, MODEL_TEXTS, 85),
+        number("GPU", gpu, "bytes", 75, decimals=1, empty=NO_VALUE),
+        number("On CPU", on_cpu, "percentunit", 72, (LLM_SPILLED_RATIO, WARNING), decimals=0, empty=NO_VALUE),
+        hidden=("server",),
+        worst_by="State",
+        empty="No model is loaded",
+    )
+
+
+def work_now() -> Panel:
+    """A row a model: how quick it is, and when it goes."""
     expires = f"clamp_min(max {EACH} (grid_llm_model_expires_timestamp_seconds{{BOX}}) - time(), 0)"
     pinned = f"(max {EACH} (grid_llm_model_pinned{{BOX}}) == 1) * 0 - 1"
     rate = f"sum {EACH} (rate(grid_llm_generated_tokens_total{{BOX}}[$__rate_interval]))"
     return table(
-        "Models",
-        "A row a model in memory, with what its server reports: memory, context, when it is unloaded.",
-        text("Model", "model", least=100),
-        text("Server", "server", 85),
-        state("State", MODEL_STATE, MODEL_TEXTS, 85),
-        number("GPU", gpu, "bytes", 70, decimals=1, empty=NO_VALUE),
-        number("On CPU", on_cpu, "percentunit", 70, (LLM_SPILLED_RATIO, WARNING), decimals=0, empty=NO_VALUE),
-        number(
-            "Disk", f"max {EACH} (grid_llm_model_disk_bytes{{BOX}})", "bytes", 75, decimals=1, empty=NO_VALUE
-        ),
-        number(
-            "KV tokens", f"max {EACH} (grid_llm_kv_cache_capacity_tokens{{BOX}})", "short", 90, empty=NO_VALUE
-        ),
-        number("Context", f"max {EACH} (grid_llm_model_context_tokens{{BOX}})", "short", 70, empty=NO_VALUE),
+        "What models do",
+        "A row a model: its server, the tokens that it generates a second, when it is unloaded.",
+        text("Model", "model", least=85),
+        text("Server", "server", least=85),
+        number("Tokens/s", rate, "none", 100, decimals=1, empty=NO_VALUE),
         Column(
             title="Unloads",
             promql=f"{pinned} or {expires}",
             unit="s",
             decimals=0,
-            width=90,
+            width=75,
             texts={-1: ("pinned", OFF)},
             empty=NO_VALUE,
         ),
-        number("Tokens/s", rate, "none", 80, decimals=1, empty=NO_VALUE),
-        worst_by="State",
+        worst_by="Tokens/s",
+        empty="No model is loaded",
+    )
+
+
+def sizes_now() -> Panel:
+    """A row a model: its size and context."""
+    tokens = {"KV tokens": "grid_llm_kv_cache_capacity_tokens", "Context": "grid_llm_model_context_tokens"}
+    disk = f"max {EACH} (grid_llm_model_disk_bytes{{BOX}})"
+    return table(
+        "Sizes of models",
+        "A row a model: its size on disk, its context and the KV cache's capacity in tokens.",
+        text("Model", "model", least=85),
+        number("Disk", disk, "bytes", 80, decimals=1, empty=NO_VALUE),
+        *(
+            number(title, f"max {EACH} ({family}{{BOX}})", "short", 90, empty=NO_VALUE)
+            for title, family in tokens.items()
+        ),
+        hidden=("server",),
+        worst_by="Disk",
         empty="No model is loaded",
     )
 

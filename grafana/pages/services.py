@@ -145,9 +145,9 @@ def timers() -> Panel:
     return table(
         "Timers",
         "systemd's timers: how long ago each ran, and the next to trigger first.",
-        text("Timer", "name", least=96),
+        text("Timer", "name", least=94),
         state("State", late, {0: ("on time", OK), 1: ("overdue", WARNING)}, 85),
-        number("Last ran", f"clamp_min(time() - {LAST}, 0)", "s", 78, decimals=1, empty="never"),
+        number("Last ran", f"clamp_min(time() - {LAST}, 0)", "s", 80, decimals=1, empty="never"),
         Column(
             title="Next in",
             promql=f"clamp_min({NEXT} - time(), 0)",
