@@ -145,7 +145,7 @@ def timers() -> Panel:
     return table(
         "Timers",
         "systemd's timers: how long ago each ran, and the next to trigger first.",
-        text("Timer", "name", least=94),
+        text("Timer", "name", least=92),
         state("State", late, {0: ("on time", OK), 1: ("overdue", WARNING)}, 85),
         number("Last ran", f"clamp_min(time() - {LAST}, 0)", "s", 80, decimals=1, empty="never"),
         Column(
@@ -153,7 +153,7 @@ def timers() -> Panel:
             promql=f"clamp_min({NEXT} - time(), 0)",
             unit="s",
             decimals=1,
-            width=90,
+            width=92,
             texts={0: ("overdue", WARNING)},
         ),
         worst_by="Next in",
