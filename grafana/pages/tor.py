@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana import threshold_steps, value_mappings
+from grafana import sdk, threshold_steps, value_mappings
 from grafana.annotations import alerts, exit_changes, limited_to, reboots
 from grafana.charts import label_timeline, lines, timeline
 from grafana.dashboard import Page
@@ -16,7 +16,7 @@ from prometheus.health import TOR
 PAGE = "Whether traffic leaves through Tor, and from which exit."
 NO_TOR = "No Tor in this range"
 YES_NO = {0: ("no", value_mappings.CRITICAL), 1: ("yes", value_mappings.OK)}
-EXITS = "timestamp(grid_tor_exit_info{BOX})[$__range:1m]"
+EXITS = "timestamp(grid_tor_exit_info{BOX})[$__range:$__interval]"
 
 
 def page() -> Page:
@@ -76,7 +76,8 @@ def exits() -> Panel:
 def exits_table() -> Panel:
     """A row an exit."""
     each = "by (instance, address)"
-    return table(
+    counted = f"sum {each} (count_over_time(grid_tor_exit_info{{BOX}}[$__range:$__interval]))"
+    panel = table(
         "Exits",
         "The exits of the range, the latest first: first and last seen, and for how long in all.",
         text("Address", "address", least=94),
@@ -84,7 +85,7 @@ def exits_table() -> Panel:
         moment("To", f"max {each} (max_over_time({EXITS})) * 1000"),
         number(
             "In all",
-            f"sum {each} (count_over_time(grid_tor_exit_info{{BOX}}[$__range:1m])) * 60",
+            f"{counted} * $__interval_ms / 1000",
             "s",
             72,
             decimals=0,
@@ -92,6 +93,9 @@ def exits_table() -> Panel:
         worst_by="To",
         empty=NO_TOR,
     )
+    # A minute's steps over a day took seconds for many boxes.
+    panel.max_data_points = sdk.TIMELINE_POINTS
+    return panel
 
 
 def request_through_tor() -> Panel:
