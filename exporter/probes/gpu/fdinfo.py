@@ -1,18 +1,15 @@
-"""Who holds a card's memory by DRM's fdinfo: /proc/PID/fdinfo/N of the files under /dev/dri that are open."""
+"""DRM's fdinfo, what /proc/PID/fdinfo/N has of a file under /dev/dri: whose memory it is, by region."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from exporter.probes.gpu.sysfs import SLOT
 
-LIMIT = 16 * 1024  # bytes of a fdinfo; the longest seen has 2,000
 AMOUNT = re.compile(r"(\d{1,19})(?:[ \t]+(KiB|MiB|GiB|kB))?", re.ASCII)
 REGION = re.compile(r"drm-(resident|memory|shared)-([\w-]{1,40})", re.ASCII)
-PID = re.compile(r"[1-9]\d{0,9}", re.ASCII)
 UNITS = {None: 1, "kB": 1024, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 OLD = {"vram mem": "vram", "gtt mem": "gtt"}  # Linux 5.14 to 5.18
 # Regions of memory on the card in the words of amdgpu, xe and i915; and those of the host that a card maps.
@@ -32,14 +29,6 @@ class Client:
     identity: str
     resident: Mapping[str, int] = field(default_factory=dict)
     shared: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Scan:
-    """The clients by process, each once. complete: whether every process could be read."""
-
-    clients: dict[int, list[Client]] = field(default_factory=dict)
-    complete: bool = True
 
 
 def parse_client(text: str) -> Client | None:
@@ -62,38 +51,15 @@ def parse_client(text: str) -> Client | None:
     return Client(slot.lower(), identity[:40], amounts["memory"] | amounts["resident"], amounts["shared"])
 
 
-def scan(proc: str, nodes: Mapping[str, str], *, all_awake: bool = True) -> Scan:
-    """Reads every process that may be read. nodes: the slots of the cards to ask for, by name of the device.
-
-    all_awake: whether no card of the host sleeps. Where one does only what is open under the names of
-    ``nodes`` is read, since the fdinfo of a sleeping card would wake it.
-    """
-    result, seen = Scan(), set[tuple[str, str]]()
-    pids = sorted(int(name) for name in _listing(proc) or () if PID.fullmatch(name))
-    # Where the first process is not shown (hidepid) others aren't either.
-    result.complete = bool(pids) and (1 in pids or not os.path.lexists(f"{proc}/self"))
-    for pid in pids:
-        files = _files(f"{proc}/{pid}", nodes, all_awake=all_awake)
-        if files is None:
-            result.complete = False
-        for file in files or ():
-            client = parse_client(_read(file))
-            known = client and client.slot in nodes.values() and (client.slot, client.identity) not in seen
-            if client and known:
-                seen.add((client.slot, client.identity))
-                result.clients.setdefault(pid, []).append(client)
-    return result
-
-
-def memory(scan: Scan, slot: str, *, shares: bool) -> dict[int, int]:
-    """The bytes of a card's memory that each process holds. shares: whether it uses the host's memory.
+def memory(clients: Mapping[int, Iterable[Client]], slot: str, *, shares: bool) -> dict[int, int]:
+    """The bytes of a card's memory that each process holds. shares: whether the card uses the host's memory.
 
     What several hold is counted once, for the one that holds most of it: nothing tells which parts are whose.
     """
     held = [
         (_total(client.shared, shares=shares), _total(client.resident, shares=shares), pid)
-        for pid, clients in scan.clients.items()
-        for client in clients
+        for pid, own in clients.items()
+        for client in own
         if client.slot == slot
     ]
     result: dict[int, int] = {}
@@ -106,49 +72,6 @@ def memory(scan: Scan, slot: str, *, shares: bool) -> dict[int, int]:
 def _total(amounts: Mapping[str, int], *, shares: bool) -> int:
     regions = ANY if shares else OWN
     return sum(amount for name, amount in amounts.items() if regions.fullmatch(name))
-
-
-def _files(process: str, nodes: Mapping[str, str], *, all_awake: bool) -> list[str] | None:
-    """The files of a process's fdinfo that are of the cards, or may be; None where it may not be read.
-
-    The capability to trace others' processes opens their fdinfo, but not the links to what is open.
-    """
-    names = _listing(f"{process}/fd")
-    if names is not None:
-        names = [name for name in names if _node(f"{process}/fd/{name}") in nodes]
-    elif all_awake:
-        names = _listing(f"{process}/fdinfo")
-    return None if names is None else [f"{process}/fdinfo/{name}" for name in names]
-
-
-def _node(link: str) -> str:
-    """The name of the device under /dev/dri that a link leads to; empty for any other."""
-    try:
-        directory, _, name = os.readlink(link).rpartition("/")  # noqa: PTH115 - faster
-    except OSError:
-        return ""
-    return name if directory == "/dev/dri" else ""
-
-
-def _listing(path: str) -> list[str] | None:
-    """The names in a directory, none where the process has ended; None where it may not be read."""
-    try:
-        return os.listdir(path)  # noqa: PTH208 - faster
-    except PermissionError:
-        return None
-    except OSError:
-        return []
-
-
-def _read(path: str) -> str:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            return os.read(fd, LIMIT).decode("utf-8", "replace")
-        finally:
-            os.close(fd)
-    except OSError:
-        return ""
 
 
 def _bytes(text: str) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from exporter.metrics.families import Samples
 from exporter.probe import Host
-from exporter.probes.gpu import dmem, fdinfo, kfd
+from exporter.probes.gpu import clients, dmem, fdinfo, kfd
 from exporter.probes.gpu import families as f
 from exporter.probes.gpu.programs import in_own_pid_namespace, program_of
 from exporter.probes.gpu.served_model import model_of
@@ -15,7 +15,7 @@ from exporter.probes.gpu.sysfs import Card, nodes
 from exporter.probes.gpu.sysfs import cards as all_cards
 from exporter.system.cgroup import container_name, container_of
 
-EVERY = 15.0  # seconds; every process is looked through, which takes as long as all else a hundred times over
+EVERY = 15.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,13 @@ class Holders:
     """Remembers who holds what for some seconds.
 
     by_slot: of every card that was awake then. labels: the program, container and model of each process.
+    search: by fdinfo, None before the first.
     """
 
     by_slot: dict[str, Use] = field(default_factory=dict)
     labels: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     read_at: float = -EVERY
+    search: clients.Search | None = None
 
     def current(self, cards: Iterable[Card], now: float) -> bool:
         """Whether what is known of these cards is recent."""
@@ -52,7 +54,8 @@ class Holders:
         self.read_at = now
         slots = {card.slot for card in cards}
         all_awake = not any(card.asleep() for card in all_cards(host.sys))
-        seen = fdinfo.scan(str(host.proc), nodes(host.sys, slots), all_awake=all_awake)
+        self.search = self.search or clients.Search(str(host.proc))
+        seen = self.search.scan(nodes(host.sys, slots), now, all_awake=all_awake)
         if in_own_pid_namespace(host.proc):
             seen.complete = False
         rocm = kfd.memory(host.sys)
@@ -82,11 +85,11 @@ class Holders:
 
 
 def _use(
-    slot: str, seen: fdinfo.Scan, rocm: Mapping[str, Mapping[int, int]],
+    slot: str, seen: clients.Scan, rocm: Mapping[str, Mapping[int, int]],
     grouped: Mapping[str, Mapping[str, int]], *, shares: bool,
 ) -> Use:  # fmt: skip
     """Puts a card's sources together: ROCm's memory is fdinfo's, too, so of both the larger counts."""
-    opened = fdinfo.memory(seen, slot, shares=shares)
+    opened = fdinfo.memory(seen.clients, slot, shares=shares)
     by_pid = {pid: max(opened.get(pid, 0), used) for pid, used in (opened | dict(rocm.get(slot, {}))).items()}
     return Use(
         {pid: used for pid, used in by_pid.items() if used},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.probes.gpu.fdinfo import PID
+from exporter.probes.gpu.clients import PID
 from exporter.probes.gpu.sysfs import entries, read, value
 
 PLACES = ("class/kfd/kfd", "class/kfd")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.probe import Host, ProbeError
 from exporter.probes.gpu import kernel, sysfs
 from tests.probes.gpu.test_cards import AMD, collect
-from tests.probes.gpu.test_fdinfo import Processes
+from tests.probes.gpu.test_clients import Processes
 from tests.probes.gpu.trees import plant, recorded
 
 GIB = 1024**3
