@@ -1,5 +1,8 @@
 """The command line: serve, check-config, probe, doctor, aide."""
 
+# Each command loads what it needs, so that serving starts soon.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import argparse
@@ -12,14 +15,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exporter import __version__, daemon, doctor
+from exporter import __version__, daemon
 from exporter.aide import cli as aide
 from exporter.config.load import Plan, discover, load, load_in_time
 from exporter.config.strict_yaml import ConfigError
 from exporter.humanize import pluralize
 from exporter.probe import Host
 from exporter.system import logs, memory, orphans
-from exporter.web.auth import Auth
 from exporter.web.listeners import ListenError, inherited, listen
 
 DEFAULT_ADDRESS = "127.0.0.1:10058"
@@ -121,8 +123,7 @@ async def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    auth = Auth(options.web_config)
-    asyncio.run(daemon.serve(lambda: _listeners(options), auth, lambda: _plan(options)))
+    asyncio.run(daemon.serve(lambda: _listeners(options), options.web_config, lambda: _plan(options)))
     return 0
 
 
@@ -135,6 +136,8 @@ def _listeners(options: argparse.Namespace) -> list[socket.socket]:
 
 
 def _check_config(options: argparse.Namespace) -> int:
+    from exporter.web.auth import Auth
+
     Auth(options.web_config)
     if options.config is None:
         sys.stdout.write("no --config.file: what this host has is served\n")
@@ -145,6 +148,8 @@ def _check_config(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
+    from exporter import doctor
+
     async def run() -> int:
         return await doctor.probe(await _plan(options), options.name)
 
@@ -152,6 +157,8 @@ def _probe(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from exporter import doctor
+
     async def run() -> int:
         return await doctor.doctor(await _plan(options))
 

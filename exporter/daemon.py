@@ -10,16 +10,18 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter.config.load import Plan
 from exporter.config.strict_yaml import ConfigError
 from exporter.engine.exporter import Exporter
-from exporter.status.status import welcome
 from exporter.system import orphans
 from exporter.system.sd_notify import feed_watchdog, notify, notify_reloading
-from exporter.web.app import make_app
-from exporter.web.auth import Auth
-from exporter.web.server import Server
+from exporter.system.threads import import_in_thread
+
+if TYPE_CHECKING:
+    from exporter.web.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +29,17 @@ Listen = Callable[[], list[socket.socket]]
 MakePlan = Callable[[], Awaitable[Plan]]
 
 
-async def serve(listen: Listen, auth: Auth, make_plan: MakePlan) -> None:
+async def serve(listen: Listen, web_config: Path | None, make_plan: MakePlan) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP has the plan made again.
 
-    It listens once there is a plan: a port that is taken must not hide a mistake in the configuration.
+    The first runs start at once: their tools work while the libraries of HTTP are loaded. It listens once
+    both files are read: a port that is taken must not hide a mistake in them.
 
     Raises:
-        ConfigError: the first plan can't be made.
+        ConfigError: the first plan can't be made, or the web-config is invalid.
         ListenError: it can't listen.
     """
+    gc.disable()  # until all is loaded: none of it is garbage
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -43,29 +47,49 @@ async def serve(listen: Listen, auth: Auth, make_plan: MakePlan) -> None:
     exporter = Exporter(await make_plan())
     reloads = _Reloads(exporter, make_plan)
     loop.add_signal_handler(signal.SIGHUP, reloads.request)
+    exporter.start_runs()
+    try:
+        server = await _start_server(exporter, web_config, listen)
+        await _work(exporter, server, reloads, stop)
+    finally:
+        await exporter.cache.stop()
+        await orphans.end_all()
+    await server.stop()
 
+
+async def _start_server(exporter: Exporter, web_config: Path | None, listen: Listen) -> Server:
+    """Loads what serves, beside the event loop: it takes as long as all the rest of the start."""
+    await import_in_thread("exporter.web.app")
+    from exporter.web.app import make_app  # noqa: PLC0415 - now it is loaded
+    from exporter.web.auth import Auth  # noqa: PLC0415
+    from exporter.web.server import Server  # noqa: PLC0415
+
+    auth = Auth(web_config)
     server = Server(make_app(exporter, auth), listen(), auth)
     await server.start()
-    exporter.start_runs()
+    return server
+
+
+async def _work(exporter: Exporter, server: Server, reloads: _Reloads, stop: asyncio.Event) -> None:
+    """Announces, reloads and feeds the watchdog until it is to stop."""
     background = [_announce(exporter, server), feed_watchdog(), reloads.run(), server.watch()]
     tasks = [asyncio.create_task(each) for each in background]
     for task in tasks:
         task.add_done_callback(_log_failure)
-
     await stop.wait()
     notify(STOPPING=1)
     for task in tasks:
         task.cancel()
-    await exporter.cache.stop()
-    await orphans.end_all()
-    await server.stop()
 
 
 async def _announce(exporter: Exporter, server: Server) -> None:
     """Announces readiness once the first quick runs have finished, and prints the start-up screen."""
     await exporter.cache.refresh(exporter.cache.runners.values())
     gc.freeze()  # what is loaded now stays: garbage collection need not visit it again and again
+    gc.enable()
     notify(READY=1, STATUS=f"serving {exporter.plan.source}")
+    from exporter.status.status import welcome  # noqa: PLC0415 - not before the first scrape can be answered
+
     with contextlib.suppress(OSError):  # a closed terminal, or a full disk
         sys.stdout.write(welcome(exporter, server.url))
         sys.stdout.flush()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import TypeVar, TypeVarTuple
 
 from exporter.probe import ProbeError
@@ -53,6 +54,20 @@ async def run_in_thread(function: Callable[[*_Args], _T], *args: *_Args) -> _T:
         outcome.exception()  # nobody asks for it any more
         raise
     return outcome.result()
+
+
+_imported: set[str] = set()
+
+
+async def import_in_thread(name: str) -> None:
+    """Imports a module that takes long to load; an import in the event loop would hold it up meanwhile.
+
+    Raises:
+        ProbeError: as ``run_in_thread``.
+    """
+    if name not in _imported:
+        await run_in_thread(import_module, name)
+        _imported.add(name)
 
 
 class TimedThread:

@@ -35,7 +35,7 @@ from exporter.probes.llm.sglang import Sglang
 from exporter.probes.llm.summary import summarize
 from exporter.probes.llm.vllm import Vllm
 from exporter.system import files
-from exporter.system.threads import run_in_thread
+from exporter.system.threads import import_in_thread, run_in_thread
 
 LEAST_TTL = 15  # seconds: some servers suffer where they are asked more often
 READ_SHARE = 0.8  # of the timeout: a server that hangs is a fact, and not a probe's timeout
@@ -204,6 +204,7 @@ class _Watch:
 
     async def _read(self, reading: Reading) -> None:
         key = await run_in_thread(_read_key, self.server.api_key_file) if self.server.api_key_file else ""
+        await import_in_thread("aiohttp")
         async with new_session() as session:
             if self.reader is None:
                 client = Client(session, self.server.url, identify.PATHS, key)
