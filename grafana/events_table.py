@@ -15,7 +15,7 @@ COLUMNS = (
     Column(title="What", label="what", least=93, links=(to_moment(),)),
     Column(title="Lasted", unit="ms", decimals=0, width=72, null=value_mappings.NO_VALUE),
 )
-TIMES = ("Value #A", "Value #B")
+TIMES = ("Value", "Value #A", "Value #B")  # the first where only one query has a result
 LABELS = ("box", "instance", "event", "what", "page")
 FOR_LINKS = ("instance", "page", "from", "to")
 

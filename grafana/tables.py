@@ -179,7 +179,9 @@ def table(
         empty: the text where there is no row.
         worst_by: the columns that it is sorted by.
         ascending: whether the smallest comes first.
-        labels_from: a query that only adds labels, such as an info series.
+        labels_from: a query that only adds labels, such as an info series. Where just one query has a result,
+            Grafana names its values otherwise and the column is lost: a table whose columns may all be empty
+            but one needs it.
         hidden: labels of the queries that no column shows.
         page_from: a label with the name of a domain, whose page the rows link to.
         around: a column with a time, which the rows' links show half an hour before and after.

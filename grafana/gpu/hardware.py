@@ -22,6 +22,7 @@ def links_now() -> Panel:
         number("Lanes", _of_possible("width"), "percentunit", least=70, decimals=0, empty=NO_VALUE),
         number("Std. W", f"max {EACH} (grid_gpu_power_default_limit_watts{{BOX}})", "watt", least=70),
         number("Max W", f"max {EACH} (grid_gpu_power_max_limit_watts{{BOX}})", "watt", least=70),
+        labels_from=f"max {EACH} (grid_gpu_info{{BOX}})",
         worst_by="Link",
         ascending=True,
         empty="No GPU here reports its links and limits",

@@ -79,7 +79,7 @@ def will_it_fit() -> Panel:
         "Will it fit",
         "Whether a model's files are smaller than the free GPU memory; its context needs some on top.",
         Column(title="Model", label="entry", least=100),
-        number("Size", size, "bytes", 80, decimals=1),
+        number("Size", f"{size} and on (instance) {FREE}", "bytes", 80, decimals=1),
         text_of("Fits", fits, FITS, 95),
         hidden=("path",),
         worst_by=("Fits", "Size"),

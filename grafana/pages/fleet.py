@@ -102,6 +102,7 @@ def use_of_boxes() -> Panel:
             empty=NO_VALUE,
         ),
         _ratio("Disk", 52, f"{EACH} (grid:filesystem_used_ratio:max{{BOX}})", *threshold_steps.DISK_USED),
+        labels_from=f"{EACH} (up{{BOX}})",
         worst_by="Hottest",
         hidden=("job",),
         empty=NO_RULES,

@@ -90,6 +90,7 @@ def gpus_now() -> Panel:
             74,
             *steps(threshold_steps.GPU_HEAT),
         ),
+        labels_from=f"max {EACH} (grid_gpu_info{{BOX}})",
         worst_by="Core",
         empty="No GPU metrics now",
     )

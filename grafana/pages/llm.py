@@ -41,6 +41,7 @@ MODEL_TEXTS = {
 MODEL_STATE = one_code(
     EACH, {f'grid_llm_model_state{{BOX, state="{name}"}}': code for name, code in MODEL_STATES.items()}
 )
+LISTED = f"max {EACH} (grid_llm_model_state{{BOX}} == 1)"
 
 
 def page() -> Page:
@@ -157,6 +158,7 @@ def work_now() -> Panel:
             texts={-1: ("pinned", OFF)},
             empty=NO_VALUE,
         ),
+        labels_from=LISTED,
         worst_by="Tokens/s",
         empty="No model is loaded",
     )
@@ -176,6 +178,7 @@ def sizes_now() -> Panel:
             for title, family in tokens.items()
         ),
         hidden=("server",),
+        labels_from=LISTED,
         worst_by="Disk",
         empty="No model is loaded",
     )

@@ -134,6 +134,7 @@ def use_now() -> Panel:
         text("Category", "category", 90),
         number("Memory", MEMORY, "bytes", 92, decimals=0, empty=NO_VALUE),
         number("Cores", cores, "none", 65, decimals=2, empty=NO_VALUE),
+        labels_from=f"max {EACH} (grid_service_state{{{CHOSEN}}} == 1)",
         worst_by="Memory",
         empty="No service reports what it uses",
     )
