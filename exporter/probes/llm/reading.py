@@ -72,6 +72,10 @@ class Reading:
             self.models[name] = Model()
         return self.models[name]
 
+    def take(self, part: Reading) -> None:
+        """Takes over the models of another reading."""
+        self.models, self.dropped = part.models, part.dropped
+
     def warn(self, reason: str, text: str, hint: str = "") -> None:
         """Records why something is missing."""
         self.errors.add(reason)

@@ -39,10 +39,7 @@ class Sglang:
             reading.up = True
             ready = await client.get("/ready")  # of newer versions; whose metrics answer is started
             reading.ready = ready.status != UNAVAILABLE
-            samples, whole = await run_in_thread_if_large(len(metrics.body), _parse, metrics.body)
-            for name in models(samples):
-                if model := reading.model(name):
-                    add_metrics(model, samples, name, whole=whole)
+            reading.take(await run_in_thread_if_large(len(metrics.body), _models, metrics.body))
             reading.counts["loaded"] = len(reading.models)
             reading.complete = bool(reading.models)
         else:
@@ -58,6 +55,16 @@ class Sglang:
         reading.ready = not starting
         if not starting:
             reading.warn("metrics_off", "SGLang's metrics are switched off", OFF_HINT)
+
+
+def _models(body: bytes) -> Reading:
+    """The models of these metrics, apart from the rest: a thread may go on when nobody waits any more."""
+    part = Reading()
+    samples, whole = _parse(body)
+    for name in models(samples):
+        if model := part.model(name):
+            add_metrics(model, samples, name, whole=whole)
+    return part
 
 
 def add_metrics(model: Model, samples: Table, name: str, *, whole: bool) -> None:

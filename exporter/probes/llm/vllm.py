@@ -48,10 +48,7 @@ class Vllm:
         reading.up = reading.ready = True
         if version.status == OK:
             reading.version = text((await version.json()).get("version"))
-        samples = await run_in_thread_if_large(len(metrics.body), parse, metrics.body, WANTED)
-        for name in models(samples):
-            if model := reading.model(name):
-                add_metrics(model, samples, name)
+        reading.take(await run_in_thread_if_large(len(metrics.body), _models, metrics.body))
         reading.counts["loaded"] = sum(it.state == "loaded" for it in reading.models.values())
         reading.complete = bool(reading.models)
         await self._read_context(client, reading)
@@ -66,6 +63,16 @@ class Vllm:
         for item in objects((await answer.json()).get("data")):
             if (name := item.get("id")) in reading.models:
                 reading.models[str(name)].context = count(item.get("max_model_len")) or None
+
+
+def _models(body: bytes) -> Reading:
+    """The models of these metrics, apart from the rest: a thread may go on when nobody waits any more."""
+    part = Reading()
+    samples = parse(body, WANTED)
+    for name in models(samples):
+        if model := part.model(name):
+            add_metrics(model, samples, name)
+    return part
 
 
 def add_metrics(model: Model, samples: Table, name: str) -> None:

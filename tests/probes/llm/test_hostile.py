@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import re
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,8 @@ from exporter.probe import ProbeError
 from exporter.probes.llm import probe as llm
 from exporter.probes.llm.client import BODY_LIMIT, Client, new_session
 from exporter.probes.llm.text import parse
+from exporter.probes.llm.vllm import WANTED
+from tests.fuzz.test_blocking import GAP, longest_gap
 from tests.probes.llm import bodies
 from tests.probes.llm.replay import Answer, Replay, as_json, collect, raw, serving
 from tests.probes.llm.test_kinds import basics, values
@@ -136,16 +141,43 @@ async def test_a_server_that_hangs_up_is_an_error() -> None:
     assert values(error)['read_error{reason="bad_answer"}'] == 1
 
 
-async def test_a_million_models() -> None:
-    """64 are shown, the others are counted in a note."""
-    models = [{"name": f"m{number:06}", "size": 1, "size_vram": 1} for number in range(60_000)]
-    answers = {**bodies.ollama(), "/api/ps": as_json({"models": models})}
-    async with serving(Replay(answers)) as replay:
-        result = await collect(replay.url, "ollama")
-    got = values(result)
-    assert sum(name.startswith("model_memory_bytes") for name in got) == 2 * 64
-    assert got['models{where="loaded"}'] == 60_000
-    assert "models of s are left out" in result.notes[0].text
+def many(kind: str) -> dict[str, Answer]:
+    """A server of a kind with as many models as fit into its answer."""
+    names = [f"m{number:06}" for number in range(10_000)]
+    engines = tuple(f'engine="0",model_name="{name}"' for name in names[:500])
+    return {
+        "ollama": {
+            **bodies.ollama(),
+            "/api/ps": as_json({"models": [{"name": it, "size": 1, "size_vram": 1} for it in names]}),
+        },
+        "llama.cpp": bodies.router(*(bodies.routed(it, "loaded") for it in names)),
+        "llama-swap": bodies.llama_swap(*(dict[str, object](model=it, state="ready") for it in names)),
+        "vllm": bodies.vllm(bodies.vllm_metrics(engines=engines)),
+        "sglang": bodies.sglang(bodies.sglang_metrics(engines)),
+        "openai": {"/v1/models": as_json({"data": [{"id": it} for it in names]})},
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_million_models(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 are shown and the others counted in a note; the loop is not held up meanwhile."""
+    monkeypatch.setattr(llm, "READ_SHARE", 100)
+    async with serving(Replay(many(kind))) as replay:
+        reading: asyncio.Future[Any] = asyncio.ensure_future(collect(replay.url, kind))
+        gap = await longest_gap(reading)
+    result = await reading
+    shown = {match[1] for name in values(result) if (match := re.search('model="([^"]*)"', name))}
+    if kind != "openai":
+        assert len(shown) == 64
+        assert [note for note in result.notes if "models of s are left out" in note.text]
+    assert gap < GAP
+
+
+@pytest.mark.parametrize("line", ["\n", "vllm:\n", "vllm:prompt_tokens_total\n", "x" * 9000 + "\n"])
+async def test_lines_that_say_nothing_are_passed_over(line: str) -> None:
+    """Megabytes of lines that say nothing cost little, and hide none that does."""
+    body = line * (3_000_000 // len(line)) + bodies.vllm_metrics()
+    assert set(parse(body.encode(), WANTED)) == set(parse(bodies.vllm_metrics().encode(), WANTED))
 
 
 async def test_names_stay_labels() -> None:
@@ -171,7 +203,7 @@ JSON = st.recursive(
     | st.dictionaries(
         st.sampled_from(
             ["name", "model", "size", "size_vram", "expires_at", "context_length", "id", "status", "value",
-             "meta", "n_ctx", "state", "ttl", "models", "data", "running", "version", "remote_host"]
+             "meta", "n_ctx", "state", "ttl", "models", "data", "running", "version", "remote_host", "proxy"]
         ),
         inner,
         max_size=5,
