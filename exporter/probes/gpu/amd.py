@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from exporter.metrics.families import Samples, number
 from exporter.probes.gpu import families as f
-from exporter.probes.gpu.sysfs import Card, Sensors, bridge, entries, first, link, read, value
+from exporter.probes.gpu.pcie import add_link, bridge
+from exporter.probes.gpu.sysfs import Card, Sensors, entries, first, read, value
 
 MICRO, MILLI, PERCENT = 1e6, 1e3, 100.0
 FULL = 255.0  # of pwm1, where pwm1_max isn't there
@@ -36,7 +37,9 @@ def add_card(
     samples.add(f.MEMORY_UTILIZATION, value(f"{device}/mem_busy_percent", PERCENT, most=PERCENT), *labels)
     temperatures = sensors.of(hwmon, "temp")
     used = _add_memory(samples, labels, device, shares=shares)
-    _add_link(samples, labels, device)
+    # Behind a switch on the card the slot's link is that of the switch's upstream end.
+    upstream = bridge(device)
+    add_link(samples, labels, upstream if read(f"{upstream}/vendor") == VENDOR else device)
     samples.add(f.TEMPERATURE, first(temperatures, CHIP, MILLI), *labels)
     samples.add(f.MEMORY_TEMPERATURE, first(temperatures, ("mem",), MILLI), *labels)
     rates = sensors.of(hwmon, "freq")
@@ -84,18 +87,6 @@ def _add_memory(samples: Samples, labels: Sequence[str], device: str, *, shares:
     return used
 
 
-def _add_link(samples: Samples, labels: Sequence[str], device: str) -> None:
-    """Behind a switch on the card the slot's link is that of the switch's upstream end."""
-    upstream = bridge(device)
-    at = upstream if upstream and read(f"{upstream}/vendor") == VENDOR else device
-    for which, families in (
-        ("current", (f.PCIE_GENERATION, f.PCIE_WIDTH)),
-        ("max", (f.PCIE_GENERATION_MAX, f.PCIE_WIDTH_MAX)),
-    ):
-        for family, amount in zip(families, link(at, which), strict=True):
-            samples.add(family, amount, *labels)
-
-
 def _add_power(samples: Samples, labels: Sequence[str], hwmon: str) -> None:
     power = f"{hwmon}/power1"
     average = value(f"{power}_average", MICRO)
@@ -103,8 +94,15 @@ def _add_power(samples: Samples, labels: Sequence[str], hwmon: str) -> None:
     samples.add(f.POWER_LIMIT, value(f"{power}_cap", MICRO) or None, *labels)
     samples.add(f.POWER_DEFAULT, value(f"{power}_cap_default", MICRO) or None, *labels)
     samples.add(f.POWER_MAX, value(f"{power}_cap_max", MICRO) or None, *labels)
-    duty, full = value(f"{hwmon}/pwm1"), value(f"{hwmon}/pwm1_max")
-    samples.add(f.FAN, None if duty is None else duty / (full or FULL), *labels)
+    samples.add(f.FAN, _fan(hwmon), *labels)
+
+
+def _fan(hwmon: str) -> float | None:
+    """The fan's duty cycle; where that isn't there, its speed of the highest."""
+    duty, turns, most = (value(f"{hwmon}/{name}") for name in ("pwm1", "fan1_input", "fan1_max"))
+    if duty is not None:
+        return duty / (value(f"{hwmon}/pwm1_max") or FULL)
+    return turns / most if turns is not None and most else None
 
 
 def _sum(*parts: float | None) -> float | None:

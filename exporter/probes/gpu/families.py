@@ -98,8 +98,8 @@ ENERGY = _counter(
 )  # fmt: skip
 FAN = _gauge(
     "fan_speed_ratio", "Fan speed; 1 is full, some exceed it",
-    "nvidia-smi fan.speed, which is asked for; hwmon pwm1 of pwm1_max; Intel: the fastest, fan1_input of"
-    " fan1_max",
+    "nvidia-smi fan.speed, which is asked for; hwmon pwm1 of pwm1_max, else fan1_input of fan1_max; Intel:"
+    " the fastest",
 )  # fmt: skip
 PCIE_GENERATION = _gauge(
     "pcie_link_generation", "PCIe generation",
@@ -110,11 +110,11 @@ PCIE_WIDTH = _gauge(
 )
 PCIE_GENERATION_MAX = _gauge(
     "pcie_link_generation_max", "PCIe generation that card and slot are capable of",
-    "nvidia-smi pcie.link.gen.max; sysfs max_link_speed, which is the card's",
+    "nvidia-smi pcie.link.gen.max; sysfs max_link_speed, of card and port",
 )  # fmt: skip
 PCIE_WIDTH_MAX = _gauge(
     "pcie_link_width_max", "PCIe lanes that card and slot have",
-    "nvidia-smi pcie.link.width.max; sysfs max_link_width, which is the card's",
+    "nvidia-smi pcie.link.width.max; sysfs max_link_width, of card and port",
 )  # fmt: skip
 PERFORMANCE_STATE = _gauge(
     "performance_state", "Performance state, 0 (fastest) to 15 (slowest)", "nvidia-smi pstate"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from exporter.metrics.families import Samples
 from exporter.probes.gpu import families as f
-from exporter.probes.gpu.sysfs import Card, Sensors, bridge, entries, first, link, read, value
+from exporter.probes.gpu.pcie import add_link, bridge
+from exporter.probes.gpu.sysfs import Card, Sensors, entries, first, read, value
 
 MICRO, MILLI, MEGA = 1e6, 1e3, 1e6
 REASONS = ("pl1", "pl2", "pl4", "prochot", "ratl", "thermal", "vr_tdc", "vr_thermalert")
@@ -46,7 +49,6 @@ class Rates:
     """
 
     now: float = 0.0
-
     before: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def rate(self, name: str, count: float | None) -> float | None:
@@ -59,11 +61,18 @@ class Rates:
             return None
         return (count - previous[0]) / (self.now - previous[1])
 
+    def forget(self, path: Path) -> None:
+        """Forgets the counters below a directory: those of a card that sleeps stand still."""
+        for name in [name for name in self.before if name.startswith(f"{path}/")]:
+            del self.before[name]
+
 
 def add_card(samples: Samples, labels: Sequence[str], card: Card, sensors: Sensors, rates: Rates) -> None:
     """Adds what an awake card reports; what its files lack is left out."""
     _add_engines(samples, labels, list(_engines(card)), rates)
-    _add_link(samples, labels, card.device)
+    # Not the card's own, which says 2.5 GT/s and one lane whatever it is, since it has a switch.
+    if upstream := bridge(card.device):
+        add_link(samples, labels, upstream)
     hwmon = card.hwmon()
     if not hwmon:
         return
@@ -80,7 +89,7 @@ def add_card(samples: Samples, labels: Sequence[str], card: Card, sensors: Senso
 
 def is_integrated(card: Card) -> bool:
     """Whether the card is part of a processor and uses the host's memory: its place is on the root bus."""
-    return card.slot[5:7] == "00"
+    return card.slot.split(":")[1:2] == ["00"]
 
 
 def add_memory(samples: Samples, labels: Sequence[str], total: float | None, used: float | None) -> None:
@@ -94,19 +103,32 @@ def add_memory(samples: Samples, labels: Sequence[str], total: float | None, use
 def _engines(card: Card) -> Iterator[Engines]:
     """Its groups of engines, under xe or i915."""
     for tile in (name for name in entries(card.device) if TILE.fullmatch(name)):
-        for gt in (name for name in entries(f"{card.device}/{tile}") if GT.fullmatch(name)):
+        groups = [name for name in entries(f"{card.device}/{tile}") if GT.fullmatch(name)]
+        for number, gt in enumerate(groups):
             at = f"{card.device}/{tile}/{gt}"
-            media = read(f"{at}/gtidle/name").endswith("-mc")
+            name = read(f"{at}/gtidle/name")
             yield Engines(
                 f"{at}/freq0/act_freq", f"{at}/freq0/max_freq", f"{at}/gtidle/idle_residency_ms",
-                f"{at}/freq0/throttle/reason_", media,
+                f"{at}/freq0/throttle/reason_", name.endswith("-mc") if name else number > 0,
             )  # fmt: skip
-    if card.driver == "i915":
-        at = f"{card.path}/gt/gt0"
+    if card.driver != "xe":
+        yield from _engines_of_i915(card)
+
+
+def _engines_of_i915(card: Card) -> Iterator[Engines]:
+    """The first group's files lie with the card on older kernels; a processor's second one is for video."""
+    for gt in [name for name in entries(f"{card.path}/gt") if GT.fullmatch(name)] or ["gt0"]:
+        at, main = f"{card.path}/gt/{gt}", gt == "gt0"
         yield Engines(
-            f"{card.path}/gt_act_freq_mhz", f"{card.path}/gt_max_freq_mhz", f"{at}/rc6_residency_ms",
-            f"{at}/throttle_reason_",
+            _there(f"{at}/rps_act_freq_mhz", f"{card.path}/gt_act_freq_mhz" if main else ""),
+            _there(f"{at}/rps_max_freq_mhz", f"{card.path}/gt_max_freq_mhz" if main else ""),
+            _there(f"{at}/rc6_residency_ms", f"{card.path}/power/rc6_residency_ms" if main else ""),
+            f"{at}/throttle_reason_", is_integrated(card) and not main,
         )  # fmt: skip
+
+
+def _there(path: str, else_: str) -> str:
+    return path if not else_ or os.path.exists(path) else else_  # noqa: PTH110 - faster
 
 
 def _add_engines(samples: Samples, labels: Sequence[str], groups: Sequence[Engines], rates: Rates) -> None:
@@ -125,26 +147,12 @@ def _add_engines(samples: Samples, labels: Sequence[str], groups: Sequence[Engin
         samples.add(f.THROTTLE, active, *labels, reason)
 
 
-def _add_link(samples: Samples, labels: Sequence[str], device: str) -> None:
-    """The link of the slot. A card's own says 2.5 GT/s and one lane whatever it is, since it has a switch."""
-    at = bridge(device)
-    if at:
-        for which, families in (
-            ("current", (f.PCIE_GENERATION, f.PCIE_WIDTH)),
-            ("max", (f.PCIE_GENERATION_MAX, f.PCIE_WIDTH_MAX)),
-        ):
-            for family, amount in zip(families, link(at, which), strict=True):
-                samples.add(family, amount, *labels)
-
-
 def _fans(hwmon: str) -> float | None:
     """The fastest fan's speed; pwm1 is 0 where the firmware controls them."""
     ratios = []
     for number in range(1, 1 + MOST_FANS):
         turns, most = value(f"{hwmon}/fan{number}_input"), value(f"{hwmon}/fan{number}_max")
-        if turns is None:
-            break
-        ratios.append(turns / most if most else None)
+        ratios.append(turns / most if turns is not None and most else None)
     return _highest(ratios)
 
 

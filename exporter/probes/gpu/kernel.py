@@ -58,11 +58,13 @@ def collect(host: Host, vendor: str, state: State, now: float) -> Result:
     samples.add(f.GPUS, len(there), vendor)
     awake: dict[tuple[str, str], Card] = {}
     for index, card in enumerate(there):
+        asleep = card.asleep()
         labels = (f"{vendor}{index}", (amd.uuid(card) if vendor == "amd" else "") or card.slot)
         _add_info(samples, labels, card, host, state)
-        asleep = card.asleep()
         samples.add(f.ASLEEP, asleep, *labels)
-        if not asleep:
+        if asleep:
+            state.rates.forget(card.path)
+        else:
             awake[labels] = card
     _refresh(host, state, list(awake.values()), now)
     capacity = dmem.capacity(host.cgroup) if vendor == "intel" and awake else {}

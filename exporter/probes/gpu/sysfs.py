@@ -16,10 +16,11 @@ SLOT = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", re.ASCII)
 NODE = re.compile(r"(?:card|renderD)\d{1,4}", re.ASCII)
 CARD = re.compile(r"card\d{1,4}", re.ASCII)
 VENDORS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
+# Graphics of servers' management (ES1000), by ids of AMD.
+DISPLAY_ONLY = {"1002:515E", "1002:5969"}
 DRIVERS = {"amdgpu", "radeon", "xe", "i915"}
 ASLEEP = {"suspended": 1.0, "suspending": 1.0, "active": 0.0, "resuming": 0.0, "unsupported": 0.0}
 POWERED_OFF = {"D3hot", "D3cold"}
-GENERATIONS = {"2.5": 1, "5.0": 2, "8.0": 3, "16.0": 4, "32.0": 5, "64.0": 6}
 
 
 def read(path: Path | str, limit: int = PAGE) -> str:
@@ -97,6 +98,8 @@ def _card(path: Path) -> Card | None:
         return None
     lines = (line.partition("=") for line in read(path / "device/uevent").splitlines())
     uevent = {name: value for name, _, value in lines}
+    if uevent.get("PCI_ID", "").upper() in DISPLAY_ONLY:
+        return None
     slot = uevent.get("PCI_SLOT_NAME", "").lower()
     if not SLOT.fullmatch(slot):
         real = os.path.realpath(path / "device").rpartition("/")[2]
@@ -123,11 +126,15 @@ class Sensors:
     known: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     def of(self, hwmon: str, kind: str) -> dict[str, str]:
-        """The sensors of a kind (``temp``): by label, empty without one, what their paths begin with."""
+        """The sensors of a kind (``temp``): by label, empty without one, what their paths begin with.
+
+        Of several with the same label, or without, the first counts.
+        """
         if (hwmon, kind) not in self.known:
-            named = re.compile(rf"{kind}\d{{1,3}}_input", re.ASCII)
-            stems = (name.removesuffix("input") for name in entries(hwmon or "-") if named.fullmatch(name))
-            self.known[hwmon, kind] = {read(f"{hwmon}/{stem}label"): f"{hwmon}/{stem}" for stem in stems}
+            named = re.compile(rf"{kind}(\d{{1,3}})_input", re.ASCII)
+            numbers = (int(name[1]) for name in map(named.fullmatch, entries(hwmon or "-")) if name)
+            stems = [f"{hwmon}/{kind}{number}_" for number in sorted(numbers, reverse=True)]
+            self.known[hwmon, kind] = {read(f"{stem}label"): stem for stem in stems}
         return self.known[hwmon, kind]
 
 
@@ -135,17 +142,3 @@ def first(stems: Mapping[str, str], labels: Iterable[str], scale: float = 1.0) -
     """The value of the sensor with the first of these labels that there is; None where there is none."""
     stem = next((stems[label] for label in labels if label in stems), None)
     return None if stem is None else value(f"{stem}input", scale)
-
-
-def link(device: str, which: str) -> tuple[float | None, float | None]:
-    """The PCIe generation and lanes, ``which``: ``current`` or ``max``. None where the file doesn't tell."""
-    speed = read(f"{device}/{which}_link_speed").partition(" ")[0]
-    width = value(f"{device}/{which}_link_width", most=64)
-    generation = GENERATIONS.get(speed if "." in speed else f"{speed}.0")
-    return generation, width or None
-
-
-def bridge(device: str) -> str:
-    """The upstream end of a switch on the card, two levels up, whose link is the slot's; else empty."""
-    upstream = os.path.dirname(os.path.dirname(os.path.realpath(device)))  # noqa: PTH120 - much faster
-    return upstream if SLOT.fullmatch(upstream.rpartition("/")[2]) else ""

@@ -269,3 +269,133 @@ def test_name(host: Host, amdgpu_ids: str, pci_ids: str, product: str, name: str
         f'grid_gpu_info{{driver="amdgpu",driver_version="6.8.5",gpu="amd0",name="{name}",'
         'pci_bus_id="0000:03:00.0",uuid="c0ffee0123456789",vbios_version="113-D70",vendor="amd"}'
     ) in collect(host, "amd")
+
+
+HWMON = "[class/drm/card0/device/hwmon/hwmon0]\nname = {driver}\n"
+
+
+@pytest.mark.parametrize("driver", ["amdgpu", "radeon"])
+def test_sensors_without_labels(host: Host, driver: str) -> None:
+    """Where no sensor has a label the first is the chip's, and no other is taken for anything."""
+    sensors = "".join(f"temp{n}_input = {n}0000\nfreq{n}_input = {n}00000000\n" for n in (1, 2, 3, 10))
+    plant(AMD + HWMON.format(driver=driver) + sensors, host.sys)
+    assert short(collect(host, "amd")) == {"temperature_celsius": 10, **clocks("clock_hertz", graphics=100)}
+
+
+@pytest.mark.parametrize(
+    ("files", "ratio"),
+    [
+        ("pwm1 = 51\nfan1_input = 0\nfan1_max = 3000\n", 0.2),
+        ("fan1_input = 1500\nfan1_max = 3000\n", 0.5),
+        ("fan1_input = 0\nfan1_max = 3000\n", 0),
+        ("fan1_input = 1500\n", None),
+        ("fan1_input = 1500\nfan1_max = 0\n", None),
+    ],
+)
+def test_fan_of_amd(host: Host, files: str, ratio: float | None) -> None:
+    """A fan without a duty cycle has its speed, where its highest is known."""
+    plant(AMD + HWMON.format(driver="amdgpu") + files, host.sys)
+    assert short(collect(host, "amd")).get("fan_speed_ratio") == ratio
+
+
+def test_fans_of_intel(host: Host) -> None:
+    """Of several fans the fastest counts; one that can't be read costs no other."""
+    fans = "fan2_input = 500\nfan2_max = 2000\nfan3_input = 1000\nfan3_max = 2000\nfan4_input = 9\n"
+    plant(XE + HWMON.format(driver="xe") + fans, host.sys)
+    assert short(collect(host, "intel"))["fan_speed_ratio"] == 0.5
+
+
+def test_several_tiles(host: Host) -> None:
+    """The busiest tile's load, the highest clocks; of a tile's groups without names the later are video's."""
+    frequencies = {"tile0/gt0": (1000, 2000), "tile0/gt1": (800, 1200), "tile1/gt2": (1500, 2000)}
+    plant(XE, host.sys)
+    for group, (actual, most) in frequencies.items():
+        at = f"[class/drm/card0/device/{group}]\n"
+        plant(f"{at}freq0/act_freq = {actual}\nfreq0/max_freq = {most}\nfreq0/throttle/reason_pl1 = 0\n"
+              "gtidle/idle_residency_ms = 1000\n", host.sys)  # fmt: skip
+    state = kernel.State()
+    collect(host, "intel", state)
+    for group, count in (("tile0/gt0", 3000), ("tile0/gt1", 1000), ("tile1/gt2", 1500)):
+        path = host.sys / f"class/drm/card0/device/{group}"
+        (path / "gtidle/idle_residency_ms").write_text(f"{count}\n")
+    (path / "freq0/throttle/reason_pl1").write_text("1\n")
+    assert short(collect(host, "intel", state, 2.0)) == {
+        **clocks("clock_hertz", graphics=1500, video=800),
+        **clocks("clock_max_hertz", graphics=2000, video=1200),
+        "utilization_ratio": 0.75,
+        'throttle_active{reason="pl1"}': 1,
+    }
+
+
+@pytest.mark.parametrize("slot", ["00:02.0", "03:00.0"])
+def test_several_groups_of_i915(host: Host, slot: str) -> None:
+    """Each group has its own clocks on newer kernels; the second is for video in a processor, else a tile."""
+    own = "".join(
+        f"gt/{gt}/rps_act_freq_mhz = {actual}\ngt/{gt}/rps_max_freq_mhz = {most}\n"
+        for gt, actual, most in (("gt0", 900, 2250), ("gt1", 1100, 1300))
+    )
+    at = AT.format(vendor="0x8086", driver="i915", slot=slot)
+    plant(f"{at}[class/drm/card0]\ngt_act_freq_mhz = 1100\ngt_max_freq_mhz = 2250\n{own}", host.sys)
+    video = slot == "00:02.0"
+    assert short(collect(host, "intel")) == {
+        **clocks("clock_hertz", **({"graphics": 900, "video": 1100} if video else {"graphics": 1100})),
+        **clocks("clock_max_hertz", **({"graphics": 2250, "video": 1300} if video else {"graphics": 2250})),
+    }
+
+
+def test_load_of_an_older_i915(host: Host) -> None:
+    """Kernels before 5.19 count idle time beside the card's power."""
+    plant(f"{I915}[class/drm/card0]\npower/rc6_residency_ms = 1000\n", host.sys)
+    state = kernel.State()
+    collect(host, "intel", state)
+    (host.sys / "class/drm/card0/power/rc6_residency_ms").write_text("2000\n")
+    assert short(collect(host, "intel", state, 4.0)) == {"utilization_ratio": 0.75}
+
+
+def test_load_of_a_card_that_slept(host: Host) -> None:
+    """Counters stand still while a card sleeps: what comes after is measured from the wake on."""
+    plant(f"{XE}power/runtime_status = active\ntile0/gt0/gtidle/idle_residency_ms = 1000\n", host.sys)
+    device, state = host.sys / "class/drm/card0/device", kernel.State()
+    loads = []
+    for now, status, idle in (
+        (0.0, "active", 1000), (2.0, "active", 2000), (3.0, "suspended", 2000), (100.0, "active", 2000),
+        (102.0, "active", 3000),
+    ):  # fmt: skip
+        (device / "power/runtime_status").write_text(f"{status}\n")
+        (device / "tile0/gt0/gtidle/idle_residency_ms").write_text(f"{idle}\n")
+        loads.append(short(collect(host, "intel", state, now)).get("utilization_ratio"))
+    assert loads == [None, 0.5, None, None, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("port", "most"),
+    [
+        ("max_link_speed = 8.0 GT/s PCIe\nmax_link_width = 4\n", (3, 4)),
+        ("max_link_speed = 32.0 GT/s PCIe\nmax_link_width = 16\n", (4, 16)),
+        ("max_link_speed = Unknown\nmax_link_width = 0\n", (4, 16)),
+        ("", (4, 16)),
+    ],
+)
+def test_link_of_a_slot(host: Host, port: str, most: tuple[int, int]) -> None:
+    """A card can't be faster than its slot, and in a slow one its link is not narrow."""
+    slot = "devices/pci0000:00/0000:00:01.0"
+    plant(
+        f"[{slot}]\nvendor = 0x1022\n{port}[{slot}/0000:03:00.0]\nvendor = 0x1002\n"
+        "max_link_speed = 16.0 GT/s PCIe\nmax_link_width = 16\n"
+        f"[class/drm/card0]\ndevice -> ../../../{slot}/0000:03:00.0\n",
+        host.sys,
+    )
+    found = short(collect(host, "amd"))
+    assert (found["pcie_link_generation_max"], found["pcie_link_width_max"]) == most
+
+
+def test_graphics_of_a_server(host: Host) -> None:
+    """AMD's own chip for servers' management draws a console, and is no GPU."""
+    plant(AMD.replace("PCI_SLOT", "PCI_ID=1002:515E\\nPCI_SLOT").replace("amdgpu", "radeon"), host.sys)
+    assert collect(host, "amd") == {'grid_gpus{vendor="amd"}': 0}
+
+
+def test_card_without_a_driver(host: Host) -> None:
+    """A card that no driver is bound to is there, and reports nothing."""
+    plant("[class/drm/card0/device]\nvendor = 0x1002\nuevent = PCI_ID=1002:744C\n", host.sys)
+    assert short(collect(host, "amd")) == {}
