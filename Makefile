@@ -28,7 +28,7 @@ uninstall: ## take it away again, but for its settings and what AIDE found (root
 	@$(place) uninstall
 
 # The service's interpreter is the system's, unless PYTHON is given: one in a home is out of its sight.
-place = RUNBOOKS="$(RUNBOOKS)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" sh systemd/install.sh
+place = ALERTS="$(ALERTS)" RUNBOOKS="$(RUNBOOKS)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(if $(filter file,$(origin PYTHON)),,$(PYTHON))" sh systemd/install.sh
 
 ##@ Check it
 test: $(VENV)/dev lint ## style, types and all tests that need no root, package or daemon (under 3 minutes)
@@ -66,9 +66,9 @@ format: $(VENV)/dev ## put the code into its one format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-generate: $(VENV)/dev ## write the dashboards, the rules and docs/metrics.md from their Python
-	$(BIN)/python -m grafana
-	$(BIN)/python -m prometheus
+generate: $(VENV)/dev ## write the dashboards, the rules and docs/metrics.md from their Python; ALERTS=FILE for settings
+	$(BIN)/python -m grafana $(if $(ALERTS),--settings="$(ALERTS)")
+	$(BIN)/python -m prometheus $(if $(ALERTS),--settings="$(ALERTS)")
 	$(BIN)/python -m docs
 
 parts: ## install the real programs that `make test-real` runs (Debian, root; elsewhere their tests are skipped)

@@ -46,7 +46,7 @@ def render() -> dict[str, str]:
 def write(directory: Path = DASHBOARDS) -> None:
     """Writes them all, and deletes what is no page any more."""
     pages = render()
-    for path in directory.glob("*.json"):
+    for path in directory.glob("grid-*.json"):
         path.unlink()
     for name, text in pages.items():
         (directory / name).write_text(text, encoding="utf-8")

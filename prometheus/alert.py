@@ -36,8 +36,14 @@ class Alert:
     description: str
     page: str = ""
 
-    def rule(self, domain: str) -> dict[str, Any]:
-        """The rule as it stands in a rule file. domain: the part of the box, as in ``grid:health:code``."""
+    def rule(self, domain: str, grafana: str = GRAFANA, runbooks: str = RUNBOOKS) -> dict[str, Any]:
+        """The rule as it stands in a rule file.
+
+        Args:
+            domain: the part of the box, as in ``grid:health:code``.
+            grafana: where the dashboards are.
+            runbooks: where the runbooks are.
+        """
         rule: dict[str, Any] = {"alert": self.name, "expr": self.expr}
         if self.wait:
             rule["for"] = span(self.wait)
@@ -47,7 +53,7 @@ class Alert:
         rule["annotations"] = {
             "summary": self.summary,
             "description": self.description,
-            "dashboard_url": f"{GRAFANA}/d/{self.page or f'grid-{domain}?var-instance={BOX}'}",
-            "runbook_url": f"{RUNBOOKS}/{self.name}.md",
+            "dashboard_url": f"{grafana}/d/{self.page or f'grid-{domain}?var-instance={BOX}'}",
+            "runbook_url": f"{runbooks}/{self.name}.md",
         }
         return rule

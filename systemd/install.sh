@@ -5,6 +5,7 @@
 #   install.sh uninstall
 #
 # PREFIX   where programs and units go (/usr/local)
+# ALERTS   the file with the settings of the alerts (/etc/grid-exporter/alerts.yml)
 # RUNBOOKS an address to link the alerts' runbooks to, where they are kept elsewhere than in the repository
 # DESTDIR  for packagers: a folder to put all files into; nothing outside it is touched, nothing is started
 # PYTHON   the interpreter to build with (the system's)
@@ -72,21 +73,34 @@ put_files() {
     put systemd/sysusers.conf "$settings/sysusers.d/$name.conf"
     put systemd/tmpfiles.conf "$settings/tmpfiles.d/$name.conf"
     put systemd/config.example.yml /etc/$name/config.example.yml
+    put systemd/alerts.example.yml /etc/$name/alerts.example.yml
     put_once systemd/default /etc/default/$name
     for file in prometheus/prometheus.yml prometheus/alertmanager.yml prometheus/rules/*.yml grafana/dashboards/*.json; do
         put "$file" "$share/${file#*/}"
     done
 }
 
+# The rules as they are, or by their owner's settings. A mistake in these keeps the rules that are there.
+make_rules() {
+    rules=prometheus/rules
+    settings_file=${ALERTS:-$DESTDIR/etc/$name/alerts.yml}
+    [ -e "$settings_file" ] || return 0
+    rules=$DESTDIR$library/rules
+    PYTHONDONTWRITEBYTECODE=1 "$DESTDIR$library/bin/python" -m prometheus --settings "$settings_file" --out "$rules" && return
+    mistake="the rules of the alerts are as they were: $settings_file can't be used"
+    return 1
+}
+
 # The rules and dashboards are the project's own and follow it; targets and data sources are their owner's.
 put_monitoring() {
-    runbooks=$(sed -n 's/^Repository = "\(.*\)"/\1/p' pyproject.toml)/blob/main/prometheus/runbooks
     if [ -d "$DESTDIR/etc/prometheus" ]; then
-        for file in prometheus/rules/*.yml; do
-            sed "s|runbook_url: .*/|runbook_url: ${RUNBOOKS:-$runbooks}/|" "$file" | put /dev/stdin "/etc/prometheus/rules/grid-${file##*/}"
-        done
+        if make_rules; then
+            links=${RUNBOOKS:+s|runbook_url: .*/|runbook_url: $RUNBOOKS/|}
+            for file in "$rules"/*.yml; do sed "$links" "$file" | put /dev/stdin "/etc/prometheus/rules/grid-${file##*/}"; done
+        fi
         for file in prometheus/targets/*.yml; do put_once "$file" "/etc/prometheus/targets/${file##*/}"; done
     fi
+    rm -rf "$DESTDIR$library/rules"
     provisioning=/etc/grafana/provisioning
     if [ -d "$DESTDIR/etc/grafana" ]; then
         sed "s|/var/lib/grafana/dashboards|$share/dashboards|" grafana/provisioning/dashboards/grid.yaml |
@@ -138,16 +152,18 @@ tell() {
 install_all() {
     find_python
     first=1
+    mistake=
     [ ! -e "$DESTDIR$settings/systemd/system/$name.service" ] || first=
     build
     put_files
     put_monitoring
-    [ -z "$DESTDIR" ] || return 0
+    [ -z "$DESTDIR" ] || { [ -z "$mistake" ] || fail "$mistake"; return 0; }
     systemd-sysusers "$settings/sysusers.d/$name.conf"
     systemd-tmpfiles --create "$settings/tmpfiles.d/$name.conf"
     join_groups "$@"
     start
     tell
+    [ -z "$mistake" ] || fail "$mistake"
 }
 
 # What its owner wrote and what AIDE found stays, and with it the user that some of it belongs to, who loses all groups.
@@ -158,7 +174,7 @@ uninstall_all() {
     fi
     for unit in $units; do rm -f "$DESTDIR$settings/systemd/system/$unit"; done
     rm -f "$DESTDIR$settings/sysusers.d/$name.conf" "$DESTDIR$settings/tmpfiles.d/$name.conf"
-    rm -rf "$DESTDIR$library" "$DESTDIR$share" "$DESTDIR$PREFIX/bin/$name" "$DESTDIR/etc/$name/config.example.yml"
+    rm -rf "$DESTDIR$library" "$DESTDIR$share" "$DESTDIR$PREFIX/bin/$name" "$DESTDIR/etc/$name/config.example.yml" "$DESTDIR/etc/$name/alerts.example.yml"
     rm -f "$DESTDIR"/etc/prometheus/rules/grid-alerts.yml "$DESTDIR"/etc/prometheus/rules/grid-recording.yml
     rm -f "$DESTDIR/etc/grafana/provisioning/dashboards/grid.yaml"
     for folder in "$settings/systemd/system" "$settings/sysusers.d" "$settings/tmpfiles.d" /etc/prometheus/rules "/etc/$name"; do

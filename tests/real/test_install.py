@@ -102,6 +102,21 @@ def test_twice_changes_nothing(host: World) -> None:
     until(lambda: "host" in working(host))
 
 
+def test_alert_settings_make_the_rules(host: World) -> None:
+    """Prometheus's rules follow /etc/grid-exporter/alerts.yml; a mistake in it keeps those there are."""
+    rules = "/etc/prometheus/rules/grid-alerts.yml"
+    host.put("/etc/grid-exporter/alerts.yml", "alerts: {GridSwapFull: off}\n")
+    make(host, "install", "RUNBOOKS=https://wiki.example.org")
+    written = host.run("cat", rules)
+    assert "GridSwapFull" not in written
+    assert "runbook_url: https://wiki.example.org/GridDiskFull.md" in written
+    host.put("/etc/grid-exporter/alerts.yml", "alerts: {GridSwapFul: off}\n")
+    message = refused(host, "install", wheels=WHEELS)
+    assert "alerts.GridSwapFul: there is no such alert; did you mean GridSwapFull?" in message
+    assert host.run("cat", rules) == written
+    assert scrape(host)
+
+
 def test_an_upgrade_keeps_what_is_the_owners(host: World) -> None:
     """Settings, targets, AIDE's findings and what was switched off stay, a mistake in the settings too.
 
