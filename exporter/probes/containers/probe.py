@@ -93,6 +93,7 @@ HEALTHS = ("starting", "healthy", "unhealthy")
 SOCKETS = ("var/run/docker.sock", "run/podman/podman.sock")
 ROOTS = "set probes.containers.host: unix:///run/podman/podman.sock to see root's"
 SCRIPT_LIMIT = 4096
+MOST_NAMES = 10_000  # of containers that are kept while some can't be read
 
 
 class Settings(Schedule, frozen=True):
@@ -189,7 +190,10 @@ async def collect(
     except EngineDown as down:
         return _engine_down(str(down))
     containers = by_name(inspected)
-    host.container_names = {container.id: name for name, container in containers.items()}
+    names = [(container.id, name) for name, container in containers.items()]
+    if error:  # whose containers are missing keep their names
+        names = [*host.container_names.items(), *names][-MOST_NAMES:]
+    host.container_names = dict(names)
     families = description(containers) + await run_in_thread(measure, containers, host)
     if error:
         raise ProbeError(error, families=families)

@@ -185,6 +185,15 @@ async def test_same_name_in_names_for_the_gpu(tool: Tool) -> None:
     assert host.container_names == {FIRST: "ab", SECOND: SECOND[:12]}
 
 
+async def test_names_for_the_gpu_where_some_are_missing(tool: Tool) -> None:
+    """A container that inspect left out runs all the same: its cards' memory keeps the name."""
+    host = Host(proc=NOTHING, container_names={FIRST: "old", SECOND: "cd"})
+    tool.prints("inspect", inspected(FIRST))
+    with pytest.raises(ProbeError):
+        await collect(CommandLine(tool.argv), host)
+    assert host.container_names == {FIRST: "ab", SECOND: "cd"}
+
+
 async def test_engine_down(tool: Tool) -> None:
     """An engine that is down is a fact: the run succeeds with it, and leaves the names alone."""
     host = Host(container_names={FIRST: "ab"})
