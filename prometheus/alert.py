@@ -24,6 +24,8 @@ class Alert:
     expr: the condition, true while it returns series. wait: for how many seconds it must hold first.
     keep: for how many seconds the alert stays after the condition has ended.
     summary, description: templates, as Prometheus fills them in.
+    sometimes: the severity for a box that is not always on, whose target has a label ``presence: sometimes``;
+    empty: the same.
     page: the uid of its dashboard, of all boxes; empty: its domain's, of the box that it fires for.
     """
 
@@ -34,6 +36,7 @@ class Alert:
     keep: int = 0
     summary: str
     description: str
+    sometimes: Literal["", "warning", "info"] = ""
     page: str = ""
 
     def rule(self, domain: str, grafana: str = GRAFANA, runbooks: str = RUNBOOKS) -> dict[str, Any]:
@@ -49,7 +52,7 @@ class Alert:
             rule["for"] = span(self.wait)
         if self.keep:
             rule["keep_firing_for"] = span(self.keep)
-        rule["labels"] = {"severity": self.severity, "domain": domain}
+        rule["labels"] = {"severity": self._severity(), "domain": domain}
         rule["annotations"] = {
             "summary": self.summary,
             "description": self.description,
@@ -57,3 +60,9 @@ class Alert:
             "runbook_url": f"{runbooks}/{self.name}.md",
         }
         return rule
+
+    def _severity(self) -> str:
+        if not self.sometimes:
+            return self.severity
+        otherwise = f"{{{{ else }}}}{self.severity}{{{{ end }}}}"
+        return f'{{{{ if eq $labels.presence "sometimes" }}}}{self.sometimes}{otherwise}'

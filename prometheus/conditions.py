@@ -8,15 +8,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from prometheus import states
-from prometheus.expressions import DISK_AVAILABLE, GPU_MEMORY_USED_RATIO, MEMORY_AVAILABLE
+from prometheus.expressions import (
+    DISK_AVAILABLE,
+    GPU_MEMORY_USED_RATIO,
+    MEMORY_AVAILABLE,
+    THROTTLED_BY_HARDWARE,
+)
 from prometheus.states import State
 from prometheus.thresholds import (
     AIDE_OVERDUE_SECONDS,
+    CONTAINER_RESTARTED_SECONDS,
     CONTAINER_RESTARTS,
-    CONTAINER_RESTARTS_WINDOW_SECONDS,
     DISK_FILLING_RATIO,
+    DISK_FULL_BYTES,
     DISK_FULL_RATIO,
     DISK_FULL_WITHIN_SECONDS,
+    DISK_LOW_BYTES,
     DISK_LOW_RATIO,
     DISK_PACE_LEAST_SECONDS,
     DISK_PACE_SECONDS,
@@ -24,7 +31,9 @@ from prometheus.thresholds import (
     GPU_HOT_CELSIUS,
     GPU_MEMORY_FULL_RATIO,
     LLM_QUEUE_GROWTH,
+    MEMORY_LOW_BYTES,
     MEMORY_LOW_RATIO,
+    MEMORY_NEARLY_OUT_BYTES,
     MEMORY_NEARLY_OUT_RATIO,
     MEMORY_STALLED_RATIO,
     TIMER_OVERDUE_SECONDS,
@@ -53,13 +62,23 @@ class Condition(NamedTuple):
         return f'label_replace({self.code()}, "reason", "{text}", "{self.by}", "(.*)")'
 
 
+def _memory_below(ratio: float, floor: float) -> str:
+    """Boxes with less memory available than a share of it, and than so many bytes."""
+    return f"{MEMORY_AVAILABLE} < {ratio} and grid_memory_available_bytes{{BOX}} < {floor:.0f}"
+
+
+def _disk_below(ratio: float, floor: float) -> str:
+    """File systems with less available than a share of their size, and than so many bytes."""
+    return f"{DISK_AVAILABLE} < {ratio} and grid_filesystem_avail_bytes{{BOX}} < {floor:.0f}"
+
+
 def _full_within_days(seconds: int) -> str:
     """File systems that will be full within days at the pace of the last ``seconds``."""
     past = f"grid_filesystem_avail_bytes{{BOX}}[{seconds}s]"
     return f"predict_linear({past}, {DISK_FULL_WITHIN_SECONDS}) < 0"
 
 
-GPUS_MISSING = f"max_over_time(grid_gpus{{BOX}}[{GPU_GONE_WINDOW_SECONDS}s]) - grid_gpus{{BOX}}"
+GPUS_MISSING = f"max_over_time(grid_gpus{{BOX}}[{GPU_GONE_WINDOW_SECONDS}s:10m]) - grid_gpus{{BOX}}"
 # The last hour must agree, because a finished download bends the slope of six hours; and there must be an
 # hour to look back on, because minutes are too short for days.
 FILLING = " and ".join(
@@ -70,7 +89,10 @@ FILLING = " and ".join(
         f"grid_filesystem_avail_bytes{{BOX}} offset {DISK_PACE_LEAST_SECONDS}s",
     )
 )
-RESTARTED = f"round(increase(grid_container_restarts_total{{BOX}}[{CONTAINER_RESTARTS_WINDOW_SECONDS}s]))"
+RESTARTED = (
+    f"round(increase(grid_container_restarts_total{{BOX}}[1h])) > {CONTAINER_RESTARTS}"
+    f" and increase(grid_container_restarts_total{{BOX}}[{CONTAINER_RESTARTED_SECONDS}s]) > 0"
+)
 # An increase outlives the last scrape; a container that is no longer scraped is no problem any more.
 SCRAPED = "on (job, instance, container) grid_container_info{BOX}"
 # Down, though its restart policy is to run; one series a container on each side, so that they always fit.
@@ -91,6 +113,7 @@ STOPPED_SERVICE = (
 )
 TIMER = "grid_systemd_timer_{}_trigger_timestamp_seconds{{BOX}}"
 # While what it started still runs, a timer's next trigger stays in the past: that one is not overdue.
+CLOCK = "max by (job, instance) (grid_probe_last_success_timestamp_seconds{BOX})"
 TIMER_DUE = f"{TIMER.format('next')} unless {TIMER.format('last')} >= {TIMER.format('next')}"
 MEMORY_STALLED = 'rate(grid_pressure_stalled_seconds_total{BOX, resource="memory"}[5m])'
 RELOAD_FAILED = (
@@ -127,7 +150,7 @@ CONDITIONS = {
         Condition(states.MEMORY_FULL, f"{GPU_MEMORY_USED_RATIO} > {GPU_MEMORY_FULL_RATIO}", "gpu", "GPU $1"),
         Condition(
             states.THROTTLED,
-            'grid_gpu_throttle_active{BOX, reason=~".*thermal.*|hw_.*|prochot"} > 0',
+            f"grid_gpu_throttle_active{{BOX, {THROTTLED_BY_HARDWARE}}} > 0",
             "gpu",
             "GPU $1",
         ),
@@ -139,17 +162,17 @@ CONDITIONS = {
         Condition(states.LOADING, "grid_llm_ready{BOX} == 0", "server"),
     ),
     "host": (
-        Condition(states.NEARLY_OUT, f"{MEMORY_AVAILABLE} < {MEMORY_NEARLY_OUT_RATIO}"),
+        Condition(states.NEARLY_OUT, _memory_below(MEMORY_NEARLY_OUT_RATIO, MEMORY_NEARLY_OUT_BYTES)),
         Condition(
             states.STALLING,
             f"{MEMORY_STALLED} > {MEMORY_STALLED_RATIO}",
         ),
-        Condition(states.LOW, f"{MEMORY_AVAILABLE} < {MEMORY_LOW_RATIO}"),
+        Condition(states.LOW, _memory_below(MEMORY_LOW_RATIO, MEMORY_LOW_BYTES)),
     ),
     "disk": (
-        Condition(states.FULL, f"{DISK_AVAILABLE} < {DISK_FULL_RATIO}", "mountpoint"),
+        Condition(states.FULL, _disk_below(DISK_FULL_RATIO, DISK_FULL_BYTES), "mountpoint"),
         Condition(states.SCAN_ERRORS, "grid_directory_scan_errors{BOX} > 0", "path"),
-        Condition(states.LOW_SPACE, f"{DISK_AVAILABLE} < {DISK_LOW_RATIO}", "mountpoint"),
+        Condition(states.LOW_SPACE, _disk_below(DISK_LOW_RATIO, DISK_LOW_BYTES), "mountpoint"),
         Condition(states.FILLING, FILLING, "mountpoint"),
     ),
     "tor": (
@@ -159,20 +182,24 @@ CONDITIONS = {
     "containers": (
         Condition(states.ENGINE_DOWN, "grid_container_engine_up{BOX} == 0"),
         Condition(states.RESTARTS, 'grid_container_state{BOX, state=~"restarting|dead"} > 0', "container"),
-        Condition(states.RESTARTS, f"{RESTARTED} > {CONTAINER_RESTARTS} and {SCRAPED}", "container"),
+        Condition(states.RESTARTS, f"{RESTARTED} and {SCRAPED}", "container"),
         Condition(states.UNHEALTHY, 'grid_container_health{BOX, health="unhealthy"} > 0', "container"),
         Condition(states.STOPPED, f"{STOPPED_CONTAINER} > 0", "container"),
     ),
     "services": (
         Condition(states.FAILED, FAILED_SERVICE, "name"),
         Condition(states.FAILED, f"grid_systemd_failed_units{{BOX}} > 0 unless {NAMED}", name="a unit"),
-        Condition(states.OVERDUE, f"({TIMER_DUE}) < time() - {TIMER_OVERDUE_SECONDS}", "name"),
+        Condition(
+            states.OVERDUE,
+            f"{CLOCK} - on (job, instance) group_right () ({TIMER_DUE}) > {TIMER_OVERDUE_SECONDS}",
+            "name",
+        ),
         Condition(states.STOPPED, f"{STOPPED_SERVICE} > 0", "name"),
     ),
     "aide": (
         Condition(states.CHECK_FAILED, "grid_aide_check_success{BOX} == 0"),
         Condition(states.FINDINGS, "grid_aide_clean{BOX} == 0"),
-        Condition(states.OVERDUE, f"{CHECKED} < time() - {AIDE_OVERDUE_SECONDS}"),
+        Condition(states.OVERDUE, f"{CLOCK} - {CHECKED} > {AIDE_OVERDUE_SECONDS}"),
         Condition(states.NOT_CHECKED, f"({NEVER_CHECKED}) == 1"),
     ),
     "exporter": (

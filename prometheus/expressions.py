@@ -16,6 +16,9 @@ SWAP_USED = (
 )
 DISK_AVAILABLE = "grid_filesystem_avail_bytes{BOX} / grid_filesystem_size_bytes{BOX}"
 DISK_USED = f"1 - {DISK_AVAILABLE}"
+# By the hardware, to save itself. A power limit, and the temperature at which the driver holds a card that is
+# well at work (sw_thermal_slowdown), are as they should be.
+THROTTLED_BY_HARDWARE = 'reason=~"hw_.+|prochot|thermal|vr_thermalert"'
 GPU_MEMORY_USED_RATIO = "grid_gpu_memory_used_bytes{BOX} / grid_gpu_memory_total_bytes{BOX}"
 
 
@@ -32,6 +35,14 @@ def over(seconds: int, name: str, *matchers: str) -> str:
 def latest(name: str, *matchers: str) -> str:
     """Each series' last value, across a gap in the scrapes."""
     return f"last_over_time({over(GAP_SECONDS, name, *matchers)})"
+
+
+def clock() -> str:
+    """Each box's own time, labels job and instance: when the last of its probes succeeded.
+
+    Compared with the box's other times, it makes no difference whether its clock is right.
+    """
+    return f"max by (job, instance) ({latest('grid_probe_last_success_timestamp_seconds')})"
 
 
 def span(seconds: int) -> str:

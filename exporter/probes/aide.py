@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from os.path import lexists  # Path.exists raises where a folder above is closed
 from pathlib import Path
 
@@ -58,6 +59,18 @@ ACCEPTED = gauge(
     "When the last attempt to accept an AIDE database ended, Unix time (its outcome, cached).",
 )
 
+PACKAGES = gauge(
+    "grid_aide_packages_timestamp_seconds",
+    "When packages were last installed, upgraded or removed: the newest mtime of the databases of dpkg, RPM"
+    " and pacman, Unix time; absent where none is readable.",
+)
+
+_PACKAGES = (
+    "var/lib/dpkg/status",
+    "var/lib/rpm/rpmdb.sqlite",
+    "usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "var/lib/pacman/local",
+)
 _TIMER = "dailyaidecheck.timer"
 _DEFAULTS_LIMIT = 64 * 1024
 _SHOW = "sudo grid-exporter aide show"
@@ -102,6 +115,15 @@ def samples(state: State) -> Samples:
         found.add(ACCEPT_SUCCESS, state.outcome.success)
         found.add(ACCEPTED, state.outcome.timestamp)
     return found
+
+
+def packages_changed(root: Path) -> float | None:
+    """When the host's packages last changed, Unix time; None where that can't be read."""
+    changed = []
+    for path in _PACKAGES:
+        with suppress(OSError):
+            changed.append((root / path).stat().st_mtime)
+    return max(changed, default=None)
 
 
 def notes(state: State) -> Iterator[Note]:
@@ -156,7 +178,10 @@ def read(paths: Paths, host: Host) -> Result:
     except ValueError as error:
         raise ProbeError(f"the result of the last AIDE check is invalid: {error}", START) from error
     beside = debian_runs_too(host.root)
-    return Result(samples(state).families(), (*notes(state), *([beside] if beside else [])))
+    found = samples(state)
+    if state.summary is not None:
+        found.add(PACKAGES, packages_changed(host.root))
+    return Result(found.families(), (*notes(state), *([beside] if beside else [])))
 
 
 def summarize(families: query.Families, now: float) -> str:

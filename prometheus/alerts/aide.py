@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over, span
+from prometheus.expressions import clock, latest, over, series, span
 
 BOX = "on (job, instance)"
 LAST_CHECK = "grid_aide_last_check_timestamp_seconds"
 WATCHED = 'probe="aide"'
 DATABASE = "grid_aide_database_timestamp_seconds"
-# It is looked at by checks alone, once a day, and not known after one that failed: hence two days back.
-DATABASE_BEFORE = f"last_over_time({over(2 * 86400, DATABASE)} offset 1h)"
-# Longer than the database differs from an hour before, since the two are not seen at the same moment.
-ACCEPTED = (
-    f"{latest('grid_aide_accept_timestamp_seconds')} > time() - 5400\n"
-    f"  and {latest('grid_aide_accept_success')} == 1"
+ACCEPTED = "grid_aide_accept_timestamp_seconds"
+# The database is looked at by checks alone, once a day, and not known after one that failed: hence two days.
+DAYS = "2d"
+PACKAGES = latest("grid_aide_packages_timestamp_seconds")
+DIFFERS = f"{latest('grid_aide_clean')} == 0"
+COUNTS = (
+    "{{ range query (printf `grid_aide_entries{job=%q, instance=%q} > 0` $labels.job $labels.instance) }}"
+    "{{ .Value }} {{ .Labels.change }}, {{ end }}"
 )
 
 
@@ -28,11 +30,19 @@ def _outcome() -> list[Alert]:
     return [
         Alert(
             name="GridAideFindings",
-            severity="critical",
-            expr=f"{latest('grid_aide_clean')} == 0",
+            severity="warning",
+            expr=DIFFERS,
             summary="{{ $labels.instance }}: files are not as they were",
-            description="The last AIDE check of {{ $labels.instance }} found files added, removed or "
-            "changed that nobody has accepted.",
+            description=f"The last AIDE check of {{{{ $labels.instance }}}} found differences: {COUNTS}not "
+            "accepted by anybody. Packages were upgraded since its database was made, or when is not known.",
+        ),
+        Alert(
+            name="GridAideUnexplained",
+            severity="critical",
+            expr=f"{DIFFERS}\nand {BOX} {PACKAGES} < {latest(DATABASE)}",
+            summary="{{ $labels.instance }}: files changed, and no package did",
+            description=f"The last AIDE check of {{{{ $labels.instance }}}} found differences: {COUNTS}not "
+            "accepted by anybody. No package was changed since its database was made.",
         ),
         Alert(
             name="GridAideCheckFailed",
@@ -55,7 +65,7 @@ def _overdue() -> Alert:
     return Alert(
         name="GridAideCheckOverdue",
         severity="warning",
-        expr=f"time() - {latest(LAST_CHECK)} > {t.AIDE_OVERDUE_SECONDS}\n"
+        expr=f"{clock()}\n- {BOX} {latest(LAST_CHECK)}\n> {t.AIDE_OVERDUE_SECONDS}\n"
         f"or\nmax by (job, instance) (\n  {never}\n) * {t.AIDE_OVERDUE_SECONDS}",
         wait=600,
         summary="{{ $labels.instance }}: no AIDE check for too long",
@@ -65,12 +75,16 @@ def _overdue() -> Alert:
 
 
 def _database() -> Alert:
+    """More new databases than accepts: two days long, also where Prometheus restarts meanwhile."""
+    replaced = f"changes({series(DATABASE)}[{DAYS}])"
+    accepted = f"{series(ACCEPTED)} and {BOX} {series('grid_aide_accept_success')} == 1"
+    accepts = f"changes(({accepted})[{DAYS}:5m])"
+    first = f"count by (job, instance) (({accepted}) unless {series(ACCEPTED)} offset {DAYS})"
     return Alert(
         name="GridAideDatabaseChanged",
         severity="critical",
-        expr=f"{latest(DATABASE)}\n!= {DATABASE_BEFORE}\nunless {BOX} (\n  {ACCEPTED}\n)",
-        wait=300,  # the database and the word of its accept may be seen one after the other
-        keep=86400,
+        expr=f"{replaced}\n- {BOX} ({accepts} or {replaced} * 0)\n- {BOX} ({first} or {replaced} * 0)\n> 0",
+        wait=600,  # the database and its accept may be seen one after the other
         summary="{{ $labels.instance }}: the AIDE database was replaced",
         description="The AIDE database of {{ $labels.instance }} was replaced though nobody accepted a "
         "check through grid-exporter. Whoever did it decides what counts as unchanged.",

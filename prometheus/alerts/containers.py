@@ -62,6 +62,7 @@ def _states() -> list[Alert]:
             # As long as a large model may take to load after a restart.
             expr=f"{UNHEALTHY} == 1",
             wait=900,
+            keep=900,
             summary="{{ $labels.instance }}: container {{ $labels.container }} is unhealthy",
             description="The health check of container {{ $labels.container }} on {{ $labels.instance }} "
             "fails.",
@@ -70,16 +71,18 @@ def _states() -> list[Alert]:
 
 
 def _events() -> list[Alert]:
-    restarts = over(t.CONTAINER_RESTARTS_WINDOW_SECONDS, "grid_container_restarts_total")
+    restarts = over(3600, "grid_container_restarts_total")
+    lately = over(t.CONTAINER_RESTARTED_SECONDS, "grid_container_restarts_total")
     return [
         Alert(
             name="GridContainerRestarting",
             severity="warning",
             # round: increase() extrapolates, and two restarts would read as 2.03.
-            expr=f"round(increase({restarts})) > {t.CONTAINER_RESTARTS}",
+            expr=f"round(increase({restarts})) > {t.CONTAINER_RESTARTS}\nand increase({lately}) > 0",
+            keep=1800,
             summary="{{ $labels.instance }}: container {{ $labels.container }} keeps restarting",
             description="The engine restarted container {{ $labels.container }} on {{ $labels.instance }} "
-            "{{ $value }} times within a quarter of an hour.",
+            "{{ $value }} times within an hour.",
         ),
         Alert(
             name="GridContainerOomKilled",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over
+from prometheus.expressions import GAP_SECONDS, latest, over
 
 AVAILABLE = f"{latest('grid_filesystem_avail_bytes')}\n/ {latest('grid_filesystem_size_bytes')}"
 SIZE = latest("grid_directory_size_bytes")
@@ -21,8 +21,9 @@ def _full() -> list[Alert]:
         Alert(
             name="GridDiskFull",
             severity="critical",
-            expr=f"{AVAILABLE} < {t.DISK_FULL_RATIO}",
+            expr=_less_than(t.DISK_FULL_RATIO, t.DISK_FULL_BYTES),
             wait=300,
+            keep=3600,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} is full",
             description="Only {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
             "{{ $labels.instance }} ({{ $labels.device }}) is available.",
@@ -30,8 +31,9 @@ def _full() -> list[Alert]:
         Alert(
             name="GridDiskLow",
             severity="warning",
-            expr=f"{AVAILABLE} < {t.DISK_LOW_RATIO}",
+            expr=_less_than(t.DISK_LOW_RATIO, t.DISK_LOW_BYTES),
             wait=900,
+            keep=3600,
             summary="{{ $labels.instance }}: little space is left on {{ $labels.mountpoint }}",
             description="Only {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
             "{{ $labels.instance }} ({{ $labels.device }}) is available.",
@@ -42,7 +44,10 @@ def _full() -> list[Alert]:
 def _filling() -> list[Alert]:
     soon = _full_within(t.DISK_FULL_SOON_SECONDS, t.DISK_PACE_LEAST_SECONDS)
     # A download that has just finished bends the slope of an hour: the last minutes must agree.
-    yet = _full_within(t.DISK_FULL_SOON_SECONDS, 900)
+    yet = _full_within(t.DISK_FULL_SOON_SECONDS, 600)
+    # Minutes are too short for hours: a box just installed has an hour's time.
+    known = f"last_over_time({over(GAP_SECONDS, 'grid_filesystem_avail_bytes')} offset 50m)"
+    little = _less_than(t.DISK_FULL_SOON_RATIO, t.DISK_FULL_SOON_BYTES)
     days = _full_within(t.DISK_FULL_WITHIN_SECONDS, t.DISK_PACE_SECONDS)
     # A download, long finished, bends the slope of many hours: the last hour must agree.
     still = _full_within(t.DISK_FULL_WITHIN_SECONDS, t.DISK_PACE_LEAST_SECONDS)
@@ -50,8 +55,9 @@ def _filling() -> list[Alert]:
         Alert(
             name="GridDiskFullSoon",
             severity="critical",
-            expr=f"{AVAILABLE} < {t.DISK_FULL_SOON_RATIO}\nand {soon}\nand {yet}",
+            expr=f"{little}\nand {soon}\nand {yet}\nand {known}",
             wait=900,
+            keep=1800,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within hours",
             description="{{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
             "{{ $labels.instance }} ({{ $labels.device }}) is available. At the pace of the last hour it "
@@ -68,6 +74,11 @@ def _filling() -> list[Alert]:
             "will be full in a few days.",
         ),
     ]
+
+
+def _less_than(ratio: float, floor: float) -> str:
+    """Where less is available than this share of the size, and than so many bytes."""
+    return f"{AVAILABLE} < {ratio}\nand {latest('grid_filesystem_avail_bytes')} < {floor:.0f}"
 
 
 def _full_within(seconds: int, pace: int) -> str:

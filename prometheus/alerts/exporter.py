@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over, series
+from prometheus.expressions import GAP_SECONDS, clock, latest, over, series, span
 
-AGE = f"time() - {latest('grid_probe_last_success_timestamp_seconds')}"
+SUCCEEDED = "grid_probe_last_success_timestamp_seconds"
+AGE = f"{clock()}\n- on (job, instance) group_right ()\n{latest(SUCCEEDED)}"
 LIFETIME = f"({latest('grid_probe_ttl_seconds')} + {latest('grid_probe_duration_seconds')})"
 
 OWN = 'command=""'  # not a process that a command reports on
@@ -14,7 +15,7 @@ OWN = 'command=""'  # not a process that a command reports on
 
 def alerts() -> list[Alert]:
     """A box that is down first, then probes that fail, lag or hang, then the exporter's configuration."""
-    return [*_down(), *_probes(), *_configurations()]
+    return [*_down(), *_probes(), _skewed(), *_configurations()]
 
 
 def _down() -> list[Alert]:
@@ -22,10 +23,9 @@ def _down() -> list[Alert]:
         Alert(
             name="GridExporterDown",
             severity="critical",
-            # A share and not up == 0, so that a box which answers now and then is found too. A share lags:
-            # after a reboot the box is back, while a flapping one has failed again since.
-            expr=f"{_answers_seldom(300, 60)}\nor {_answers_seldom(1800, 300)}",
-            wait=180,
+            expr=f"{_silent()}\nor\n{_answers_seldom()}",
+            wait=300,  # longer than a reboot takes
+            sometimes="warning",
             summary="{{ $labels.instance }} does not answer",
             description="{{ $labels.instance }} answered {{ $value | humanizePercentage }} of the scrapes "
             "of the last minutes. Until it answers, nothing is known about it.",
@@ -44,6 +44,7 @@ def _down() -> list[Alert]:
             name="GridExporterRestarting",
             severity="warning",
             expr=f"changes({over(3600, 'process_start_time_seconds', OWN)}) > {t.EXPORTER_RESTARTS}",
+            keep=1800,
             summary="{{ $labels.instance }}: grid-exporter keeps restarting",
             description="grid-exporter on {{ $labels.instance }} started {{ $value }} times within the "
             "last hour.",
@@ -51,10 +52,15 @@ def _down() -> list[Alert]:
     ]
 
 
-def _answers_seldom(seconds: int, recent: int) -> str:
-    """Where few scrapes of so many seconds succeeded, and one of the last ``recent`` seconds failed."""
-    seldom = f"avg_over_time({over(seconds, 'up')}) < {t.EXPORTER_ANSWERED_RATIO}"
-    return f"{seldom} and min_over_time({over(recent, 'up')}) == 0"
+def _silent() -> str:
+    """Where no scrape of two minutes succeeded, across a gap in which nothing was scraped."""
+    return f"{latest('up')} == 0\nunless max_over_time({over(120, 'up')}) == 1"
+
+
+def _answers_seldom() -> str:
+    """Where a box comes and goes, and is away for most of the time; an outage that is over is neither."""
+    seldom = f"avg_over_time({over(1800, 'up')}) < {t.EXPORTER_ANSWERED_RATIO}"
+    return f"{seldom} and changes({over(1800, 'up')}) > {t.EXPORTER_FLAPS}"
 
 
 def _probes() -> list[Alert]:
@@ -89,6 +95,26 @@ def _probes() -> list[Alert]:
             "does not run.",
         ),
     ]
+
+
+def _skewed() -> Alert:
+    # The freshest probe has the least age; one that fails has stopped its clock.
+    ticking = (
+        f"{series(SUCCEEDED)} - timestamp({series(SUCCEEDED)})\n"
+        f"  and {series('grid_probe_success')} == 1\n"
+        f"  and {series('grid_probe_ttl_seconds')} <= {t.CLOCK_TTL_SECONDS}"
+    )
+    skew = f"last_over_time(max by (job, instance) (\n  {ticking}\n)[{span(GAP_SECONDS)}:1m])"
+    return Alert(
+        name="GridClockSkew",
+        severity="warning",
+        expr=f"abs({skew})\n> {t.CLOCK_SKEW_SECONDS}",
+        wait=300,
+        summary="{{ $labels.instance }}: its clock differs by {{ $value | humanizeDuration }}",
+        description="The clock of {{ $labels.instance }} and that of Prometheus differ by "
+        "{{ $value | humanizeDuration }}. Certificates, tokens and timers go wrong, and times that the "
+        "dashboards show.",
+    )
 
 
 def _configurations() -> list[Alert]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert, Severity
-from prometheus.expressions import latest, over, span
+from prometheus.expressions import THROTTLED_BY_HARDWARE, latest, over, series, span
 
 MEMORY_USED = f"{latest('grid_gpu_memory_used_bytes')}\n/ {latest('grid_gpu_memory_total_bytes')}"
 UNCORRECTED = latest("grid_gpu_ecc_errors_total", 'kind="uncorrected"')
-# By the hardware, to save itself. A power limit, and the temperature at which the driver holds a card that is
-# well at work (sw_thermal_slowdown), are as they should be.
-BY_HARDWARE = 'reason=~"hw_.+|prochot|thermal|vr_thermalert"'
-THROTTLED_SECONDS = over(1800, "grid_gpu_throttle_seconds_total", BY_HARDWARE)
-THROTTLED_SCRAPES = over(1800, "grid_gpu_throttle_active", BY_HARDWARE)
+THROTTLED_SECONDS = over(1800, "grid_gpu_throttle_seconds_total", THROTTLED_BY_HARDWARE)
+THROTTLED_SCRAPES = over(1800, "grid_gpu_throttle_active", THROTTLED_BY_HARDWARE)
 # An idle card narrows its link. ROCm may call an idle server busy, so that the power must agree.
 LINK = (
     f"max_over_time({over(1800, 'grid_gpu_pcie_link_width')}) / {latest('grid_gpu_pcie_link_width_max')}\n"
@@ -45,6 +42,7 @@ def _heat() -> list[Alert]:
             severity="critical",
             expr=f"{latest('grid_gpu_temperature_celsius')} >= {t.GPU_HOT_CELSIUS}",
             wait=300,
+            keep=900,
             summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} is at {{ $value }} °C",
             description="The core of GPU {{ $labels.gpu }} in {{ $labels.instance }} is at {{ $value }} "
             "°C. It slows down now and switches itself off if it gets hotter.",
@@ -54,6 +52,7 @@ def _heat() -> list[Alert]:
             severity="critical",
             expr=f"{latest('grid_gpu_memory_temperature_celsius')} >= {t.GPU_MEMORY_HOT_CELSIUS}",
             wait=300,
+            keep=900,
             summary="{{ $labels.instance }}: the memory of GPU {{ $labels.gpu }} is at {{ $value }} °C",
             description="The memory of GPU {{ $labels.gpu }} in {{ $labels.instance }} is at {{ $value }} "
             "°C, where it slows down and ages quickly.",
@@ -93,9 +92,10 @@ def _memory() -> list[Alert]:
     return [
         Alert(
             name="GridGpuMemoryFull",
-            severity="warning",
+            severity="info",  # what trains or serves a model takes what there is
             expr=f"{MEMORY_USED} > {t.GPU_MEMORY_FULL_RATIO}",
             wait=1800,
+            keep=3600,
             summary="{{ $labels.instance }}: the memory of GPU {{ $labels.gpu }} is full",
             description="{{ $value | humanizePercentage }} of the memory of GPU {{ $labels.gpu }} in "
             "{{ $labels.instance }} is in use, and has been for long. The next model or a longer prompt "
@@ -172,13 +172,14 @@ def _xid(name: str, severity: Severity, matcher: str, meaning: str) -> Alert:
 
 
 def _gone() -> Alert:
-    had = over(t.GPU_GONE_WINDOW_SECONDS, "grid_gpus")
+    # Looked at every 10 minutes: all samples of two weeks would be too many.
+    had = f"{series('grid_gpus')}[{span(t.GPU_GONE_WINDOW_SECONDS)}:10m]"
     return Alert(
         name="GridGpuGone",
         severity="critical",
         expr=f"max_over_time({had})\n- on (job, instance, vendor) (\n  {CARDS}\n)\n> 0",
         wait=300,
         summary="{{ $labels.instance }}: {{ $value }} GPU(s) gone",
-        description="{{ $labels.instance }} has {{ $value }} GPU(s) fewer than within the last day: off "
-        "the bus, without their driver, or taken out.",
+        description="{{ $labels.instance }} has {{ $value }} GPU(s) fewer than within the last two weeks: "
+        "off the bus, without their driver, or taken out.",
     )

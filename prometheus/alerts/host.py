@@ -6,9 +6,11 @@ from prometheus import thresholds as t
 from prometheus.alert import Alert
 from prometheus.expressions import latest, over
 
+EXPORTER = 'command=""'  # not a process that a command reports on
 AVAILABLE = f"{latest('grid_memory_available_bytes')}\n/ {latest('grid_memory_total_bytes')}"
 SWAP_USED = f"1 - {latest('grid_swap_free_bytes')}\n/ ({latest('grid_swap_total_bytes')} > 0)"
 STALLED = over(900, "grid_pressure_stalled_seconds_total", 'resource="memory"')
+STARTED = f"changes({over(3600, 'process_start_time_seconds', EXPORTER)})"
 BOOTED = latest("grid_boot_timestamp_seconds")
 BOOTED_BEFORE = f"min_over_time({over(3600, 'grid_boot_timestamp_seconds')})"
 
@@ -23,8 +25,9 @@ def _memory() -> list[Alert]:
         Alert(
             name="GridMemoryNearlyOut",
             severity="critical",
-            expr=f"{AVAILABLE} < {t.MEMORY_NEARLY_OUT_RATIO}",
+            expr=_less_than(t.MEMORY_NEARLY_OUT_RATIO, t.MEMORY_NEARLY_OUT_BYTES),
             wait=300,
+            keep=900,
             summary="{{ $labels.instance }} is nearly out of memory",
             description="Only {{ $value | humanizePercentage }} of the memory of {{ $labels.instance }} is "
             "available. The kernel is about to kill something.",
@@ -32,13 +35,19 @@ def _memory() -> list[Alert]:
         Alert(
             name="GridMemoryLow",
             severity="warning",
-            expr=f"{AVAILABLE} < {t.MEMORY_LOW_RATIO}",
+            expr=_less_than(t.MEMORY_LOW_RATIO, t.MEMORY_LOW_BYTES),
             wait=900,
+            keep=1800,
             summary="{{ $labels.instance }} is low on memory",
             description="Only {{ $value | humanizePercentage }} of the memory of {{ $labels.instance }} is "
             "available.",
         ),
     ]
+
+
+def _less_than(ratio: float, floor: float) -> str:
+    """Where less is available than this share of the total, and than so many bytes."""
+    return f"{AVAILABLE} < {ratio}\nand {latest('grid_memory_available_bytes')} < {floor:.0f}"
 
 
 def _consequences() -> list[Alert]:
@@ -48,6 +57,7 @@ def _consequences() -> list[Alert]:
             severity="warning",
             expr=f"rate({STALLED}) > {t.MEMORY_STALLED_RATIO}",
             wait=300,
+            keep=900,
             summary="{{ $labels.instance }} stalls, it is out of memory",
             description="Everything on {{ $labels.instance }} waits for memory "
             "{{ $value | humanizePercentage }} of the time: it swaps, or reads its programs from disk again "
@@ -57,8 +67,10 @@ def _consequences() -> list[Alert]:
             name="GridSwapFull",
             severity="warning",
             # A full swap alone is harmless: it may hold what nobody has asked for since boot.
-            expr=f"{SWAP_USED} > {t.SWAP_FULL_RATIO}\nand\n{AVAILABLE} < {t.MEMORY_TIGHT_RATIO}",
+            expr=f"{SWAP_USED} > {t.SWAP_FULL_RATIO}\nand\n{AVAILABLE} < {t.MEMORY_TIGHT_RATIO}\n"
+            f"and on (job, instance) rate({STALLED}) > {t.SWAP_STALLED_RATIO}",
             wait=900,
+            keep=1800,
             summary="{{ $labels.instance }}: swap is full and memory is tight",
             description="{{ $value | humanizePercentage }} of the swap of {{ $labels.instance }} is in "
             "use, and little of its memory is available: nothing is left to give way.",
@@ -70,7 +82,8 @@ def _reboot() -> Alert:
     return Alert(
         name="GridHostRebooted",
         severity="info",
-        expr=f"{BOOTED}\n- {BOOTED_BEFORE}\n> {t.BOOT_MOVED_SECONDS}",
+        # A clock that is set moves the boot time, too, but the exporter runs on.
+        expr=f"{BOOTED}\n- {BOOTED_BEFORE}\n> {t.BOOT_MOVED_SECONDS}\nand on (job, instance) {STARTED} > 0",
         summary="{{ $labels.instance }} has rebooted",
         description="{{ $labels.instance }} has rebooted within the last hour. If nobody asked for it, "
         "find out why.",

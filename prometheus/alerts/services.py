@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over
+from prometheus.expressions import clock, latest, over
 
 FAILED = latest("grid_service_state", 'state="failed"')
 INACTIVE = latest("grid_service_state", 'state="inactive"')
@@ -44,15 +44,17 @@ def _down() -> list[Alert]:
 
 
 def _restarting() -> Alert:
-    restarts = over(t.SERVICE_RESTARTS_WINDOW_SECONDS, "grid_service_restarts_total")
+    restarts = over(3600, "grid_service_restarts_total")
+    lately = over(t.SERVICE_RESTARTED_SECONDS, "grid_service_restarts_total")
     return Alert(
         name="GridServiceRestarting",
         severity="warning",
         # round: increase() extrapolates, and two restarts would read as 2.03.
-        expr=f"round(increase({restarts})) > {t.SERVICE_RESTARTS}",
+        expr=f"round(increase({restarts})) > {t.SERVICE_RESTARTS}\nand increase({lately}) > 0",
+        keep=1800,
         summary="{{ $labels.instance }}: {{ $labels.name }} keeps restarting",
         description="systemd restarted {{ $labels.name }} ({{ $labels.category }}) on "
-        "{{ $labels.instance }} {{ $value }} times within a quarter of an hour.",
+        "{{ $labels.instance }} {{ $value }} times within an hour.",
     )
 
 
@@ -75,7 +77,8 @@ def _timer() -> Alert:
         name="GridServiceTimerOverdue",
         severity="warning",
         # While what it started still runs, a timer's next trigger stays in the past: that one was kept.
-        expr=f"time() - (\n  {DUE}\n  unless {TRIGGERED} >= {DUE}\n)\n> {t.TIMER_OVERDUE_SECONDS}",
+        expr=f"{clock()}\n- on (job, instance) group_right () (\n  {DUE}\n  unless {TRIGGERED} >= {DUE}\n)\n"
+        f"> {t.TIMER_OVERDUE_SECONDS}",
         wait=600,
         summary="{{ $labels.instance }}: {{ $labels.name }} is overdue",
         description="{{ $labels.name }} on {{ $labels.instance }} should have started its service "
