@@ -29,7 +29,7 @@ PROBES = 9
 VALUES = re.compile(
     r"^((?:process_\w+|grid_probe_(?:duration|last_run_timestamp|last_success_timestamp)_seconds"
     r"|grid_probe_runs_total|grid_exporter_config_last_reload_success_timestamp_seconds"
-    r"|grid_filesystem_\w+|grid_directory_size_bytes|grid_tor_exit_changed_timestamp_seconds)\b.*) \S+$",
+    r"|grid_aide_packages_timestamp_seconds|grid_filesystem_\w+|grid_directory_size_bytes|grid_tor_exit_changed_timestamp_seconds)\b.*) \S+$",
     re.MULTILINE,
 )
 FOLDERS = re.compile(r'(entry_size_bytes\{entry="[^"]*/.*) \S+$', re.MULTILINE)  # a folder's own bytes differ
@@ -86,7 +86,7 @@ FAMILIES = {
     "grid_systemd_failed_units": "",
     "grid_systemd_state": "state",
     "grid_systemd_timer_{last,next}_trigger_timestamp_seconds": "name",
-    "grid_aide_{last_check,database,accept}_timestamp_seconds": "",
+    "grid_aide_{last_check,database,packages,accept}_timestamp_seconds": "",
     "grid_aide_{check_duration_seconds,check_success,clean,accept_success}": "",
     "grid_aide_entries": "change",
     "ups_{battery_charge_ratio,load_watts}": "command",

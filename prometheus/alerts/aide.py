@@ -34,7 +34,7 @@ def _outcome() -> list[Alert]:
             expr=DIFFERS,
             summary="{{ $labels.instance }}: files are not as they were",
             description=f"The last AIDE check of {{{{ $labels.instance }}}} found differences: {COUNTS}not "
-            "accepted by anybody. Packages were upgraded since its database was made, or when is not known.",
+            "accepted yet. Packages changed since its database was made, or nobody knows when.",
         ),
         Alert(
             name="GridAideUnexplained",
@@ -42,7 +42,7 @@ def _outcome() -> list[Alert]:
             expr=f"{DIFFERS}\nand {BOX} {PACKAGES} < {latest(DATABASE)}",
             summary="{{ $labels.instance }}: files changed, and no package did",
             description=f"The last AIDE check of {{{{ $labels.instance }}}} found differences: {COUNTS}not "
-            "accepted by anybody. No package was changed since its database was made.",
+            "accepted yet. No package changed since its database was made.",
         ),
         Alert(
             name="GridAideCheckFailed",

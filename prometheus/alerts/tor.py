@@ -24,7 +24,8 @@ def alerts() -> list[Alert]:
         Alert(
             name="GridTorBypassed",
             severity="critical",
-            expr=f"{latest(IS_TOR)} == 0\nand (\n  {_never_tor(t.TOR_BYPASSED_SECONDS)}\n  or {_never_tor(t.TOR_SAME_EXIT_SECONDS)}\n"
+            expr=f"{latest(IS_TOR)} == 0\nand (\n  {_never_tor(t.TOR_BYPASSED_SECONDS)}\n"
+            f"  or {_never_tor(t.TOR_SAME_EXIT_SECONDS)}\n"
             f"  and on (job, instance) {_addresses(t.TOR_SAME_EXIT_SECONDS)} == 1\n)",
             wait=300,
             summary="{{ $labels.instance }}: requests do not leave through Tor",

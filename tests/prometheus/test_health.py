@@ -39,6 +39,7 @@ HEALTHY: dict[str, Samples] = {
         'grid_gpu_temperature_celsius{gpu="0"}': 40,
         'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS - 1,
         'grid_gpu_throttle_active{gpu="0", reason="sw_power_cap"}': 1,
+        'grid_gpu_throttle_active{gpu="0", reason="sw_thermal_slowdown"}': 1,
         'grid_gpu_throttle_active{gpu="0", reason="hw_slowdown"}': 0,
         'grid_gpu_recovery_action{gpu="0", action="none"}': 1,
         'grid_gpu_recovery_action{gpu="0", action="reset"}': 0,
@@ -62,8 +63,8 @@ HEALTHY: dict[str, Samples] = {
         'grid_llm_model_state{server="ollama", model="c:d", state="loaded"}': "1x400 _x80",
     },
     "host": {
-        "grid_memory_available_bytes": 10,
-        "grid_memory_total_bytes": 100,
+        "grid_memory_available_bytes": 10e9,
+        "grid_memory_total_bytes": 100e9,
         'grid_pressure_stalled_seconds_total{resource="memory"}': "0+5x480",
         'grid_pressure_stalled_seconds_total{resource="io"}': "0+50x480",
     },
@@ -82,7 +83,7 @@ HEALTHY: dict[str, Samples] = {
         'grid_container_health{container="web", health="unhealthy"}': 0,
         'grid_container_info{container="web", restart_policy="always"}': 1,
         'grid_container_info{container="job", restart_policy="on-failure:3"}': 1,
-        'grid_container_restarts_total{container="web"}': "0x470 1 2x20",
+        'grid_container_restarts_total{container="web"}': "0x440 1 2 3 4x50",
     },
     "services": {
         'grid_service_state{name="ollama.service", state="failed"}': 0,
@@ -164,11 +165,7 @@ CASES = [
     Case("gpu", {'grid_gpu_recovery_action{gpu="1", action="reset"}': 1}, states.NEEDS_RESET),
     Case("gpu", {'grid_gpu_recovery_action{gpu="1", action="drain_p2p"}': 1}, states.OK),
     Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="hw_slowdown"}': 1}, states.THROTTLED),
-    Case(
-        "gpu",
-        {'grid_gpu_throttle_active{gpu="0", reason="sw_thermal_slowdown"}': 1},
-        states.THROTTLED,
-    ),
+    Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="thermal"}': 1}, states.THROTTLED),
     Case("gpu", {'grid_gpu_memory_used_bytes{gpu="0"}': 97.1}, states.MEMORY_FULL),
     Case("llm", {UP: 0, READY: None}, states.SERVER_DOWN),
     Case("llm", {READY: 0}, states.LOADING),
@@ -179,12 +176,18 @@ CASES = [
     Case("llm", GONE, states.MODEL_GONE),
     Case("llm", GONE | {UP: 0, READY: None}, states.SERVER_DOWN),
     Case("llm", GONE | {INFO: None, INFO.replace('ollama"}', 'llama-swap"}'): 1}, states.OK),
-    Case("host", {"grid_memory_available_bytes": 9.9}, states.LOW),
-    Case("host", {"grid_memory_available_bytes": 4}, states.LOW),
-    Case("host", {"grid_memory_available_bytes": 3.9}, states.NEARLY_OUT),
+    Case("host", {"grid_memory_available_bytes": 7.9e9}, states.LOW),
+    Case("host", {"grid_memory_available_bytes": 4e9}, states.LOW),
+    Case("host", {"grid_memory_available_bytes": 3.9e9}, states.NEARLY_OUT),
+    # Little of much memory is much.
+    Case("host", {"grid_memory_available_bytes": 8e9}, states.OK),
+    Case("host", {"grid_memory_available_bytes": 3.9e9, "grid_memory_total_bytes": 50e9}, states.LOW),
     Case("host", {'grid_pressure_stalled_seconds_total{resource="memory"}': "0+7x480"}, states.STALLING),
     Case("disk", {DISK: 99}, states.LOW_SPACE),
     Case("disk", {DISK: 29}, states.FULL),
+    # Little of a large disk is much.
+    Case("disk", {DISK: 20e9, SIZE: 1000e9}, states.LOW_SPACE),
+    Case("disk", {DISK: 100e9, SIZE: 4000e9}, states.OK),
     # Full within three days at the pace of six hours and of the last one; not where much is left, or at rest.
     Case("disk", {DISK: "860-1x480"}, states.FILLING),
     Case("disk", {DISK: "990-1x480"}, states.OK),
@@ -207,7 +210,7 @@ CASES = [
     Case("containers", {'grid_container_state{container="old", state="dead"}': 1}, states.RESTARTS),
     Case(
         "containers",
-        {'grid_container_restarts_total{container="web"}': "0x470 1 2 3x20"},
+        {'grid_container_restarts_total{container="web"}': "0x440 1 2 3x20 4 5x20"},
         states.RESTARTS,
     ),
     Case(
@@ -242,7 +245,7 @@ REASONS = [
     (Case("llm", {UP: 0, READY: None}, states.SERVER_DOWN), "Server down · ollama"),
     (Case("llm", {probe("llm", "success"): 0}, states.UNKNOWN), "Unknown · llm:ollama probe"),
     (Case("llm", GONE, states.MODEL_GONE), "Model gone · a:b"),
-    (Case("host", {"grid_memory_available_bytes": 3.9}, states.NEARLY_OUT), "Nearly out"),
+    (Case("host", {"grid_memory_available_bytes": 3.9e9}, states.NEARLY_OUT), "Nearly out"),
     (Case("disk", {DISK: 29}, states.FULL), "Full · /"),
     (Case("disk", {'grid_directory_scan_errors{path="/ai"}': 1}, states.SCAN_ERRORS), "Scan errors · /ai"),
     (Case("containers", {EXITED: 1}, states.STOPPED), "Stopped · web"),
@@ -306,7 +309,7 @@ def test_codes_rise_with_severity() -> None:
 
 
 def _promtool_test(case: Case) -> dict[str, Any]:
-    base: Samples = {"up": 1}
+    base: Samples = {"up": 1, 'grid_probe_last_success_timestamp_seconds{probe="any"}': "0+60x480"}
     if case.domain in PROBES:
         base |= {enabled(case.domain): 1, probe(case.domain, "success"): 1, probe(case.domain, "stuck"): 0}
     samples = base | HEALTHY[case.domain] | case.samples
