@@ -66,6 +66,16 @@ async def test_findings(box: Host, store: Store) -> None:
     assert result.notes == (Note("AIDE found differences", "sudo grid-exporter aide show"),)
 
 
+async def test_when_packages_changed(box: Host, store: Store) -> None:
+    """The newest of the package managers' databases; nothing where there is none."""
+    for path, changed in (("var/lib/dpkg/status", 700), ("var/lib/rpm/rpmdb.sqlite", 600)):
+        database = box.root / path
+        database.parent.mkdir(parents=True)
+        database.touch()
+        os.utime(database, (changed, changed))
+    assert values(await run(box))["packages_timestamp_seconds"] == 700
+
+
 async def test_clean(box: Host, store: Store) -> None:
     """A clean check is clean, and there is nothing to note."""
     save(store.paths.summary, summary(store, added=0, findings=()))

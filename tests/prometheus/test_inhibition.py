@@ -113,6 +113,10 @@ BOXES: dict[str, tuple[list[dict[str, str]], list[str]]] = {
         ],
         ["GridLlmLoadingLong", "GridLlmServerDown"],
     ),
+    "changed": (
+        [{"alertname": "GridAideUnexplained"}, {"alertname": "GridAideFindings"}],
+        ["GridAideUnexplained"],
+    ),
     "out-of-memory": (
         [
             {"alertname": "GridMemoryNearlyOut"},
