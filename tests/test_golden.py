@@ -29,7 +29,8 @@ PROBES = 9
 VALUES = re.compile(
     r"^((?:process_\w+|grid_probe_(?:duration|last_run_timestamp|last_success_timestamp)_seconds"
     r"|grid_probe_runs_total|grid_exporter_config_last_reload_success_timestamp_seconds"
-    r"|grid_aide_packages_timestamp_seconds|grid_filesystem_\w+|grid_directory_size_bytes|grid_tor_exit_changed_timestamp_seconds)\b.*) \S+$",
+    r"|grid_aide_packages_timestamp_seconds"
+    r"|grid_filesystem_\w+|grid_directory_size_bytes|grid_tor_exit_changed_timestamp_seconds)\b.*) \S+$",
     re.MULTILINE,
 )
 FOLDERS = re.compile(r'(entry_size_bytes\{entry="[^"]*/.*) \S+$', re.MULTILINE)  # a folder's own bytes differ
