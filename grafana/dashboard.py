@@ -109,9 +109,12 @@ def _variables(uid: str) -> list[build.DatasourceVariable | build.QueryVariable]
     """The variables of every page. All begin with one box, but for the page of many."""
     # Without an allValue, "All" are the jobs of exporters; .+ would make up{} count every other target.
     job = _choice("job", "Job", "label_values(grid_exporter_build_info, job)").current(_everything())
-    instance = _choice("instance", "Instance", 'label_values(up{job=~"$job"}, instance)').all_value(".+")
+    instance = _choice("instance", "Instance", 'label_values(up{job=~"$job"}, instance)')
     if uid == FLEET:
-        instance.current(_everything())
+        instance.all_value(".+").current(_everything())
+    else:
+        # Where there is All, Grafana begins with it, also without a current value.
+        instance.include_all(include_all=False)
     source = build.DatasourceVariable("datasource").label("Data source").type("prometheus")
     return [source, job, instance, _who(), _many(), _shown(uid)]
 

@@ -59,7 +59,10 @@ def to_runbook() -> Link:
 
 
 def top_links(uid: str) -> list[build.DashboardLink]:
-    """The links at the top of a page, with its variables and range: a menu of all pages, and the homes."""
+    """The links at the top of a page, with its range: a menu of all pages, and the homes.
+
+    They keep the chosen boxes, but for those of the page of many: the others begin with one.
+    """
     menu = build.DashboardLink("Pages").type(model.DashboardLinkType.DASHBOARDS).tags([TAG])
     menu.as_dropdown(as_dropdown=True)
     homes = [
@@ -70,7 +73,8 @@ def top_links(uid: str) -> list[build.DashboardLink]:
         for home in HOMES
         if home != uid
     ]
-    return [link.keep_time(keep_time=True).include_vars(include_vars=True) for link in (menu, *homes)]
+    kept = uid != FLEET
+    return [link.keep_time(keep_time=True).include_vars(include_vars=kept) for link in (menu, *homes)]
 
 
 def _link(title: str, url: str, *, new_tab: bool = False) -> Link:

@@ -81,11 +81,14 @@ def values_stat(title: str, description: str, values: Sequence[Value]) -> Panel:
 
 
 def names_stat(
-    title: str, description: str, promql: str, legend: str, *, text: str, empty: str, size: int = 12
+    title: str, description: str, promql: str, legend: str, *, text: str, empty: str, rows: bool = False
 ) -> Panel:
-    """The names of a query's series, each with the same text instead of its value."""
+    """The names of a query's series, each with one text instead of its value; ``rows``: below each other."""
+    size = 14 if rows else 12
     builder = _stat("short", size).text_mode(BigValueTextMode.VALUE_AND_NAME).text(_sizes(12, size))
     builder.wide_layout(wide_layout=False)
+    if rows:
+        builder.orientation(VizOrientation.HORIZONTAL)
     builder.mappings([sdk.value_map(dict.fromkeys((0, 1), (text, value_mappings.OFF)))])
     builder.thresholds(sdk.thresholds(value_mappings.OFF))
     return sdk.finish(builder.build(), title, description, [now(promql, legend)], empty)

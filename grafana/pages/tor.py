@@ -53,12 +53,12 @@ def address_now() -> Panel:
     """Where the boxes leave Tor: each address, where they differ."""
     return names_stat(
         "Exit address",
-        "The address that the check page sees.",
-        "max by (address) (grid_tor_exit_info{BOX})",
+        "The address that the check page sees; of several boxes, three of them.",
+        "topk(3, max by (address) (grid_tor_exit_info{BOX}))",
         "{{address}}",
         text="",
         empty=NO_VALUE,
-        size=14,
+        rows=True,
     )
 
 
