@@ -135,13 +135,21 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.defpath, **inherited, "LC_ALL": "C", **extra}
 
 
+_found: dict[tuple[str, str | None, Path], str] = {}  # the paths of programs, by name, PATH and root
+
+
 def find(program: str, root: Path = Path("/")) -> str:
     """The program's path, as a shell would find it, else in one of OUTSIDE_PATH under ``root``.
+
+    It is searched for once, and again when it is no longer there.
 
     Raises:
         ProbeError: it is not there or may not be executed.
     """
-    if path := shutil.which(program) or _outside_path(program, root):
+    key = program, os.environ.get("PATH"), root
+    known = _found.pop(key, "")
+    if path := shutil.which(known) or shutil.which(program) or _outside_path(program, root):
+        _found[key] = path
         return path
     if path := shutil.which(program, os.F_OK):
         raise _not_executable(path)

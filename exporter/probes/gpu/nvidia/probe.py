@@ -1,4 +1,4 @@
-"""NVIDIA cards by nvidia-smi: two queries a run however many cards there are, four where one is divided."""
+"""NVIDIA cards by nvidia-smi: one or two queries a run however many cards there are, two more with MIG."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from exporter.probes.gpu import families as f
 from exporter.probes.gpu.nvidia import cards, mig, processes
 from exporter.probes.gpu.nvidia.csv_table import missing_end, parse_fields
 from exporter.probes.gpu.nvidia.diagnosis import CardList, Response, hint, list_cards, notes
+from exporter.probes.gpu.nvidia.process_list import ProcessList
 from exporter.probes.gpu.nvidia.xid import KernelLog
 from exporter.probes.gpu.programs import in_own_pid_namespace
 from exporter.probes.gpu.served_model import model_of
 from exporter.system import subprocesses
 from exporter.system.cgroup import container_of
 from exporter.system.subprocesses import Output
-from exporter.system.threads import run_in_thread
+from exporter.system.threads import run_in_thread, run_in_thread_if_large
 
 FORMAT = "--format=csv,nounits"
 REFUSAL = re.compile(r'Field "([^"]{1,100})" is not a valid field to query')
@@ -80,11 +81,12 @@ class State:
 
     cache: FieldCache
     log: KernelLog
+    processes: ProcessList
 
 
 def new_state(host: Host) -> State:
     """The state before the first run."""
-    return State(FieldCache(), KernelLog(host.root / "dev/kmsg"))
+    return State(FieldCache(), KernelLog(host.root / "dev/kmsg"), ProcessList(host.proc))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,33 +109,35 @@ async def run(host: Host, state: State) -> Result:
     Raises:
         ProbeError: the driver fails, or part of its output is invalid; its families hold the rest.
     """
-    responses = await _ask(state.cache)
+    responses = await _ask(state)
     try:
         result = await run_in_thread(_result, host, responses, state.log)
     except ProbeError:
         state.cache.listed = {}  # by now it may be another driver
+        state.processes.output = None
         raise
     state.cache.succeeded()
+    if isinstance(running := responses.processes, Output) and not running.code:
+        await run_in_thread_if_large(len(running.stdout), state.processes.keep, running)
     return result
 
 
-async def _ask(cache: FieldCache) -> Responses:
-    """Runs nvidia-smi twice side by side, and twice more where a card is divided.
+async def _ask(state: State) -> Responses:
+    """Queries the cards and their processes side by side, and a divided card's parts.
+
+    Where the processes are likely the same as before, their query waits for the cards', to be left out if so.
 
     Raises:
         ProbeError: it could not list the cards.
     """
-    # Both are waited for, whatever becomes of the other: no process may outlive the run.
-    listed, running = await asyncio.gather(
-        _query_cards(cache),
-        _smi(f"--query-compute-apps={','.join(processes.FIELDS)}", FORMAT),
-        return_exceptions=True,
-    )
-    if isinstance(listed, BaseException):
-        raise listed
-    if isinstance(running, BaseException) and not isinstance(running, ProbeError):
-        raise running
-    output, fields = listed
+    known = state.processes
+    if known.is_likely_current:
+        output, fields = await _query_cards(state.cache)
+        await run_in_thread_if_large(len(output.stdout), known.read_memory, output, fields)
+        running = known.current() or await _query_processes()
+    else:
+        output, fields, running = await _query_both(state.cache)
+        await run_in_thread_if_large(len(output.stdout), known.read_memory, output, fields)
     parts: tuple[Output, Output] | ProbeError | None = None
     if DIVIDED in output.stdout:
         try:
@@ -147,6 +151,24 @@ async def _ask(cache: FieldCache) -> Responses:
 
 async def _smi(*options: str, limit: int = LIMIT) -> Output:
     return await subprocesses.run("nvidia-smi", *options, limit=limit)
+
+
+async def _query_both(cache: FieldCache) -> tuple[Output, dict[str, str], Output | ProbeError]:
+    """What ``_query_cards`` gives, and the query of the processes or why it failed."""
+    # Both are waited for, whatever becomes of the other: no process may outlive the run.
+    listed, running = await asyncio.gather(_query_cards(cache), _query_processes(), return_exceptions=True)
+    if isinstance(listed, BaseException):
+        raise listed
+    if isinstance(running, BaseException) and not isinstance(running, ProbeError):
+        raise running
+    return *listed, running
+
+
+async def _query_processes() -> Output | ProbeError:
+    try:
+        return await _smi(f"--query-compute-apps={','.join(processes.FIELDS)}", FORMAT)
+    except ProbeError as error:
+        return error
 
 
 async def _query_cards(cache: FieldCache) -> tuple[Output, dict[str, str]]:
