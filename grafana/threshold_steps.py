@@ -9,9 +9,9 @@ from prometheus import thresholds
 GPU_HEAT = (thresholds.GPU_WARM_CELSIUS, thresholds.GPU_HOT_CELSIUS)
 GPU_MEMORY_HEAT = (thresholds.GPU_MEMORY_WARM_CELSIUS, thresholds.GPU_MEMORY_HOT_CELSIUS)
 GPU_MEMORY_USED = (thresholds.GPU_MEMORY_FULL_RATIO,)
-MEMORY_USED = (1 - thresholds.MEMORY_LOW_RATIO, 1 - thresholds.MEMORY_NEARLY_OUT_RATIO)
-DISK_USED = (1 - thresholds.DISK_LOW_RATIO, 1 - thresholds.DISK_FULL_RATIO)
-CONTAINER_MEMORY = MEMORY_USED  # of its limit: the kernel kills at 1
+# Of its limit, where the kernel kills at 1. Shares of a box's memory and disks have no colour: how many bytes
+# are left counts too, which their state says.
+CONTAINER_MEMORY = (1 - thresholds.MEMORY_LOW_RATIO, 1 - thresholds.MEMORY_NEARLY_OUT_RATIO)
 TOR_REQUEST = (thresholds.TOR_SLOW_SECONDS,)
 AIDE_AGE = (thresholds.AIDE_OVERDUE_SECONDS,)
 SCRAPE = (thresholds.SCRAPE_SLOW_SECONDS,)

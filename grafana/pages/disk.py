@@ -9,7 +9,6 @@ from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
 from grafana.tables import COLOURED, GAUGE, Column, day, number, share, table, text
-from grafana.threshold_steps import steps
 from prometheus.expressions import DISK_USED
 from prometheus.health import DISK
 from prometheus.thresholds import DISK_FULL_WITHIN_SECONDS, DISK_PACE_LEAST_SECONDS, DISK_PACE_SECONDS
@@ -105,7 +104,6 @@ def file_systems_now() -> Panel:
         share(
             "Used",
             f"max {FILE_SYSTEM} ({DISK_USED})",
-            *steps(threshold_steps.DISK_USED),
             width=75,
         ),
         Column(

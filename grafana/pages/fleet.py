@@ -101,7 +101,7 @@ def use_of_boxes() -> Panel:
             *steps(threshold_steps.GPU_HEAT),
             empty=NO_VALUE,
         ),
-        _ratio("Disk", 52, f"{EACH} (grid:filesystem_used_ratio:max{{BOX}})", *threshold_steps.DISK_USED),
+        _ratio("Disk", 52, f"{EACH} (grid:filesystem_used_ratio:max{{BOX}})"),
         labels_from=f"{EACH} (up{{BOX}})",
         worst_by="Hottest",
         hidden=("job",),

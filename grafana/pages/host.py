@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from grafana import sdk, threshold_steps
+from grafana import sdk
 from grafana.annotations import alerts, reboots
 from grafana.charts import lines, stack
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
-from grafana.threshold_steps import steps
 from prometheus.expressions import MEMORY_USED, SWAP_USED
 from prometheus.health import HOST
 
@@ -30,12 +29,11 @@ def stats() -> Panel:
     """The host in six values."""
     idle = 'rate(grid_cpu_seconds_total{BOX, mode=~"idle|iowait"}[$__rate_interval])'
     since_boot = "clamp_min(time() - max(grid_boot_timestamp_seconds{BOX}), 0)"
-    used = steps(threshold_steps.MEMORY_USED)
     return values_stat(
         "Host",
         "Of several boxes the worst. Load is tasks that run or wait, per processor: above 1 some wait.",
         (
-            Value("Memory", f"max({MEMORY_USED})", "percentunit", steps=used, decimals=0),
+            Value("Memory", f"max({MEMORY_USED})", "percentunit", decimals=0),
             Value("Swap", f"max({SWAP_USED})", "percentunit", decimals=0),
             Value("Processors", f"1 - sum({idle}) / sum(grid_cpus{{BOX}})", "percentunit", decimals=0),
             Value("Load/CPU", "max(grid_load5{BOX} / grid_cpus{BOX})", "none", decimals=2),

@@ -84,10 +84,9 @@ def values() -> Panel:
                 f"max({MEMORY_USED})",
                 "percentunit",
                 "grid-host",
-                steps(threshold_steps.MEMORY_USED),
-                0,
+                decimals=0,
             ),
-            Value("Disk", fullest, "percentunit", "grid-disk", steps(threshold_steps.DISK_USED), 0),
+            Value("Disk", fullest, "percentunit", "grid-disk", decimals=0),
             Value("LLM models", 'sum(grid_llm_model_state{BOX, state="loaded"})', "short", "grid-llm"),
             Value("Tor took", "max(grid_tor_check_duration_seconds{BOX})", "s", "grid-tor", tor, 1),
             Value(
@@ -149,13 +148,12 @@ def memory() -> Panel:
     """How full memory, swap and the GPUs' memory are."""
     return lines(
         "Memory used",
-        "Memory that is not available to programs, swap and GPU memory in use; dashed: low, and nearly out.",
+        "Memory that is not available to programs, swap and GPU memory in use.",
         "percentunit",
         over_time(MEMORY_USED, "${who}memory"),
         over_time(SWAP_USED, "${who}swap"),
         over_time(GPU_MEMORY_USED_RATIO, PER_GPU),
         names=(*GPU_NAMES[:4], "memory", "swap"),
-        dashed=threshold_steps.MEMORY_USED,
         high=1,
         empty=NO_HOST,
     )
@@ -179,10 +177,9 @@ def disk_used() -> Panel:
     """How full the disks are."""
     return lines(
         "Disk used",
-        "The share of each file system that is not available; dashed: low, and full.",
+        "The share of each file system that is not available.",
         "percentunit",
         over_time(f"max by (instance, mountpoint) ({DISK_USED})", "${who}{{mountpoint}}"),
-        dashed=threshold_steps.DISK_USED,
         high=1,
         names=MOUNTPOINTS,
         empty="No file system in this range",
