@@ -8,7 +8,7 @@ from urllib.parse import quote
 from exporter.probe import Note
 from exporter.probes.llm.client import NOT_FOUND, OK, UNAUTHORIZED, UNAVAILABLE, Answer, Client, Failure
 from exporter.probes.llm.identify import other_kind
-from exporter.probes.llm.reading import Model, Reading, count, objects, table, text
+from exporter.probes.llm.reading import Model, Reading, count, objects, table, text, without_path
 from exporter.probes.llm.text import Table, combined, parse
 from exporter.system.threads import run_in_thread_if_large
 
@@ -140,9 +140,8 @@ def add_metrics(model: Model, samples: Table) -> None:
 
 
 def model_name(props: dict[str, object]) -> str:
-    """The model's alias; where that is a path, its file's name without .gguf: a path is nobody's business."""
-    name = text(props.get("model_alias")) or text(props.get("model_path"))
-    return name.rstrip("/").rpartition("/")[2].removesuffix(".gguf") if name.startswith(("/", ".")) else name
+    """The model's alias, else its file's name."""
+    return without_path(text(props.get("model_alias")) or text(props.get("model_path")))
 
 
 def _add_meta(model: Model, item: dict[str, object]) -> None:

@@ -82,6 +82,13 @@ class Reading:
         self.notes.append(Note(text, hint))
 
 
+def without_path(name: str) -> str:
+    """A model's name; where it is a path, its file's name without .gguf: a path is nobody's business."""
+    if not name.startswith(("/", "./", "../", "~")):
+        return name
+    return name.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
+
+
 def count(value: object) -> float | None:
     """A number that can be a size or a count; None for everything else, ``true`` included."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.probes.llm.client import NOT_FOUND, OK, UNAUTHORIZED, UNAVAILABLE, Answer, Client, Failure
 from exporter.probes.llm.identify import by_metrics, other_kind
-from exporter.probes.llm.reading import Model, Reading
+from exporter.probes.llm.reading import Model, Reading, without_path
 from exporter.probes.llm.text import Labels, Table, combined, models, parse
 from exporter.probes.llm.vllm import totals
 from exporter.system.threads import run_in_thread_if_large
@@ -62,7 +62,7 @@ def _models(body: bytes) -> Reading:
     part = Reading()
     samples, whole = _parse(body)
     for name in models(samples):
-        if model := part.model(name):
+        if model := part.model(without_path(name)):
             add_metrics(model, samples, name, whole=whole)
     return part
 

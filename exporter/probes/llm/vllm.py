@@ -6,7 +6,7 @@ import re
 
 from exporter.probes.llm.client import OK, UNAUTHORIZED, Client, Failure
 from exporter.probes.llm.identify import by_metrics, other_kind
-from exporter.probes.llm.reading import Model, Reading, Totals, count, objects, text
+from exporter.probes.llm.reading import Model, Reading, Totals, count, objects, text, without_path
 from exporter.probes.llm.text import Table, combined, first, models, parse
 from exporter.system.threads import run_in_thread_if_large
 
@@ -61,8 +61,8 @@ class Vllm:
         if answer.status != OK:
             raise Failure("bad_answer", f"vLLM answered GET {answer.path} with {answer.status}")
         for item in objects((await answer.json()).get("data")):
-            if (name := item.get("id")) in reading.models:
-                reading.models[str(name)].context = count(item.get("max_model_len")) or None
+            if model := reading.models.get(without_path(text(item.get("id")))):
+                model.context = count(item.get("max_model_len")) or None
 
 
 def _models(body: bytes) -> Reading:
@@ -70,7 +70,7 @@ def _models(body: bytes) -> Reading:
     part = Reading()
     samples = parse(body, WANTED)
     for name in models(samples):
-        if model := part.model(name):
+        if model := part.model(without_path(name)):
             add_metrics(model, samples, name)
     return part
 

@@ -355,6 +355,20 @@ async def test_vllm_of_earlier_versions() -> None:
     assert got == {**basics(), **VLLM, **state("qwen", "loaded")}
 
 
+async def test_vllm_and_sglang_show_no_path() -> None:
+    """A model that was given by its folder is called after that alone."""
+    engine = 'engine="0",model_name="/data/bob/qwen"'
+    answers = bodies.vllm(bodies.vllm_metrics(engines=(engine,)))
+    data = [{"id": "/data/bob/qwen", "max_model_len": 4096}]
+    got, _ = await read("vllm", {**answers, "/v1/models": as_json({"data": data})})
+    assert got['model_context_tokens{model="qwen"}'] == 4096
+    assert got['requests{model="qwen",state="running"}'] == 3
+    metrics = bodies.sglang_metrics().replace("Qwen/Qwen3-8B", "/data/bob/qwen/")
+    got |= (await read("sglang", bodies.sglang(metrics)))[0]
+    assert got['prompt_tokens_total{model="qwen"}'] == 1624
+    assert not [name for name in got if "bob" in name]
+
+
 async def test_vllm_that_sleeps() -> None:
     """An engine that is not awake makes the model sleep."""
     metrics = bodies.vllm_metrics().replace('sleep_state="awake"} 1.0', 'sleep_state="awake"} 0.0')

@@ -48,6 +48,7 @@ CONSTANT = {
     "/ Memory: (grid_memory_buffers_bytes{": "the file cache",
     "/ Memory: grid_memory_total_bytes{": "how much memory there is",
     "max by (instance) (grid_gpu_power_limit_watts": "the highest power limit",
+    "/ Memory of the models:": "how much of the cards that work its servers hold",
     "process_resident_memory_bytes{": "the exporter's own memory, which a broken box need not change",
 }
 # What the box of this test does not have, or only at times.
