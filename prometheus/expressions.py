@@ -45,6 +45,21 @@ def clock() -> str:
     return f"max by (job, instance) ({latest('grid_probe_last_success_timestamp_seconds')})"
 
 
+def amount(metric: str, *labels: str) -> str:
+    """A template of an annotation: the bytes of the alert's own series of a metric, such as ``27.4GiB``.
+
+    labels: those that name the series, besides job and instance.
+    """
+    names = ("job", "instance", *labels)
+    matchers, values = (
+        ", ".join(f"{name}=%q" for name in names),
+        " ".join(f"$labels.{name}" for name in names),
+    )
+    read = f"sum(last_over_time({metric}{{{matchers}}}[{span(GAP_SECONDS)}]))"
+    shown = "{{ . | first | value | humanize1024 }}B"
+    return f"{{{{ with printf `{read}` {values} | query }}}}{shown}{{{{ end }}}}"
+
+
 def span(seconds: int) -> str:
     """A duration as Prometheus writes it, in the largest unit that holds it whole: 5400 is ``90m``."""
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import GAP_SECONDS, latest, over
+from prometheus.expressions import GAP_SECONDS, amount, latest, over
 
 AVAILABLE = f"{latest('grid_filesystem_avail_bytes')}\n/ {latest('grid_filesystem_size_bytes')}"
+SPACE = " of ".join(amount(f"grid_filesystem_{kind}_bytes", "mountpoint") for kind in ("avail", "size"))
 SIZE = latest("grid_directory_size_bytes")
 SIZE_BEFORE = f"min_over_time({over(3600, 'grid_directory_size_bytes')})"
 
@@ -25,8 +26,9 @@ def _full() -> list[Alert]:
             wait=300,
             keep=3600,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} is full",
-            description="Only {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
-            "{{ $labels.instance }} ({{ $labels.device }}) is available.",
+            description=f"Only {SPACE} "
+            "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
+            "({{ $labels.device }}) is available.",
         ),
         Alert(
             name="GridDiskLow",
@@ -35,8 +37,9 @@ def _full() -> list[Alert]:
             wait=900,
             keep=3600,
             summary="{{ $labels.instance }}: little space is left on {{ $labels.mountpoint }}",
-            description="Only {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
-            "{{ $labels.instance }} ({{ $labels.device }}) is available.",
+            description=f"Only {SPACE} "
+            "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
+            "({{ $labels.device }}) is available.",
         ),
     ]
 
@@ -59,8 +62,9 @@ def _filling() -> list[Alert]:
             wait=900,
             keep=1800,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within hours",
-            description="{{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
-            "{{ $labels.instance }} ({{ $labels.device }}) is available. At the pace of the last hour it "
+            description=f"{SPACE} "
+            "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
+            "({{ $labels.device }}) is available. At the pace of the last hour it "
             "will be full in a few hours.",
         ),
         Alert(
@@ -69,8 +73,9 @@ def _filling() -> list[Alert]:
             expr=f"{AVAILABLE} < {t.DISK_FILLING_RATIO}\nand {days}\nand {still}",
             wait=3 * 3600,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within days",
-            description="{{ $value | humanizePercentage }} of {{ $labels.mountpoint }} on "
-            "{{ $labels.instance }} ({{ $labels.device }}) is available. At the pace of the last hours it "
+            description=f"{SPACE} "
+            "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
+            "({{ $labels.device }}) is available. At the pace of the last hours it "
             "will be full in a few days.",
         ),
     ]

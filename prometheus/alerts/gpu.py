@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert, Severity
-from prometheus.expressions import THROTTLED_BY_HARDWARE, latest, over, series, span
+from prometheus.expressions import THROTTLED_BY_HARDWARE, amount, latest, over, series, span
 
 MEMORY_USED = f"{latest('grid_gpu_memory_used_bytes')}\n/ {latest('grid_gpu_memory_total_bytes')}"
 UNCORRECTED = latest("grid_gpu_ecc_errors_total", 'kind="uncorrected"')
@@ -97,7 +97,9 @@ def _memory() -> list[Alert]:
             wait=1800,
             keep=3600,
             summary="{{ $labels.instance }}: the memory of GPU {{ $labels.gpu }} is full",
-            description="{{ $value | humanizePercentage }} of the memory of GPU {{ $labels.gpu }} in "
+            description=f"{amount('grid_gpu_memory_used_bytes', 'gpu')} of "
+            f"{amount('grid_gpu_memory_total_bytes', 'gpu')} "
+            "({{ $value | humanizePercentage }}) of the memory of GPU {{ $labels.gpu }} in "
             "{{ $labels.instance }} is in use, and has been for long. The next model or a longer prompt "
             "won't fit.",
         ),

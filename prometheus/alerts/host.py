@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over
+from prometheus.expressions import amount, latest, over
 
 EXPORTER = 'command=""'  # not a process that a command reports on
 AVAILABLE = f"{latest('grid_memory_available_bytes')}\n/ {latest('grid_memory_total_bytes')}"
+MEMORY = f"{amount('grid_memory_available_bytes')} of {amount('grid_memory_total_bytes')}"
 SWAP_USED = f"1 - {latest('grid_swap_free_bytes')}\n/ ({latest('grid_swap_total_bytes')} > 0)"
 STALLED = over(900, "grid_pressure_stalled_seconds_total", 'resource="memory"')
 STARTED = f"changes({over(3600, 'process_start_time_seconds', EXPORTER)})"
@@ -29,8 +30,9 @@ def _memory() -> list[Alert]:
             wait=300,
             keep=900,
             summary="{{ $labels.instance }} is nearly out of memory",
-            description="Only {{ $value | humanizePercentage }} of the memory of {{ $labels.instance }} is "
-            "available. The kernel is about to kill something.",
+            description=f"Only {MEMORY} "
+            "({{ $value | humanizePercentage }}) of the memory of {{ $labels.instance }} is available. The "
+            "kernel is about to kill something.",
         ),
         Alert(
             name="GridMemoryLow",
@@ -39,8 +41,8 @@ def _memory() -> list[Alert]:
             wait=900,
             keep=1800,
             summary="{{ $labels.instance }} is low on memory",
-            description="Only {{ $value | humanizePercentage }} of the memory of {{ $labels.instance }} is "
-            "available.",
+            description=f"Only {MEMORY} "
+            "({{ $value | humanizePercentage }}) of the memory of {{ $labels.instance }} is available.",
         ),
     ]
 
@@ -72,8 +74,8 @@ def _consequences() -> list[Alert]:
             wait=900,
             keep=1800,
             summary="{{ $labels.instance }}: swap is full and memory is tight",
-            description="{{ $value | humanizePercentage }} of the swap of {{ $labels.instance }} is in "
-            "use, and little of its memory is available: nothing is left to give way.",
+            description="{{ $value | humanizePercentage }} of the swap of {{ $labels.instance }} is in use, "
+            f"and only {MEMORY} of its memory is available: nothing is left to give way.",
         ),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over, series
+from prometheus.expressions import amount, latest, over, series
 
 LOADING = "grid_llm_model_state", 'state="loading"'
 SERVER = "on (job, instance, server)"
@@ -82,8 +82,10 @@ def _spilled() -> Alert:
         f"> {t.LLM_SPILLED_RATIO}\nand on (job, instance) {latest('grid_gpus')} > 0",
         wait=1800,
         summary="{{ $labels.instance }}: {{ $labels.model }} is partly on the CPU",
-        description="{{ $value | humanizePercentage }} of {{ $labels.model }} on {{ $labels.server }} of "
-        "{{ $labels.instance }} is not on a GPU. It answers several times more slowly.",
+        description="{{ $value | humanizePercentage }} of the "
+        f"{amount('grid_llm_model_memory_bytes', 'server', 'model')} of "
+        "{{ $labels.model }} on {{ $labels.server }} of {{ $labels.instance }} are not on a GPU. It answers "
+        "several times more slowly.",
     )
 
 

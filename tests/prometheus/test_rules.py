@@ -90,8 +90,17 @@ def test_an_alert_has_labels_links_and_text(name: str) -> None:
     assert bool(link[2]) == (link[1] != "grid-fleet")
     for kind in ("summary", "description"):
         assert "{{ $labels.instance }}" in words[kind] or link[1] == "grid-fleet"
-    assert len(words["summary"]) < len(words["description"]) <= 300
+    plain = re.sub(r"\{\{ with .*?\{\{ end \}\}", "27.4GiB", words["description"])
+    assert len(words["summary"]) < len(plain) <= 300
     assert "\n" not in words["summary"] + words["description"]
+
+
+@pytest.mark.parametrize("name", alert_rules())
+def test_a_share_comes_with_the_amount(name: str) -> None:
+    """Of memory and space it is the bytes that tell a person how bad it is: 3 % of 16 TB is a lot."""
+    rule = alert_rules()[name]
+    share = "_bytes" in rule["expr"] and "humanizePercentage" in str(rule["annotations"])
+    assert not share or "humanize1024 }}B" in rule["annotations"]["description"]
 
 
 def test_labels_in_annotations_are_those_of_the_series() -> None:
