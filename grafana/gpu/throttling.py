@@ -54,7 +54,7 @@ def what_limits() -> list[Panel]:
         over_time(capped, "${who}throttled by power"),
         names=("utilization", "memory bandwidth", "clock", "power"),
         high=1,
-        empty=NO_GPU,
+        empty="Asleep, or no GPU, in this range",
     )
     area = {"custom.fillOpacity": 20, "custom.lineWidth": 0}
     paint(panel, "/throttled by heat$/", value_mappings.CRITICAL, **area)
