@@ -72,12 +72,13 @@ def test_what_is_left_out_has_its_reason() -> None:
 
 
 def test_drop_in_for_gpu_processes() -> None:
-    """The drop-in gives one capability, and the user namespace in which it counts; docs/gpu.md names it."""
+    """The drop-in gives one capability, and closes the ways to others' memory; docs/gpu.md names it."""
     path = PROJECT / "systemd/gpu-processes.conf"
     assert settings(path) == {
         "CapabilityBoundingSet": "CAP_SYS_PTRACE",
         "AmbientCapabilities": "CAP_SYS_PTRACE",
         "PrivateUsers": "no",
+        "SystemCallFilter": "~@debug process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp",
     }
     assert f"systemd/{path.name}" in (PROJECT / "docs/gpu.md").read_text()
 

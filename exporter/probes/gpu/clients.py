@@ -16,9 +16,9 @@ from exporter.probes.gpu.fdinfo import Client, parse_client
 
 LIMIT = 16 * 1024  # bytes of a fdinfo; the longest seen has 2,000
 PID = re.compile(r"[1-9]\d{0,9}", re.ASCII)
-SECONDS = 0.0004  # of processor time a run for young processes, and as much for the others
+SECONDS = 0.0002  # of processor time a run for young processes, and as much for the others
 YOUNG = 60.0  # seconds in which most programs that use a card have opened it
-PIECE = 16  # links, between two looks at the clock
+PIECE = 4  # links, between two looks at the clock
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Search:
         ``nodes`` is read, since the fdinfo of a sleeping card would wake it.
         """
         self.all_awake = all_awake
-        pids = [int(name) for name in _listing(self.proc) or () if PID.fullmatch(name)]
+        pids = [int(name) for name in _listing(self.proc) or () if name.isascii() and name.isdecimal()]
         self._search(pids, now)
         # Where the first process is not shown (hidepid) others aren't either.
         shown = bool(pids) and (1 in pids or not os.path.lexists(f"{self.proc}/self"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 from pathlib import Path
 
-from exporter.probes.gpu.sysfs import entries, read
+from exporter.probes.gpu.sysfs import MAX_ENTRIES, read
 from exporter.system.cgroup import parse_containers
 
 REGION = re.compile(r"drm/([0-9a-f:.]{1,20})/(?:vram|local)\d* (\d{1,19})", re.ASCII)
@@ -38,7 +40,7 @@ def by_container(cgroup: Path) -> dict[str, dict[str, int]]:
         if not below:
             break
         directory, path, depth = below.pop()
-        for name in entries(directory):
+        for name in _directories(directory):
             if text := read(f"{directory}/{name}/dmem.current"):
                 ids = parse_containers(f"{path}/{name}")
                 if ids:
@@ -46,3 +48,12 @@ def by_container(cgroup: Path) -> dict[str, dict[str, int]]:
                 elif depth < DEEPEST:
                     below.append((f"{directory}/{name}", f"{path}/{name}", depth + 1))
     return held
+
+
+def _directories(path: str) -> list[str]:
+    """The names of the directories in one; a cgroup has a dozen files beside each."""
+    try:
+        with os.scandir(path) as found:
+            return sorted(entry.name for entry in itertools.islice(found, MAX_ENTRIES) if entry.is_dir())
+    except OSError:
+        return []

@@ -12,7 +12,6 @@ from exporter.probes.gpu import families as f
 from exporter.probes.gpu.programs import in_own_pid_namespace, program_of
 from exporter.probes.gpu.served_model import model_of
 from exporter.probes.gpu.sysfs import Card, nodes
-from exporter.probes.gpu.sysfs import cards as all_cards
 from exporter.system.cgroup import container_name, container_of
 
 EVERY = 15.0  # seconds
@@ -49,11 +48,15 @@ class Holders:
         """Whether what is known of these cards is recent."""
         return now - self.read_at < EVERY and all(card.slot in self.by_slot for card in cards)
 
-    def refresh(self, host: Host, cards: Iterable[Card], shared: Collection[str], now: float) -> None:
-        """Reads them again. cards: those awake. shared: the slots of those that use the host's memory."""
+    def refresh(
+        self, host: Host, cards: Iterable[Card], shared: Collection[str], now: float, *, all_awake: bool
+    ) -> None:
+        """Reads them again. cards: those awake. shared: the slots of those that use the host's memory.
+
+        all_awake: whether no card of the host sleeps.
+        """
         self.read_at = now
         slots = {card.slot for card in cards}
-        all_awake = not any(card.asleep() for card in all_cards(host.sys))
         self.search = self.search or clients.Search(str(host.proc))
         seen = self.search.scan(nodes(host.sys, slots), now, all_awake=all_awake)
         if in_own_pid_namespace(host.proc):

@@ -17,6 +17,7 @@ from exporter.probes.gpu.sysfs import DRIVERS, Card, Sensors, cards, read
 from exporter.system.threads import run_in_thread
 
 UNEXPLAINED = 1024**3  # bytes of a card that nobody seems to hold, of which a person should know
+SELDOM = 300.0  # seconds, for what changes only with a driver that is loaded anew
 DROP_IN = "let it read other users' processes, at a price: docs/gpu.md, Memory by process"
 
 
@@ -25,7 +26,8 @@ class State:
     """What is kept from run to run.
 
     names: what each card is called, by its PCI ids and revision.
-    sensors: where they lie, remembered while the holders are, as is which cards use the host's memory.
+    sensors: where they lie. shared: the slots of cards that use the host's memory. known_at: when both were
+    found out.
     """
 
     holders: Holders = field(default_factory=Holders)
@@ -33,6 +35,7 @@ class State:
     names: dict[tuple[str, str], str] = field(default_factory=dict)
     sensors: Sensors = field(default_factory=Sensors)
     shared: set[str] = field(default_factory=set)
+    known_at: float = 0.0
 
 
 async def run(host: Host, vendor: str, state: State) -> Result:
@@ -54,7 +57,8 @@ def collect(host: Host, vendor: str, state: State, now: float) -> Result:
         raise ProbeError(f"{host.sys}/class/drm is not there", "see that /sys is mounted, and --path.sysfs")
     samples, notes = Samples(), list[Note]()
     state.rates.now = now
-    there = [card for card in cards(host.sys) if card.vendor == vendor]
+    shown = cards(host.sys)
+    there = [card for card in shown if card.vendor == vendor]
     samples.add(f.GPUS, len(there), vendor)
     awake: dict[tuple[str, str], Card] = {}
     for index, card in enumerate(there):
@@ -66,7 +70,7 @@ def collect(host: Host, vendor: str, state: State, now: float) -> Result:
             state.rates.forget(card.path)
         else:
             awake[labels] = card
-    _refresh(host, state, list(awake.values()), now)
+    _refresh(host, state, shown, list(awake.values()), now)
     capacity = dmem.capacity(host.cgroup) if vendor == "intel" and awake else {}
     for labels, card in awake.items():
         use = state.holders.add(samples, labels, card, host)
@@ -79,13 +83,15 @@ def collect(host: Host, vendor: str, state: State, now: float) -> Result:
     return Result(samples.families(), tuple(notes))
 
 
-def _refresh(host: Host, state: State, awake: list[Card], now: float) -> None:
-    """Renews, every few seconds and for a card that woke, what changes seldom or takes long to find."""
+def _refresh(host: Host, state: State, shown: list[Card], awake: list[Card], now: float) -> None:
+    """Renews, every few seconds and for a card that woke, who holds the memory; other things more seldom."""
     if state.holders.current(awake, now):
         return
-    state.sensors = Sensors()
-    state.shared = {card.slot for card in awake if _uses_host_memory(card, state.sensors)}
-    state.holders.refresh(host, awake, state.shared, now)
+    if now - state.known_at >= SELDOM or any(card.slot not in state.holders.by_slot for card in awake):
+        state.known_at, state.sensors = now, Sensors()
+        state.shared = {card.slot for card in awake if _uses_host_memory(card, state.sensors)}
+    all_awake = not any(card.asleep() for card in shown if card not in awake)
+    state.holders.refresh(host, awake, state.shared, now, all_awake=all_awake)
 
 
 def _uses_host_memory(card: Card, sensors: Sensors) -> bool:

@@ -188,5 +188,5 @@ def test_many_files_are_searched_in_steps(processes: Processes) -> None:
     search = Search(str(processes.proc), Budget())
     search.scan({}, 0.0)
     processes.open(10, 100, "/dev/dri/card1", text("drm-resident-vram0:\t1 MiB"))
-    runs = [bool(search.scan({"card1": CARD}, 1.0).clients) for _ in range(20)]
+    runs = [bool(search.scan({"card1": CARD}, 1.0).clients) for _ in range(60)]
     assert (runs[0], runs[-1]) == (False, True)
