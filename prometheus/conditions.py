@@ -120,6 +120,10 @@ RELOAD_FAILED = (
     "grid_exporter_config_last_reload_successful{BOX} == 0"
     " or grid_exporter_web_config_last_reload_successful{BOX} == 0"
 )
+LLM_DOWN = (
+    "grid_llm_up{BOX} == 0 and on (job, instance, server)"
+    ' grid_llm_read_error{BOX, reason=~"refused|timeout"} == 1'
+)
 LLM_WAITING = 'grid_llm_requests{BOX, state="waiting"}'
 QUEUE_GROWS = (
     f"avg_over_time({LLM_WAITING}[10m]) - avg_over_time({LLM_WAITING}[10m] offset 10m) > {LLM_QUEUE_GROWTH}"
@@ -156,7 +160,7 @@ CONDITIONS = {
         ),
     ),
     "llm": (
-        Condition(states.SERVER_DOWN, "grid_llm_up{BOX} == 0", "server"),
+        Condition(states.SERVER_DOWN, LLM_DOWN, "server"),
         Condition(states.QUEUE_GROWS, QUEUE_GROWS, "model"),
         Condition(states.MODEL_GONE, PINNED_GONE, "model"),
         Condition(states.LOADING, "grid_llm_ready{BOX} == 0", "server"),

@@ -11,6 +11,8 @@ SERVER = "on (job, instance, server)"
 MODEL = "on (job, instance, server, model)"
 # Of a server that answers, only what it lists now; of one that isn't seen, what it listed last.
 ANSWERS = f"{series('grid_llm_up')} == 1"
+# Where something else answers, or it answers nonsense, its probe fails, which is another alert.
+SILENT = latest("grid_llm_read_error", 'reason=~"refused|timeout"')
 WAITING = "grid_llm_requests", 'state="waiting"'
 ON_HOST = "grid_llm_model_memory_bytes", 'location="host"'
 UNLOADED = over(6 * 3600, "grid_llm_model_unloads_total", 'reason="early"')
@@ -34,7 +36,7 @@ def _down() -> Alert:
         name="GridLlmServerDown",
         severity="critical",
         # vLLM listens only once its model is loaded, which takes minutes after each restart.
-        expr=f"{latest('grid_llm_up')} == 0",
+        expr=f"{latest('grid_llm_up')} == 0\nand {SERVER} {SILENT} == 1",
         wait=900,
         summary="{{ $labels.instance }}: the LLM server {{ $labels.server }} is down",
         description="Nothing answers where the LLM server {{ $labels.server }} of {{ $labels.instance }} "

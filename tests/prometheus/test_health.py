@@ -51,6 +51,8 @@ HEALTHY: dict[str, Samples] = {
     "llm": {
         'grid_llm_up{server="ollama"}': 1,
         'grid_llm_ready{server="ollama"}': 1,
+        'grid_llm_read_error{server="ollama", reason="refused"}': 0,
+        'grid_llm_read_error{server="ollama", reason="other_kind"}': 0,
         'grid_llm_server_info{server="ollama", kind="ollama"}': 1,
         # A batch is worked off: a queue that gets shorter.
         'grid_llm_requests{server="vllm", model="qwen", state="waiting"}': "0x450 300-5x30",
@@ -138,6 +140,10 @@ PINNED, RESIDENT = (
     for name, state in (("pinned", ""), ("state", ', state="loaded"'))
 )
 INFO = 'grid_llm_server_info{server="ollama", kind="ollama"}'
+SILENT, OTHER = (
+    f'grid_llm_read_error{{server="ollama", reason="{reason}"}}' for reason in ("refused", "other_kind")
+)
+LLM_DOWN: Samples = {UP: 0, READY: None, SILENT: 1}
 GONE: Samples = {PINNED: "1x400 _x80", RESIDENT: "1x400 _x80"}
 EXITED = 'grid_container_state{container="web", state="exited"}'
 DUE = 'grid_systemd_timer_next_trigger_timestamp_seconds{name="sync.timer"}'
@@ -167,14 +173,16 @@ CASES = [
     Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="hw_slowdown"}': 1}, states.THROTTLED),
     Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="thermal"}': 1}, states.THROTTLED),
     Case("gpu", {'grid_gpu_memory_used_bytes{gpu="0"}': 97.1}, states.MEMORY_FULL),
-    Case("llm", {UP: 0, READY: None}, states.SERVER_DOWN),
+    Case("llm", LLM_DOWN, states.SERVER_DOWN),
+    # Something else answers there: its probe fails.
+    Case("llm", {UP: 0, READY: None, OTHER: 1, probe("llm", "success"): 0}, states.UNKNOWN),
     Case("llm", {READY: 0}, states.LOADING),
     # Ten minutes' mean: 4.1 more than ten minutes before, and 3.9; and a queue that was empty meanwhile.
     Case("llm", {QUEUE: "1x450 1+0.41x30"}, states.QUEUE_GROWS),
     Case("llm", {QUEUE: "1x450 1+0.39x30"}, states.OK),
     Case("llm", {QUEUE: "0x461 1+0.9x19"}, states.OK),
     Case("llm", GONE, states.MODEL_GONE),
-    Case("llm", GONE | {UP: 0, READY: None}, states.SERVER_DOWN),
+    Case("llm", GONE | LLM_DOWN, states.SERVER_DOWN),
     Case("llm", GONE | {INFO: None, INFO.replace('ollama"}', 'llama-swap"}'): 1}, states.OK),
     Case("host", {"grid_memory_available_bytes": 7.9e9}, states.LOW),
     Case("host", {"grid_memory_available_bytes": 4e9}, states.LOW),
@@ -242,7 +250,7 @@ CASES = [
 REASONS = [
     (Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, states.HOT), "Hot · GPU 1"),
     (Case("gpu", {probe("gpu", "success"): 0}, states.UNKNOWN), "Unknown · gpu probe"),
-    (Case("llm", {UP: 0, READY: None}, states.SERVER_DOWN), "Server down · ollama"),
+    (Case("llm", LLM_DOWN, states.SERVER_DOWN), "Server down · ollama"),
     (Case("llm", {probe("llm", "success"): 0}, states.UNKNOWN), "Unknown · llm:ollama probe"),
     (Case("llm", GONE, states.MODEL_GONE), "Model gone · a:b"),
     (Case("host", {"grid_memory_available_bytes": 3.9e9}, states.NEARLY_OUT), "Nearly out"),
