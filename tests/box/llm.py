@@ -125,12 +125,12 @@ def served(box: FakeBox) -> Iterator[None]:
 
     async def serve() -> None:
         async with serving(servers["ollama"]), serving(servers["vllm"]):
-            ready.set()
             while not over.is_set():
                 moment = box.now()
                 held = {name: on_card / 2**20 for name, _, on_card, _ in loaded(moment - since, moment)}
                 lines = (f"{PIDS[name]} {used:.0f}\n" for name, used in held.items())
                 put(box.directory / "gpu/ollama", "".join(lines))
+                ready.set()
                 await asyncio.sleep(1)
 
     for name, pid in PIDS.items():

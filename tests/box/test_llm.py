@@ -34,6 +34,7 @@ def test_queue_grows_and_gets_shorter() -> None:
 
 async def test_servers_are_asked(box: FakeBox) -> None:
     """Both are found out and read without a warning; the card's process is as large as what is loaded."""
+    box.freeze(1.8e9)
     with llm.served(box):
         await looks(box, "disk")
         seen = await found(box, "gpu")
