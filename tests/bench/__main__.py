@@ -24,7 +24,7 @@ NEEDED = ("wrk", "prometheus-node-exporter")
 INTRODUCTION = """\
 # What `make bench` found
 
-Each figure is of one run of `make bench` on one machine; read them as ratios. Targets stand in brackets.
+Each value is of one run of `make bench` on one machine; read them as ratios. Targets stand in brackets.
 """
 
 PARTS: dict[str, Callable[[Path, Calm, Effort], list[Table]]] = {

@@ -60,7 +60,7 @@ class Calm:
 def _times() -> tuple[int, int]:
     """What the processors idled so far, and their time in all, in ticks (/proc/stat)."""
     with Path("/proc/stat").open(encoding="ascii") as lines:
-        ticks = [int(figure) for figure in next(lines).split()[1:9]]
+        ticks = [int(value) for value in next(lines).split()[1:9]]
     return ticks[3] + ticks[4], sum(ticks)
 
 

@@ -1,7 +1,7 @@
 """Sizes a Prometheus for a fleet: ``python -m tests.bench.fleet [BOXES]``; it takes a quarter of an hour.
 
 First a typical box lives two hours, ten times as fast as it would; what Prometheus's own format makes of its
-figures gives the bytes of a sample. Then a real Prometheus watches so many boxes with the project's files.
+values gives the bytes of a sample. Then a real Prometheus watches so many boxes with the project's files.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _stored(folder: Path) -> Iterator[str]:
-    """What a box's figures take on disk."""
+    """What a box's values take on disk."""
     (folder / "box").mkdir()
     bodies = list(_lived(folder / "box"))
     text, start = folder / "history.txt", time.time() // HISTORY * HISTORY - 2 * HISTORY
@@ -130,7 +130,7 @@ def _settle(fleet: Fleet) -> None:
 
 
 def _own(fleet: Fleet, expr: str) -> float:
-    """A figure of Prometheus itself."""
+    """A value of Prometheus itself."""
     expr = expr.replace("[", '{job="prometheus"}[') if "[" in expr else f'{expr}{{job="prometheus"}}'
     return sum(_values(fleet, expr))
 

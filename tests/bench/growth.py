@@ -21,7 +21,7 @@ from exporter.engine.self_metrics import Reload, SelfMetrics
 from exporter.probe import Host
 from tests.bench.calm import Calm
 from tests.bench.load import Effort
-from tests.bench.report import Figure, Table, Target
+from tests.bench.report import Table, Target, Value
 from tests.box import box as fake
 from tests.box.box import TOOLS, FakeBox
 
@@ -63,7 +63,7 @@ class Cost:
     processes: float
     blocked: float
 
-    def figures(self, number: int) -> Sequence[Figure]:
+    def values(self, number: int) -> Sequence[Value]:
         """As the table's columns show them, for so many things."""
         times = (1e3 * self.run, 1e6 * self.run / number, 1e3 * self.body, 1e3 * self.packed, 1e6 * self.kept)
         return (*times, 1e3 * self.blocked, 1e3 * self.tools, f"{self.processes:g}")
@@ -94,7 +94,7 @@ def tables(directory: Path, calm: Calm, effort: Effort, growths: Sequence[Growth
                 series, cost = calm.measured(partial(_measure, box, growth.probe, effort.rounds))
             step = cost.steepest(before[1]) / (number / before[0]) if before else "-"
             target = Target("≤", 1) if before else None
-            found.add(f"{number:,} {growth.what}", f"{series:,}", *cost.figures(number), step, target=target)
+            found.add(f"{number:,} {growth.what}", f"{series:,}", *cost.values(number), step, target=target)
             before = number, cost
     return [found]
 

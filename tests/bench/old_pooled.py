@@ -1,7 +1,7 @@
 """The old design as it was mended: checks run in a pool of threads, and what is slow is kept for a while.
 
 ``old_pooled.py PORT BOX``. A view still waits for every check; those of the cards, containers and services
-are what it wants to see live, so they run for each view. A kept figure that is too old is found out again by
+are what it wants to see live, so they run for each view. A kept value that is too old is found out again by
 every view that notices.
 """
 
@@ -27,7 +27,7 @@ def make_app(box: Path) -> web.Application:
     pool = ThreadPoolExecutor(WORKERS)
     kept: dict[str, tuple[float, object]] = {}
 
-    async def figure(name: str, check: Check) -> object:
+    async def value(name: str, check: Check) -> object:
         until, value = kept.get(name, (0.0, None))
         if time.monotonic() >= until:
             value = await asyncio.get_running_loop().run_in_executor(pool, check)
@@ -35,7 +35,7 @@ def make_app(box: Path) -> web.Application:
         return value
 
     async def status(_: web.Request) -> web.Response:
-        values = await asyncio.gather(*(figure(name, check) for name, check in found.items()))
+        values = await asyncio.gather(*(value(name, check) for name, check in found.items()))
         return web.json_response(dict(zip(found, values, strict=True)))
 
     app = web.Application()

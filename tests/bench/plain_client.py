@@ -13,8 +13,8 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 
-class Figures:
-    """Gives the same figures at each scrape; nothing has to be found out."""
+class Values:
+    """Gives the same values at each scrape; nothing has to be found out."""
 
     def __init__(self, text: str) -> None:
         self._families = list(text_string_to_metric_families(text))
@@ -25,9 +25,9 @@ class Figures:
 
 
 def make_app(text: str) -> web.Application:
-    """Serves the figures that a body in the text format holds."""
+    """Serves the values that a body in the text format holds."""
     registry = CollectorRegistry()
-    registry.register(Figures(text))
+    registry.register(Values(text))
     app = web.Application()
     app.router.add_get("/metrics", make_aiohttp_handler(registry))
     return app

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-Figure = float | str
+Value = float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a table. figures: under the table's columns. The last ``judged`` of them have the target."""
+    """A line of a table. values: under the table's columns. The last ``judged`` of them have the target."""
 
     case: str
-    figures: Sequence[Figure]
+    values: Sequence[Value]
     target: Target | None = None
     judged: int = 1
 
@@ -34,12 +34,12 @@ class Row:
     def met(self) -> bool:
         """Whether the target is met, where there is one; what is no number meets none."""
         target = self.target
-        last = self.figures[-self.judged :]
+        last = self.values[-self.judged :]
         return target is None or all(not isinstance(it, str) and target.met(it) for it in last)
 
     def cells(self) -> list[str]:
         """The line's text. A missed target stands out."""
-        cells = [self.case, *(it if isinstance(it, str) else text(it) for it in self.figures)]
+        cells = [self.case, *(it if isinstance(it, str) else text(it) for it in self.values)]
         if self.target:
             cells[-1] += f" ({self.target.sign} {text(self.target.limit)})"
         if not self.met:
@@ -56,9 +56,9 @@ class Table:
     columns: Sequence[str]
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, case: str, *figures: Figure, target: Target | None = None, judged: int = 1) -> None:
+    def add(self, case: str, *values: Value, target: Target | None = None, judged: int = 1) -> None:
         """Adds a row."""
-        self.rows.append(Row(case, figures, target, judged))
+        self.rows.append(Row(case, values, target, judged))
 
     def missed(self) -> list[str]:
         """The rows that miss their target."""

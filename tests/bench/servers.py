@@ -24,7 +24,7 @@ NODE_EXPORTER = ("prometheus-node-exporter", "--web.max-requests=0", "--log.leve
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers. url: of its figures."""
+    """A server that answers. url: of its values."""
 
     url: str
     pid: int

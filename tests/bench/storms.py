@@ -185,8 +185,8 @@ def _add_tails(table: Table, case: str, loads: Loads) -> None:
     )
 
 
-def _ratio(these: list[Load], those: list[Load], figure: str) -> float:
+def _ratio(these: list[Load], those: list[Load], value: str) -> float:
     """The median of the ratios of storms that followed each other."""
     pairs = zip(these, those, strict=True)
-    ratios: list[float] = [getattr(this, figure) / getattr(that, figure) for this, that in pairs]
+    ratios: list[float] = [getattr(this, value) / getattr(that, value) for this, that in pairs]
     return statistics.median(ratios)

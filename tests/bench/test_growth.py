@@ -15,4 +15,4 @@ def test_a_larger_box_starts_no_more_processes(tmp_path: Path) -> None:
     """Two for the engine, two for the cards and one for a directory, however many things there are."""
     (table,) = tables(tmp_path, Calm(timeout=0), Effort(rounds=1), GROWTHS)
     processes = table.columns.index("processes")
-    assert [row.figures[processes] for row in table.rows] == ["2", "2", "2", "2", "1", "1"]
+    assert [row.values[processes] for row in table.rows] == ["2", "2", "2", "2", "1", "1"]

@@ -2,7 +2,7 @@ from tests.bench.report import Table, Target, text
 
 
 def table() -> Table:
-    found = Table("Title", "A setting.", ("figure", "ratio"))
+    found = Table("Title", "A setting.", ("value", "ratio"))
     found.add("good", 1234.5, 0.9, target=Target("≥", 0.8))
     found.add("bad", "-", 0.7, target=Target("≥", 0.8))
     found.add("half bad", 0.7, 0.9, target=Target("≥", 0.8), judged=2)
@@ -25,10 +25,10 @@ def test_a_missed_target_stands_out() -> None:
 
 
 def test_machines_read_the_same() -> None:
-    """The JSON holds the figures as they are, their targets, and what was missed."""
+    """The JSON holds the values as they are, their targets, and what was missed."""
     document = table().document()
     assert document["missed"] == ["bad", "half bad", "unknown"]
-    assert document["rows"][0]["figures"] == (1234.5, 0.9)  # type: ignore[index]
+    assert document["rows"][0]["values"] == (1234.5, 0.9)  # type: ignore[index]
     assert document["rows"][0]["target"] == {"sign": "≥", "limit": 0.8}  # type: ignore[index]
 
 

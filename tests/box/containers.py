@@ -102,7 +102,7 @@ def _labels(container: Container) -> dict[str, str]:
 
 
 def _running(box: Path, said: dict[str, Any], container: Container, started: float) -> None:
-    """The container's cgroup. Only the usual containers' figures move: a thousand would cost too much."""
+    """The container's cgroup. Only the usual containers' values move: a thousand would cost too much."""
     scope = f"system.slice/docker-{said['Id']}.scope"
     put(box / "proc" / str(said["State"]["Pid"]) / "cgroup", f"0::/{scope}\n")
     group = box / "cgroup" / scope

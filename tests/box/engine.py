@@ -1,6 +1,6 @@
 """The fake docker: ``ps`` and ``inspect`` of the containers in BOX/docker (containers.py puts them there).
 
-As it is asked it also renews the kernel's figures of what the containers use, so that they move too.
+As it is asked it also renews the kernel's values of what the containers use, so that they move too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _renew(box: str) -> None:
 
 
 def use(group: str, seconds: float, memory: float) -> None:
-    """Writes a cgroup's figures: processor time, and bytes of memory."""
+    """Writes a cgroup's values: processor time, and bytes of memory."""
     replace(f"{group}/cpu.stat", f"usage_usec {seconds * 1e6:.0f}\n")
     replace(f"{group}/memory.current", f"{memory:.0f}\n")
     replace(f"{group}/memory.stat", f"anon {0.8 * memory:.0f}\ninactive_file {0.1 * memory:.0f}\n")

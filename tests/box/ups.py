@@ -1,4 +1,4 @@
-"""A user's own command: the figures of an uninterruptible power supply, in Prometheus's text format."""
+"""A user's own command: the values of an uninterruptible power supply, in Prometheus's text format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures that move as those of a machine at work do, by the time and a key alone: told again, the same."""
+"""Values that move as those of a machine at work do, by the time and a key alone: told again, the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def now(box: str) -> float:
 
 
 def wave(key: str, moment: float, low: float, high: float, period: float = 600) -> float:
-    """A figure between ``low`` and ``high``, which comes round in about ``period`` seconds."""
+    """A value between ``low`` and ``high``, which comes round in about ``period`` seconds."""
     start = _phase(key)
     shares = (share * math.sin(start + often * math.tau * moment / period) for share, often in SHAPE)
     return low + (high - low) * (1 + sum(shares)) / 2

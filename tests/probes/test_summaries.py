@@ -136,7 +136,7 @@ def test_no_name_passes_for_a_label() -> None:
 
 
 @given(st.sampled_from(sorted(SUMMARIES)), st.lists(st.tuples(st.integers(0, 99), st.text(), st.floats())))
-def test_no_figures_break_it(kind: str, samples: list[tuple[int, str, float]]) -> None:
+def test_no_values_break_it(kind: str, samples: list[tuple[int, str, float]]) -> None:
     """Whatever a family holds, any name in any label, there is a summary and nothing fails."""
     every = text_string_to_metric_families("".join(WHOLE.values()))
     families = {family.name: family for family in every}
