@@ -135,21 +135,19 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.defpath, **inherited, "LC_ALL": "C", **extra}
 
 
-_found: dict[tuple[str, str | None, Path], str] = {}  # the paths of programs, by name, PATH and root
+_worked: dict[tuple[str, str | None, Path], str] = {}  # where programs were found, by name, PATH and root
 
 
 def find(program: str, root: Path = Path("/")) -> str:
     """The program's path, as a shell would find it, else in one of OUTSIDE_PATH under ``root``.
 
-    It is searched for once, and again when it is no longer there.
+    It is searched for again only when it is no longer there or its last run failed: another may have come.
 
     Raises:
         ProbeError: it is not there or may not be executed.
     """
-    key = program, os.environ.get("PATH"), root
-    known = _found.pop(key, "")
+    known = _worked.get((program, os.environ.get("PATH"), root), "")
     if path := shutil.which(known) or shutil.which(program) or _outside_path(program, root):
-        _found[key] = path
         return path
     if path := shutil.which(program, os.F_OK):
         raise _not_executable(path)
@@ -161,6 +159,14 @@ def _outside_path(program: str, root: Path) -> str | None:
         return None
     places = (str(place) for pattern in OUTSIDE_PATH for place in sorted(root.glob(pattern)))
     return shutil.which(program, path=os.pathsep.join(places))
+
+
+def _remember(program: str, path: str, *, worked: bool) -> None:
+    key = program, os.environ.get("PATH"), Path("/")
+    if worked:
+        _worked[key] = path
+    else:
+        _worked.pop(key, None)
 
 
 def _not_executable(program: str) -> ProbeError:
@@ -214,6 +220,7 @@ async def run(
         raise ProbeError(f"{argv[0]} could not be started: {error.strerror}") from error
     if out.truncated:
         raise ProbeError(f"{argv[0]} printed more than {out.limit // 1024} KiB")
+    _remember(command[0], program, worked=code == 0)
     output = Output(argv, code, bytes(out.kept), bytes(err.kept), seconds)
     if via_launcher:
         _raise_if_not_launched(output)

@@ -219,3 +219,28 @@ async def test_what_ran_can_be_traced() -> None:
     await subprocesses.run(sys.executable, "-c", "pass")
     assert [output.argv[0] for output in ran] == [sys.executable]
     assert 0 < ran[0].seconds < 60
+
+
+async def test_another_program_takes_the_place_of_one_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that works is not searched for again; one that fails or is gone is, on the whole of PATH."""
+
+    def program(folder: str, status: int) -> str:
+        path = tmp_path / folder / "tool"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\nexit {status}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}/first:{tmp_path}/second:/usr/bin:/bin")
+    second = program("second", 0)
+    await subprocesses.run("tool")
+    first = program("first", 0)
+    assert subprocesses.find("tool") == second
+    program("second", 1)
+    await subprocesses.run("tool")
+    assert subprocesses.find("tool") == first
+    await subprocesses.run("tool")
+    Path(first).unlink()
+    assert subprocesses.find("tool") == second
