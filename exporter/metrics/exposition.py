@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client import generate_latest
 from prometheus_client.core import Metric, Sample
+from prometheus_client.utils import floatToGoString
 
 LABEL_LIMIT = 256
 PIECE = 100  # samples
@@ -62,13 +63,44 @@ def render(families: Iterable[Metric]) -> dict[str, Rendered]:
     rendered: dict[str, Rendered] = {}
     for family in families:
         name = _printed_name(family)
-        untyped = Metric(name, clean(family.documentation), "untyped")
-        untyped.samples = [_clean(sample) for sample in family.samples]
-        help_line, _, samples = generate_latest(_registry(untyped)).split(b"\n", 2)
         type_ = "untyped" if family.type == "unknown" else family.type
-        header = help_line + f"\n# TYPE {name} {type_}\n".encode()
-        rendered[name] = Rendered(header, _once([samples]))
+        help_ = clean(family.documentation).replace("\\", r"\\")
+        lines = _lines(name, family.samples)
+        samples = _by_library(name, family.samples) if lines is None else "".join(lines).encode()
+        rendered[name] = Rendered(f"# HELP {name} {help_}\n# TYPE {name} {type_}\n".encode(), samples)
     return rendered
+
+
+def _lines(name: str, samples: Iterable[Sample]) -> Iterable[str] | None:
+    """The lines of a family's samples, each series once; None where one is not as nearly all are.
+
+    prometheus-client's own way takes twice as long.
+    """
+    lines: dict[str, str] = {}
+    for sample in samples:
+        if sample.name != name or sample.timestamp is not None or not all(map(_is_plain, sample.labels)):
+            return None
+        pairs = [f'{label}="{_quoted(clean(value))}"' for label, value in sorted(sample.labels.items())]
+        series = f"{name}{{{','.join(pairs)}}}" if pairs else name
+        value = floatToGoString(sample.value)  # type: ignore[no-untyped-call]
+        lines.setdefault(series, f"{series} {value}\n")
+    return lines.values() if _is_plain(name.replace(":", "_")) else None
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name needs no quotes or escapes."""
+    return name.isidentifier() and name.isascii()
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"") if "\\" in value or '"' in value else value
+
+
+def _by_library(name: str, samples: Iterable[Sample]) -> bytes:
+    """The lines of samples of any kind: a histogram's, or with a timestamp."""
+    untyped = Metric(name, "", "untyped")
+    untyped.samples = [_clean(sample) for sample in samples]
+    return _once([generate_latest(_registry(untyped)).split(b"\n", 2)[2]])
 
 
 def _printed_name(family: Metric) -> str:

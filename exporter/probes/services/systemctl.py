@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from exporter.probe import ProbeError
 from exporter.system.subprocesses import run
@@ -97,6 +98,7 @@ def names(unit: Properties) -> set[str]:
     return {word[1:-1].replace("\\\\", "\\") if word.startswith('"') else word for word in words}
 
 
+@lru_cache(maxsize=1024)  # most of a unit's times are the same run after run, and strptime is slow
 def timestamp(text: str | None) -> float | None:
     """A time in UTC (``Mon 2026-11-23 01:18:33 UTC``) as Unix time; None if unset."""
     try:

@@ -117,7 +117,7 @@ async def run(host: Host, state: State) -> Result:
         state.processes.output = None
         raise
     state.cache.succeeded()
-    if isinstance(running := responses.processes, Output) and not running.code:
+    if isinstance(running := responses.processes, Output):
         await run_in_thread_if_large(len(running.stdout), state.processes.keep, running)
     return result
 

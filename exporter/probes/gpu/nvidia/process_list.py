@@ -54,8 +54,11 @@ class ProcessList:
         self.memory = memory
 
     def keep(self, output: Output) -> None:
-        """Keeps a list that was queried just now; one that is kept already keeps its age."""
+        """Keeps a list that was queried just now, unless something was wrong; a kept one keeps its age."""
         if output is self.output:
+            return
+        if output.code:
+            self.output = None
             return
         fields = {name: name for name in processes.FIELDS}
         rows = processes.parse_processes(parse_table(output.text, fields, processes.NAME))
