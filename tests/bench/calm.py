@@ -20,13 +20,14 @@ class Calm:
     """Looks before a measurement and after it whether all was calm, and has it made again where it was not.
 
     timeout: seconds to wait for calm in all; 0 takes every measurement as it comes.
+    measurements: how many were made, those included that were made again.
     noisy, all: how many measurements were kept although it was not, since the time was up, and of how many.
     """
 
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self.shortest = min(spin() for _ in range(20))
         self.left = timeout
-        self.noisy = self.all = 0
+        self.noisy = self.all = self.measurements = 0
 
     def measured(self, measure: Callable[[], _T]) -> _T:
         """What the measurement finds in a calm moment, if there is one."""
@@ -36,6 +37,7 @@ class Calm:
             while not (before := self._is_calm()) and time.monotonic() - start < self.left:
                 pass
             found = measure()
+            self.measurements += 1
             if before and self._is_calm():
                 return found
             self.left -= time.monotonic() - start

@@ -36,7 +36,7 @@ def tables(directory: Path, calm: Calm, effort: Effort) -> list[Table]:
         ("grid-exporter, s", f'python -c "{IMPORTS}", s', "ratio"),
     )
     ratio = statistics.median(own / other for own, other in pairs)
-    found.add("start to first scrape", ours, imports, ratio, target=Target("≤", 3))
+    found.add("start to first scrape", ours, imports, ratio, target=Target("≤", 1.5))
     return [found]
 
 
