@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 STEP = 30  # seconds between scrapes
 SPAN = 3600
+RESTARTED = 1200  # seconds ago, the containers; before that at their own time
 
 CARDS = ("0", "1")
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -37,7 +38,9 @@ def _box(instance: str, end: int) -> Iterator[str]:
         # A model that was removed, and an alert that began, half an hour ago.
         last = end - SPAN // 2 if "old/model" in name else end
         for time in range(end - SPAN, last + 1, STEP):
-            yield f"{metric}{{{inside}}} {value - growth * (end - time)} {time}"
+            restarted = "container_started" in name and time >= end - RESTARTED
+            then = end - RESTARTED if restarted else value - growth * (end - time)
+            yield f"{metric}{{{inside}}} {then} {time}"
 
 
 def _series(end: int) -> Iterator[Series]:
@@ -263,7 +266,7 @@ def _containers(end: int) -> dict[str, float]:
             f"grid_container_info{{{one},{about}}}": 1,
             f"grid_container_watchtower_enabled{{{one}}}": 1,
             f"grid_container_watchtower_monitor_only{{{one}}}": 0,
-            f"grid_container_started_timestamp_seconds{{{one}}}": end - 900,
+            f"grid_container_started_timestamp_seconds{{{one}}}": end - 3000,
             f"grid_container_created_timestamp_seconds{{{one}}}": end - 9000,
             f"grid_container_oom_killed{{{one}}}": 0,
         }

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from tests.daemon import free_port
-from tests.grafana.box import SPAN, openmetrics
+from tests.grafana.box import RESTARTED, SPAN, openmetrics
 from tests.grafana.dashboards import (
     ALL,
+    EVENTS,
     FILLED,
     annotation_queries,
     every_query,
@@ -41,11 +42,11 @@ class Prometheus:
 
     def __init__(self, address: str, end: int) -> None:
         self._address = address
-        self._end = end
+        self.end = end
 
     def answer(self, expr: str, *, instant: bool = True) -> list[Any]:
         """The series that a query gives, at the end or over the span; its error fails the test."""
-        when = {"time": self._end} if instant else {"start": self._end - SPAN, "end": self._end, "step": 60}
+        when = {"time": self.end} if instant else {"start": self.end - SPAN, "end": self.end, "step": 60}
         asked = urllib.parse.urlencode({"query": filled(expr), **when}).encode()
         url = f"http://{self._address}/api/v1/query{'' if instant else '_range'}"
         try:
@@ -104,6 +105,20 @@ def test_variables_and_annotations_are_answered(prometheus: Prometheus) -> None:
     """What a page asks besides its panels gives something too."""
     for where, expr in [*variable_queries(), *annotation_queries()]:
         assert prometheus.answer(expr), where
+
+
+def test_every_start_is_an_event(prometheus: Prometheus) -> None:
+    """A container that started twice in the range has two events, each at its time."""
+    (happened, _) = [target.expr for target in targets() if target.panel == EVENTS]
+    answer = prometheus.answer(happened, instant=False)
+    starts = {
+        (series["metric"]["instance"], float(value))
+        for series in answer
+        if series["metric"]["event"] == "Container started"
+        for _, value in series["values"]
+    }
+    times = [(prometheus.end - ago) * 1000 for ago in (3000, RESTARTED)]
+    assert starts == {(box, time) for box in ("atlas", "vega") for time in times}
 
 
 def test_one_box_of_several_can_be_chosen(prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
