@@ -49,7 +49,7 @@ def test_promtool_finds_no_error() -> None:
     assert errors_of("promtool", "check", "rules", "--lint=all", "--lint-fatal", *rules) == ""
 
 
-@pytest.mark.parametrize("rule", EXPRESSIONS.keys() - MONITORING)
+@pytest.mark.parametrize("rule", sorted(EXPRESSIONS.keys() - MONITORING))
 def test_every_selector_names_our_jobs(rule: str) -> None:
     """No rule reads another exporter's series of the same name, nor one that ours does not have."""
     read = list(selectors(EXPRESSIONS[rule]))
@@ -61,7 +61,7 @@ def test_every_selector_names_our_jobs(rule: str) -> None:
         assert labels <= (DECLARED | FOREIGN)[name], f"{name} has no {labels}"
 
 
-@pytest.mark.parametrize("name", MONITORING)
+@pytest.mark.parametrize("name", sorted(MONITORING))
 def test_alerts_of_the_monitoring_name_its_jobs(name: str) -> None:
     """They read the metrics of jobs that the shipped prometheus.yml scrapes, and of no others."""
     jobs = {job["job_name"] for job in load(FOLDER / "prometheus.yml")["scrape_configs"]}
