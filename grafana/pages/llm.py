@@ -54,7 +54,7 @@ def page() -> Page:
     llm.band(7, memory())
     llm.band(7, tokens(), prompts())
     llm.band(7, requests(), waiting_times())
-    llm.heading("Cache, loads, finished requests and reads", folded=True)
+    llm.heading("Caches, loads and reads", folded=True)
     llm.band(7, cache(), loads())
     llm.band(7, finished(), reads())
     llm.annotate(reboots(), alerts("llm"))
