@@ -79,7 +79,9 @@ def _database() -> Alert:
     replaced = f"changes({series(DATABASE)}[{DAYS}])"
     accepted = f"{series(ACCEPTED)} and {BOX} {series('grid_aide_accept_success')} == 1"
     accepts = f"changes(({accepted})[{DAYS}:5m])"
-    first = f"count by (job, instance) (({accepted}) unless {series(ACCEPTED)} offset {DAYS})"
+    # Of the first accept no change is seen: it appears.
+    new = f"({accepted}) > {BOX} ({clock()} - {2 * 86400})"
+    first = f"count by (job, instance) ({new} unless {series(ACCEPTED)} offset {DAYS})"
     return Alert(
         name="GridAideDatabaseChanged",
         severity="critical",

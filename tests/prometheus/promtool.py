@@ -20,9 +20,9 @@ needs_promtool = pytest.mark.real("promtool")
 needs_amtool = pytest.mark.real("amtool")
 
 
-def run(*argv: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*argv: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Runs a tool to its end, and keeps its output."""
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=timeout)
 
 
 def errors_of(*argv: str | Path) -> str:
