@@ -1,4 +1,4 @@
-"""What a person hears of within days of one box: little in an ordinary week, each problem in time and once."""
+"""What a person hears of days of one box: little in an ordinary week, each problem in time and once."""
 
 from __future__ import annotations
 
