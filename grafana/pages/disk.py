@@ -38,7 +38,7 @@ def page() -> Page:
     models.band(5, file_systems_now(), space_now())
     models.band(8, available_space(), directories())
     models.heading("Models")
-    models.band(10, models_now())
+    models.band(10, models_now(), places_now())
     models.band(9, models_over_time())
     models.annotate(reboots(), alerts("disk"))
     return models
@@ -78,13 +78,16 @@ def known_long_enough() -> str:
     return f"grid_filesystem_avail_bytes{{BOX}} offset {DISK_PACE_LEAST_SECONDS}s"
 
 
-def pace(by: str) -> str:
-    """PromQL: by how many bytes a second file systems fill, over the range; nothing for those that do not.
+def still_filling() -> str:
+    """PromQL: file systems that filled in the last hour; after a download that has ended nothing fills."""
+    last_hour = f"grid_filesystem_avail_bytes{{BOX}}[{DISK_PACE_LEAST_SECONDS}s]"
+    return f"deriv({last_hour}) < -{SLOWEST_PACE} and {known_long_enough()}"
 
-    The pace is the range's: over a day, one download read as "full in 9 hours".
-    """
+
+def pace(by: str) -> str:
+    """PromQL: by how many bytes a second file systems fill, over the range; nothing for those that do not."""
     a_second = "-1 * deriv(grid_filesystem_avail_bytes{BOX}[$__range])"
-    return f"max {by} ({a_second} and {known_long_enough()}) > {SLOWEST_PACE}"
+    return f"max {by} ({a_second} and {still_filling()}) > {SLOWEST_PACE}"
 
 
 def time_to_full(by: str) -> str:
@@ -99,7 +102,7 @@ def file_systems_now() -> Panel:
     unknown = f"max {FILE_SYSTEM} (grid_filesystem_size_bytes{{BOX}}) * 0 - 2"
     return table(
         "When is it full",
-        "The file systems of the model directories and the root, fullest first; the pace is the range's.",
+        "File systems, fullest first; those that filled in the last hour at the pace of the range.",
         text("Mount", "mountpoint", least=78),
         share(
             "Used",
@@ -159,7 +162,7 @@ def models_now() -> Panel:
     return table(
         "Models now",
         "Every model, largest first, with its change over the range. (other): the rest of a large directory.",
-        text("Model", "entry", least=94),
+        text("Model", "entry", least=150),
         Column(
             title="Size",
             promql=size,
@@ -179,8 +182,22 @@ def models_now() -> Panel:
             base=value_mappings.NEUTRAL,
             texts={0: (value_mappings.NO_VALUE, value_mappings.OFF)},
         ),
-        text("Directory", "path", least=94),
+        hidden=("path",),
         worst_by="Size",
+        empty="No models now",
+    )
+
+
+def places_now() -> Panel:
+    """A row a model and the directory that it lies in."""
+    return table(
+        "Where models are",
+        "The directory that each model lies in.",
+        text("Model", "entry", least=150),
+        text("Directory", "path", least=150),
+        labels_from=f"max {MODEL} ({MODELS})",
+        worst_by="Model",
+        ascending=True,
         empty="No models now",
     )
 
@@ -212,10 +229,10 @@ def available_space() -> Panel:
     """What is left for models, and the forecast."""
     available = "min by (instance, mountpoint) (grid_filesystem_avail_bytes{BOX})"
     past = f"grid_filesystem_avail_bytes{{BOX}}[{DISK_PACE_SECONDS}s]"
-    forecast = f"predict_linear({past}, {DISK_FULL_WITHIN_SECONDS}) and {known_long_enough()}"
+    forecast = f"predict_linear({past}, {DISK_FULL_WITHIN_SECONDS}) and {still_filling()}"
     panel = lines(
         "Available space",
-        "What is left; dashed, what would be left three days later at the pace of the last six hours.",
+        "What is left; dashed, three days later at the pace of six hours, while it fills.",
         "decbytes",
         over_time(available, "${who}{{mountpoint}}"),
         over_time(
