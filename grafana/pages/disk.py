@@ -50,7 +50,7 @@ def stats() -> Panel:
     took = 'max(grid_probe_duration_seconds{BOX, probe=~"disk(:.*)?"})'
     return values_stat(
         "All model directories",
-        "Growth and the time until a file system is full, at the range's pace, once an hour is known.",
+        "Growth, and the time until a file system is full at the slower pace of the range and an hour.",
         (
             Value("Models", f"count({MODELS})", "short"),
             Value("Size", "sum(grid_directory_size_bytes{BOX})", "decbytes", decimals=1),
@@ -78,16 +78,17 @@ def known_long_enough() -> str:
     return f"grid_filesystem_avail_bytes{{BOX}} offset {DISK_PACE_LEAST_SECONDS}s"
 
 
-def still_filling() -> str:
-    """PromQL: file systems that filled in the last hour; after a download that has ended nothing fills."""
-    last_hour = f"grid_filesystem_avail_bytes{{BOX}}[{DISK_PACE_LEAST_SECONDS}s]"
-    return f"deriv({last_hour}) < -{SLOWEST_PACE} and {known_long_enough()}"
+def pace(by: str, past: str = "$__range") -> str:
+    """PromQL: by how many bytes a second file systems fill; nothing for those that do not.
 
-
-def pace(by: str) -> str:
-    """PromQL: by how many bytes a second file systems fill, over the range; nothing for those that do not."""
-    a_second = "-1 * deriv(grid_filesystem_avail_bytes{BOX}[$__range])"
-    return f"max {by} ({a_second} and {still_filling()}) > {SLOWEST_PACE}"
+    The slower of two paces, that of ``past`` and that of the last hour, as in the alerts: a download that has
+    ended fills nothing.
+    """
+    long, short = (
+        f"-1 * deriv(grid_filesystem_avail_bytes{{BOX}}[{seconds}])"
+        for seconds in (past, f"{DISK_PACE_LEAST_SECONDS}s")
+    )
+    return f"max {by} (({long} < {short} or {short}) and {known_long_enough()}) > {SLOWEST_PACE}"
 
 
 def time_to_full(by: str) -> str:
@@ -102,7 +103,7 @@ def file_systems_now() -> Panel:
     unknown = f"max {FILE_SYSTEM} (grid_filesystem_size_bytes{{BOX}}) * 0 - 2"
     return table(
         "When is it full",
-        "File systems, fullest first; those that filled in the last hour at the pace of the range.",
+        "File systems, fullest first; the pace is the slower of the range's and the last hour's.",
         text("Mount", "mountpoint", least=78),
         share(
             "Used",
@@ -228,16 +229,14 @@ def models_over_time() -> Panel:
 def available_space() -> Panel:
     """What is left for models, and the forecast."""
     available = "min by (instance, mountpoint) (grid_filesystem_avail_bytes{BOX})"
-    past = f"grid_filesystem_avail_bytes{{BOX}}[{DISK_PACE_SECONDS}s]"
-    forecast = f"predict_linear({past}, {DISK_FULL_WITHIN_SECONDS}) and {still_filling()}"
+    each = "by (instance, mountpoint)"
+    forecast = f"{available} - {DISK_FULL_WITHIN_SECONDS} * ({pace(each, f'{DISK_PACE_SECONDS}s')})"
     panel = lines(
         "Available space",
-        "What is left; dashed, three days later at the pace of six hours, while it fills.",
+        "What is left; dashed, three days later, at the slower pace of six hours and of one.",
         "decbytes",
         over_time(available, "${who}{{mountpoint}}"),
-        over_time(
-            f"clamp_min(min by (instance, mountpoint) ({forecast}), 0)", "${who}{{mountpoint}} in 3 days"
-        ),
+        over_time(f"clamp_min({forecast}, 0)", "${who}{{mountpoint}} in 3 days"),
         names=MOUNTPOINTS,
         empty="No file system in this range",
     )
