@@ -24,7 +24,7 @@ import pytest
 
 IMAGE = "test/busybox:1"
 FOR_EVER = ("sleep", "1000000")
-TIMEOUT = 60.0
+TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)

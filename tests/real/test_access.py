@@ -27,7 +27,7 @@ from tests.web.certificates import Certificates
 
 pytestmark = pytest.mark.real("prometheus")
 
-TIMEOUT = 60.0
+TIMEOUT = 300.0
 JOBS = ("tls", "certificate", "password", "token", "plain")
 OLD_TOKEN, NEW_TOKEN = "first-token" * 3, "second-token" * 3
 SECRETS = ("first-password", "second-password", OLD_TOKEN, NEW_TOKEN, "grid-secret")

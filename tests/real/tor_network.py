@@ -25,7 +25,7 @@ from tests.daemon import free_port
 EXITS = 2
 RELAYS = 4  # the authority, which is a relay too, a relay and the exits: a way of three without one exit
 NO_CACHE = "DirCache 0"  # so that a client asks the authority, which knows what others don't yet
-TIMEOUT = 60.0  # seconds until a network that does not come up is a failure; it takes about 10
+TIMEOUT = 300.0  # seconds until a network that does not come up is a failure; it takes about 10
 
 
 def exit_address(number: int) -> str:
