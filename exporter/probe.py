@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+from msgspec import Struct
 from prometheus_client.core import Metric
 
 from exporter.metrics.query import Families
@@ -49,16 +50,14 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("timeout must be longer than 0s")
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """A warning for a person although the run succeeded, and what to do about it."""
 
     text: str
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """A successful run's metric families, built fresh, and notes for the status page and doctor."""
 
     families: Sequence[Metric]
@@ -128,8 +127,7 @@ class Host:
     family_types: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of probe, for configuration and discovery.
 
     settings: the type that its part of a configuration is read into.

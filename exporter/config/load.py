@@ -6,11 +6,11 @@ import asyncio
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from exporter.config import strict_yaml
 from exporter.config.mistakes import quoted
@@ -30,8 +30,7 @@ HUNG = Note(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What is monitored.
 
     settings: of every kind of probe that is on. probes: made from them. absent: why each other kind is off,

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from exporter.metrics.exposition import Rendered, Renderer
 from exporter.probe import Note, Probe, ProbeError
@@ -28,8 +29,7 @@ def boot_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """What the runs so far left. Immutable: a run replaces it whole.
 
     families: of the last run that collected any, rendered.
@@ -51,8 +51,7 @@ class Snapshot:
     duration: float
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(Struct, frozen=True):
     """What one run returned: families, rendered, or why it failed. bug: an error that is no ProbeError."""
 
     families: Mapping[str, Rendered] = field(default_factory=dict)
@@ -63,8 +62,7 @@ class RunResult:
     bug: Exception | None = None
 
 
-@dataclass(slots=True)
-class Runner:
+class Runner(Struct):
     """One probe's runs, one at a time.
 
     changed: called whenever something that a scrape shows has changed.

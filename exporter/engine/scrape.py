@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Collection, Hashable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from exporter.engine.cache import Cache
 from exporter.engine.runner import Runner
@@ -16,8 +17,7 @@ KEPT = 16  # bodies: endless different sets of probes must not fill the memory
 KEPT_BYTES = 32 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class Body:
+class Body(Struct):
     """A body as it goes out.
 
     expires_at: what it shows stands until then, while the cache's generation is this one (boot clock).

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from prometheus_client.core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
@@ -58,16 +58,14 @@ ORPHANED = gauge(
 )
 
 
-@dataclass(slots=True)
-class Reload:
+class Reload(Struct):
     """How the last reading of the configuration went. time: Unix time of the last good one."""
 
     successful: bool
     time: float
 
 
-@dataclass(slots=True)
-class SelfMetrics:
+class SelfMetrics(Struct):
     """Renders the exporter's own metrics.
 
     kinds: every kind of probe there is; enabled: those that are configured. web_reload: of the web

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from msgspec import Struct
 from prometheus_client import generate_latest
 from prometheus_client.core import Metric, Sample
 from prometheus_client.utils import floatToGoString
@@ -20,8 +20,7 @@ PIECE = 100  # samples
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """One family in the text format: its HELP and TYPE lines, and its samples, a line each."""
 
     header: bytes

@@ -6,9 +6,10 @@ import errno
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from exporter.humanize import duration, percent, pluralize, size
 from exporter.metrics import query
@@ -80,8 +81,7 @@ class Settings(Schedule, frozen=True):
     """When to collect; there is nothing else to set."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """The contents of /proc/stat; what is missing or implausible is absent.
 
     modes: seconds that all processors spent in each. booted_at: Unix time.
@@ -141,8 +141,7 @@ def parse_pressure(text: str) -> dict[str, float | None]:
     return {line: plausible(int(total) / 1e6, MOST_SECONDS) for line, total in PRESSURE.findall(text)}
 
 
-@dataclass(slots=True)
-class NonDecreasing:
+class NonDecreasing(Struct):
     """Holds a counter that goes back a little, which Prometheus would take for a restart from 0.
 
     The kernel calculates idle and iowait anew each time, and sometimes arrives at less than before.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from exporter import __version__
 from exporter.config.load import Plan
@@ -39,8 +40,7 @@ LEFT_BEHIND = Note(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """One probe, or one kind of probe that is off: its state and what a person should know about it."""
 
     name: str

@@ -16,8 +16,9 @@ import os
 import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,7 @@ _READ_LIMIT = 1024 * 1024
 _TASKS = Path("/proc/self/task")
 
 
-@dataclass(slots=True, eq=False)
-class Run:
+class Run(Struct, eq=False):
     """One run of a tool. process: None until it is started."""
 
     mark: str
@@ -43,8 +43,7 @@ class Run:
                 _state.tools.add(self.process)
 
 
-@dataclass(slots=True)
-class _State:
+class _State(Struct):
     """What this process knows of its children.
 
     adopts: whether it is a child subreaper; else orphans go to another, and nothing here does anything.

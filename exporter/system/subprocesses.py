@@ -17,9 +17,10 @@ import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from exporter.probe import ProbeError
 from exporter.system import orphans
@@ -42,8 +43,7 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # the exit status of a program that was to
 trace: contextvars.ContextVar[list[Output] | None] = contextvars.ContextVar("trace", default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """What a finished process left. ``code`` is its exit status, negative for the signal that ended it."""
 
     argv: tuple[str, ...]
@@ -79,8 +79,7 @@ def _signal_name(number: int) -> str:
         return f"ended by signal {number}"
 
 
-@dataclass(slots=True)
-class _Pipe:
+class _Pipe(Struct):
     """The reading end of a process's output: keeps up to ``limit`` bytes and throws the rest away.
 
     on_overflow: called when there was more, again and again while it comes.

@@ -6,10 +6,10 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
+from msgspec import Struct, field
 
 from exporter.config.strict_yaml import ConfigError
 from exporter.engine.self_metrics import Reload
@@ -34,8 +34,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fingerprints = tuple[tuple[Path, object], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """One reading of the web-config with everything that it names, ready for use.
 
     allowed_sans: names of which a client's certificate must have one; None for any name.

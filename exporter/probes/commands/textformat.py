@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from exporter.metrics.exposition import SUFFIXES, clean
 
@@ -48,8 +49,7 @@ class Refused(Exception):  # noqa: N818 - of a line, not of the exporter
     """A line can't be served. Its text is the reason, which quotes no more of the line than a name."""
 
 
-@dataclass(slots=True)
-class Family:
+class Family(Struct):
     """A family as it was printed. type, help: None where none was given.
 
     samples: a sample's name and labels to its value. refused: why it is not served.
@@ -66,8 +66,7 @@ class Family:
         self.refused = self.refused or reason
 
 
-@dataclass(slots=True)
-class Printed:
+class Printed(Struct):
     """What was printed. families: those to serve, in the order printed.
 
     refused: the reasons, by the family's name, or by the line's number (``line 7``) where it has no name.

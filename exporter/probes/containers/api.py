@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from exporter.probe import ProbeError
 from exporter.probes.containers.engine import EngineDown, forbidden, missing
@@ -52,8 +51,7 @@ class _Listed(msgspec.Struct, rename="pascal"):
         return bytes(self.names), bytes(self.state), bytes(self.status)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """A container since its last inspect.
 
     shown: how it was listed. expires_at: when it is inspected again (monotonic clock). local: whether its

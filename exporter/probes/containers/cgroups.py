@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from exporter.metrics.families import number
 from exporter.probe import Host
@@ -15,8 +16,7 @@ MOST = 2.0**60  # bytes, nanoseconds or microseconds: more than any container us
 LIMIT = 64 * 1024  # bytes of a file; the kernel gives each whole in one read
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """cpu_seconds: processor time. memory_bytes: memory less the file cache that is easily given back."""
 
     cpu_seconds: float | None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from exporter.probe import ProbeError
 from exporter.probes.containers.engine import EngineDown, forbidden, missing
@@ -22,8 +23,7 @@ INSPECT_LIMIT = 16 * 1024 * 1024  # some 1600 containers
 ENVIRONMENT = {"DOCKER_CONFIG": "/nonexistent"}
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLine:
+class CommandLine(Struct, frozen=True):
     """An engine's tool. argv: the command line that `ps` and `inspect` are added to."""
 
     argv: Sequence[str]

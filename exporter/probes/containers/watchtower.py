@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LABEL = "com.centurylinklabs.watchtower"
 ENABLE, MONITOR_ONLY, SCOPE = f"{LABEL}.enable", f"{LABEL}.monitor-only", f"{LABEL}.scope"
@@ -37,8 +38,7 @@ REPETITION = re.compile(r"[*+?{]")
 MOST_REPETITIONS, MOST_EXPRESSIONS, LONGEST_NAME = 2, 100, 256
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """What a Watchtower was told to update.
 
     names, expressions: containers, literally or by regular expressions; no names: every container. disabled:

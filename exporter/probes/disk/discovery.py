@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from exporter.probe import ProbeError
 from exporter.probes.disk.scan_result import SCANNER
@@ -26,8 +27,7 @@ USUAL = (
 TIMEOUT = 3.0  # seconds for each place; one on a dead mount never answers
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryList:
+class DirectoryList(Struct, frozen=True):
     """The directories that are there, none of them inside another or there under two names.
 
     unreadable: places where this user may not see whether there is one.

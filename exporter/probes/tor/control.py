@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from exporter.metrics.families import number
 from exporter.probe import ProbeError
@@ -31,8 +32,7 @@ VALUE = re.compile(r"^250-([a-z/-]+)=([^\r\n]*)", re.MULTILINE)
 PROGRESS = re.compile(r"\bPROGRESS=(100|[0-9]{1,2})\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What Tor reports about itself; None for what is missing or invalid.
 
     bootstrap: 0 to 1. read, written: bytes since Tor started.

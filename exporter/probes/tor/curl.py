@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from exporter.metrics.families import number
 from exporter.probes.tor.control import endpoint
@@ -37,8 +38,7 @@ WRITE_OUT = r"\n%{http_code} %{time_total}"  # the last line of curl's output, w
 WRITTEN_OUT = re.compile(r"([0-9]{3}) ([0-9.]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The outcome of a request.
 
     up: whether Tor carried it, None where that is unknown. seconds: how long it took.

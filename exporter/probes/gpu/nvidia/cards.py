@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from exporter.metrics.families import Family, Samples, number
 from exporter.probes.gpu import families as f
@@ -26,8 +27,7 @@ UNITS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """A metric and the fields to take it from: the first that has a value. labels: beyond the card's."""
 
     family: Family
@@ -88,8 +88,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """A card, from a row of the table: its index and UUID (empty where unknown), and the cells by field."""
 
     index: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # A line of the help that names a field, and its other names: "clocks.current.sm" or "clocks.sm"
 ENTRY = re.compile(r'^"[\w.-]+"(?: or "[\w.-]+")*\s*$', re.MULTILINE | re.ASCII)
@@ -19,8 +20,7 @@ END = re.compile(rf"\d+( MiB)?|{WHOLE.pattern}", re.ASCII)  # what a row ends wi
 PLACEHOLDERS = {"", "n/a", "not supported", "not found", "unknown error", "insufficient permissions", "err!"}
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """What a query printed.
 
     columns: their names; none where no table came. rows: the cells by column. messages: the lines before and

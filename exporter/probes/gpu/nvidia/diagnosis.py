@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from msgspec import Struct
+
 from exporter.metrics.exposition import clean
 from exporter.probe import Note
 from exporter.probes.gpu.nvidia.cards import Card, parse_card
@@ -82,8 +84,7 @@ class Response:
         return f"it printed no table, but: {message}" if message else "it printed no table"
 
 
-@dataclass(frozen=True, slots=True)
-class CardList:
+class CardList(Struct, frozen=True):
     """The cards in a response.
 
     cards: those that answer, each once. count: how many they are, None where that is unknown.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from exporter.metrics.families import Samples, number
 from exporter.probes.gpu import families as f
@@ -18,8 +19,7 @@ LISTED_PART = re.compile(r" +MIG (?:\dc\.)?([\w.+]{1,40}) +Device +(\d{1,3}): ")
 MEMORY = {"FB Memory Usage", "Shared FB Memory Usage"}
 
 
-@dataclass(slots=True)
-class Part:
+class Part(Struct):
     """A part of a card. card: the card's place on the bus. index: among the card's, as -L lists it.
 
     instance: the number of the GPU instance, whose memory all parts in it share.

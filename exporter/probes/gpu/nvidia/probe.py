@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from exporter.metrics.families import Samples
 from exporter.probe import Host, Note, ProbeError, Result
@@ -31,8 +32,7 @@ DIVIDED = b"Enabled"  # a cell: that of mig.mode.current, the only one that may 
 RUN_IT = "run nvidia-smi by hand, as the user that the exporter runs as"
 
 
-@dataclass(slots=True)
-class FieldCache:
+class FieldCache(Struct):
     """The fields that the driver lists, learnt from its help: its name of each, and ours.
 
     refused: those that it lists and refuses all the same; remembered until the list is another one.
@@ -75,8 +75,7 @@ class FieldCache:
             self.listed = {}
 
 
-@dataclass(slots=True)
-class State:
+class State(Struct):
     """What is kept from run to run."""
 
     cache: FieldCache
@@ -89,8 +88,7 @@ def new_state(host: Host) -> State:
     return State(FieldCache(), KernelLog(host.root / "dev/kmsg"), ProcessList(host.proc))
 
 
-@dataclass(frozen=True, slots=True)
-class Responses:
+class Responses(Struct, frozen=True):
     """What nvidia-smi printed in a run, or why it did not.
 
     cards: of which the fields are those asked for, ours by the driver's name. parts: -q and -L, only where a

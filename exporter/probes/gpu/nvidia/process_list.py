@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from exporter.probes.gpu.nvidia import cards, processes
 from exporter.probes.gpu.nvidia.csv_table import parse_table, value_of
@@ -16,8 +17,7 @@ LIFETIME = 60.0  # seconds after which it is queried though nothing changed
 START_TIME = 19  # the field of /proc/PID/stat, counted after the program's name, which may hold anything
 
 
-@dataclass(slots=True)
-class ProcessList:
+class ProcessList(Struct):
     """What the query printed, and what it depends on.
 
     A process that begins, ends or allocates changes its card's used memory; one that took another's place

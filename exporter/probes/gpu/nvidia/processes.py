@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from exporter.metrics.families import Samples, number
 from exporter.probes.gpu import families as f
@@ -18,8 +19,7 @@ FIELDS = ("gpu_uuid", "pid", NAME, "used_gpu_memory")
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """A row: the UUID reported for the card, the process, and what it uses in bytes, NaN where unknown.
 
     pid: None where the driver doesn't report this card's processes.

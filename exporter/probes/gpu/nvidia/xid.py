@@ -6,8 +6,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from exporter.metrics.families import Samples
 from exporter.probes.gpu import families as f
@@ -24,8 +25,7 @@ BUS = re.compile(r"([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.[0-7]")
 Place = tuple[int, int, int]  # domain, bus, device
 
 
-@dataclass(slots=True)
-class KernelLog:
+class KernelLog(Struct):
     """Counts the errors from the log's beginning on, each run from where the one before ended.
 
     labels: those of every card that was ever listed, since one that falls off the bus no longer is.
