@@ -1,4 +1,4 @@
-"""Runs the bench: ``python -m tests.bench [PART...]``. Tables on standard output; all parts leave a file too.
+"""Runs the bench: ``python -m tests.bench [PART...]``. Tables on standard output, and in a file.
 
 It starts everything itself, on loopback, and needs wrk and node_exporter (``make parts``).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 from tests.bench import cpu, growth, machine, memory, minute, start, storms, viewers
 from tests.bench.calm import Calm
 from tests.bench.load import Effort
-from tests.bench.report import Table
+from tests.bench.report import Table, from_document
 
 RESULTS = Path(__file__).with_name("results.md")
 NEEDED = ("wrk", "prometheus-node-exporter")
@@ -56,7 +57,9 @@ def main() -> int:
                 found.append(table)
     setting = {**machine.describe(), "calm": calm.noise(), "took": f"{time.monotonic() - began:.0f} s"}
     if chosen == list(PARTS):
-        _keep(setting, found)
+        keep(setting, found)
+    else:
+        keep_part(found)
     missed = [f"{table.title}: {case}" for table in found for case in table.missed()]
     sys.stdout.write("\n".join(["missed:", *missed, ""]) if missed else "every target is met\n")
     return 1 if missed else 0
@@ -68,12 +71,22 @@ def _fresh(directory: str, name: str) -> Path:
     return path
 
 
-def _keep(setting: dict[str, str], found: list[Table]) -> None:
+def keep(setting: dict[str, str], found: list[Table]) -> None:
     """Writes the results beside this file, for README to quote and for machines to read."""
     where = "\n".join(f"- {name}: {what}" for name, what in setting.items())
     RESULTS.write_text("\n".join([INTRODUCTION, where, "", *(table.markdown() for table in found)]))
     document = {"setting": setting, "tables": [table.document() for table in found]}
     RESULTS.with_suffix(".json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def keep_part(found: list[Table]) -> None:
+    """Puts tables in the place of those of the same title, each with the load average that it was made at."""
+    kept = json.loads(RESULTS.with_suffix(".json").read_text())
+    tables = {table["title"]: from_document(table) for table in kept["tables"]}
+    for table in found:
+        table.setting += f" Run again by itself, at a load average of {os.getloadavg()[1]:.0f}."
+        tables[table.title] = table
+    keep(kept["setting"], list(tables.values()))
 
 
 if __name__ == "__main__":

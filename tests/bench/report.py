@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Value = float | str
 
@@ -70,9 +70,18 @@ class Table:
         body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"## {self.title}\n\n{self.setting}\n\n{body}\n"
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> dict[str, Any]:
         """The same for machines."""
         return asdict(self) | {"missed": self.missed()}
+
+
+def from_document(document: dict[str, Any]) -> Table:
+    """The table that a document was made of."""
+    table = Table(document["title"], document["setting"], document["columns"])
+    for row in document["rows"]:
+        target = Target(**row["target"]) if row["target"] else None
+        table.add(row["case"], *row["values"], target=target, judged=row["judged"])
+    return table
 
 
 def text(value: float) -> str:

@@ -1,4 +1,6 @@
-from tests.bench.report import Table, Target, text
+import json
+
+from tests.bench.report import Table, Target, from_document, text
 
 
 def table() -> Table:
@@ -28,8 +30,8 @@ def test_machines_read_the_same() -> None:
     """The JSON holds the values as they are, their targets, and what was missed."""
     document = table().document()
     assert document["missed"] == ["bad", "half bad", "unknown"]
-    assert document["rows"][0]["values"] == (1234.5, 0.9)  # type: ignore[index]
-    assert document["rows"][0]["target"] == {"sign": "≥", "limit": 0.8}  # type: ignore[index]
+    assert document["rows"][0]["values"] == (1234.5, 0.9)
+    assert document["rows"][0]["target"] == {"sign": "≥", "limit": 0.8}
 
 
 def test_limits_themselves_are_within() -> None:
@@ -44,3 +46,9 @@ def test_numbers_have_three_digits_that_count() -> None:
     assert [text(value) for value in (0, 0.01234, 1.234, 12.34, 123.4, 12345.6)] == [
         *("0", "0.012", "1.23", "12.3", "123", "12,346")
     ]
+
+
+def test_a_table_comes_back_from_its_file() -> None:
+    """A part that is run by itself leaves the other tables as they are."""
+    found = table()
+    assert from_document(json.loads(json.dumps(found.document()))).markdown() == found.markdown()
