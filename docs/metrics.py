@@ -7,6 +7,8 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 
+from msgspec import Struct, structs
+
 import exporter
 from exporter.metrics.families import Family
 from exporter.probes import KINDS
@@ -39,7 +41,7 @@ def families() -> dict[str, dict[str, Family]]:
         for family in _within(vars(importlib.import_module(module.name))):
             known = found[kind].setdefault(family.name, family)
             labels = tuple(dict.fromkeys((*known.labels, *family.labels)))
-            found[kind][family.name] = dataclasses.replace(known, labels=labels)
+            found[kind][family.name] = structs.replace(known, labels=labels)
     return found
 
 
@@ -73,6 +75,8 @@ def _parts(value: object) -> list[object]:
         return list(value.values())
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
+    if isinstance(value, Struct):
+        return [getattr(value, name, None) for name in value.__struct_fields__]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
     return []

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from msgspec import Struct
 
 import exporter
 from exporter.metrics.families import Family
@@ -97,6 +98,9 @@ def _families(value: object, depth: int = 0) -> Iterator[Family]:
     elif depth < 4 and isinstance(value, (tuple, list, set, frozenset)):
         for item in value:
             yield from _families(item, depth + 1)
+    elif depth < 4 and isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from _families(getattr(value, name, None), depth + 1)
     elif depth < 4 and dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             yield from _families(getattr(value, field.name, None), depth + 1)
