@@ -78,6 +78,11 @@ def _full_within_days(seconds: int) -> str:
     return f"predict_linear({past}, {DISK_FULL_WITHIN_SECONDS}) < 0"
 
 
+# Not a GPU that is part of a processor, as in the alert.
+HOT = (
+    f"grid_gpu_temperature_celsius{{BOX}} >= {GPU_HOT_CELSIUS}"
+    " unless (grid_gpu_gtt_total_bytes{BOX} unless grid_gpu_power_limit_watts{BOX})"
+)
 GPUS_MISSING = f"max_over_time(grid_gpus{{BOX}}[{GPU_GONE_WINDOW_SECONDS}s:10m]) - grid_gpus{{BOX}}"
 # The last hour must agree, because a finished download bends the slope of six hours; and there must be an
 # hour to look back on, because minutes are too short for days.
@@ -150,7 +155,7 @@ CONDITIONS = {
         Condition(
             states.NEEDS_RESET, 'grid_gpu_recovery_action{BOX, action!~"none|drain.*"} > 0', "gpu", "GPU $1"
         ),
-        Condition(states.HOT, f"grid_gpu_temperature_celsius{{BOX}} >= {GPU_HOT_CELSIUS}", "gpu", "GPU $1"),
+        Condition(states.HOT, HOT, "gpu", "GPU $1"),
         Condition(states.MEMORY_FULL, f"{GPU_MEMORY_USED_RATIO} > {GPU_MEMORY_FULL_RATIO}", "gpu", "GPU $1"),
         Condition(
             states.THROTTLED,

@@ -10,6 +10,8 @@ MEMORY_USED = f"{latest('grid_gpu_memory_used_bytes')}\n/ {latest('grid_gpu_memo
 UNCORRECTED = latest("grid_gpu_ecc_errors_total", 'kind="uncorrected"')
 THROTTLED_SECONDS = over(1800, "grid_gpu_throttle_seconds_total", THROTTLED_BY_HARDWARE)
 THROTTLED_SCRAPES = over(1800, "grid_gpu_throttle_active", THROTTLED_BY_HARDWARE)
+# An AMD GPU without a power limit is part of a processor, which is made to work at its limit, 95 °C and more.
+APU = f"({latest('grid_gpu_gtt_total_bytes')} unless {latest('grid_gpu_power_limit_watts')})"
 # An idle card narrows its link. ROCm may call an idle server busy, so that the power must agree.
 LINK = (
     f"max_over_time({over(1800, 'grid_gpu_pcie_link_width')}) / {latest('grid_gpu_pcie_link_width_max')}\n"
@@ -40,7 +42,7 @@ def _heat() -> list[Alert]:
         Alert(
             name="GridGpuHot",
             severity="critical",
-            expr=f"{latest('grid_gpu_temperature_celsius')} >= {t.GPU_HOT_CELSIUS}",
+            expr=f"{latest('grid_gpu_temperature_celsius')} >= {t.GPU_HOT_CELSIUS}\nunless {APU}",
             wait=300,
             keep=900,
             summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} is at {{ $value }} °C",

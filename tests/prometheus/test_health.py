@@ -168,6 +168,14 @@ CASES = [
     Case("gpu", {"grid_gpus": "2x400 1x200"}, states.GONE),
     Case("gpu", {'grid_gpu_ecc_errors_total{gpu="0", kind="uncorrected"}': 1}, states.ECC_ERRORS),
     Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, states.HOT),
+    Case(
+        "gpu",
+        {
+            'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS,
+            'grid_gpu_gtt_total_bytes{gpu="1"}': 100,
+        },
+        states.OK,
+    ),
     Case("gpu", {'grid_gpu_recovery_action{gpu="1", action="reset"}': 1}, states.NEEDS_RESET),
     Case("gpu", {'grid_gpu_recovery_action{gpu="1", action="drain_p2p"}': 1}, states.OK),
     Case("gpu", {'grid_gpu_throttle_active{gpu="0", reason="hw_slowdown"}': 1}, states.THROTTLED),
