@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from prometheus.stack.program import Program, address
 from tests.prometheus.promtool import FOLDER, alert_rules
 from tests.real.ntfy import Message, Ntfy, ntfy
 
-pytestmark = [pytest.mark.real("prometheus-alertmanager", "amtool"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real("prometheus-alertmanager", "amtool", "curl"), pytest.mark.timeout(300)]
 TIMEOUT = 90.0
 NEVER, ALWAYS = {"years": ["2000"]}, {"weekdays": ["sunday:saturday"]}
 DASHBOARD, RUNBOOK = (
@@ -25,6 +26,7 @@ DASHBOARD, RUNBOOK = (
     "https://example.org/GridDiskFull.md",
 )
 MANY = 30
+ALERTS = FOLDER.parent / "docs" / "alerts.md"
 
 
 @pytest.fixture
@@ -125,6 +127,17 @@ def test_warning_of_the_night_comes_in_the_morning(
     post(alertmanager, "/-/reload", None)
     wait(lambda: len(phone.messages) == 3)
     assert phone.messages[2].title == "GridMemoryLow on atlas"
+
+
+def test_second_box_sees_whether_the_watchdog_arrives(alertmanager: Program) -> None:
+    """The line of docs/alerts.md sends nothing while Alertmanager has the watchdog, and else its message."""
+    line = next(line for line in ALERTS.read_text("utf-8").splitlines() if line.startswith("*/5 * * * * "))
+    command, _ = line.removeprefix("*/5 * * * * ").split(" || ")
+    command = f"{command.replace('http://monitor:9093', alertmanager.url)} || echo silent"
+    check = ["sh", "-c", command]
+    assert subprocess.run(check, capture_output=True, text=True, check=True).stdout == "silent\n"
+    fire(alertmanager, alert("GridMemoryLow"), alert("GridWatchdog"))
+    assert subprocess.run(check, capture_output=True, text=True, check=True).stdout == ""
 
 
 def test_many_alerts_of_one_group_fit_into_a_message(alertmanager: Program, phone: Ntfy) -> None:
