@@ -47,6 +47,7 @@ DISK_FULL_BYTES = 20e9
 DISK_FULL_WITHIN_SECONDS = 3 * 86400  # predicted
 DISK_PACE_SECONDS = 6 * 3600  # the past that the prediction draws on
 DISK_PACE_LEAST_SECONDS = 3600  # a shorter past can't predict days
+INODES_LOW_RATIO = 0.03  # free, of all
 DISK_FILLING_RATIO = 0.40  # available, of the size: a prediction counts below it
 DISK_FULL_SOON_SECONDS = 4 * 3600  # predicted from the last hour
 DISK_FULL_SOON_RATIO = 0.15  # available, of the size: that prediction counts below it

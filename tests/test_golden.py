@@ -67,6 +67,7 @@ FAMILIES = {
     "grid_directory_entry_size_bytes": "path entry",
     "grid_directory_info": "path mountpoint",
     "grid_filesystem_{size,free,avail}_bytes": "mountpoint device fstype",
+    "grid_filesystem_{inodes,inodes_free,read_only}": "mountpoint device fstype",
     "grid_tor_{up,is_tor,check_duration_seconds,bootstrap_ratio,circuit_established}": "",
     "grid_tor_exit_info": "address",
     "grid_tor_exit_changed_timestamp_seconds": "",

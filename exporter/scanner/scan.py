@@ -21,11 +21,11 @@ if not __package__:  # run by its path, it doesn't know the package that it belo
 
 from exporter.scanner import models
 from exporter.scanner.directory import Directory
-from exporter.scanner.mounts import file_system
+from exporter.scanner.mounts import file_system, on_disks
 
 
 def scan(directory: str) -> dict[str, object]:
-    """The sizes of a directory and of its models, and the space on its file system and on the root's."""
+    """The sizes of a directory and of its models, and the space on its file system and those on disks."""
     root = file_system("/")
     try:
         own = file_system(directory)
@@ -35,6 +35,7 @@ def scan(directory: str) -> dict[str, object]:
     sizes = found.sizes
     return {
         "file_systems": [own, root, *sizes.file_systems],
+        "on_disks": on_disks(),
         "size": sizes.size if sizes.whole else None,
         "models": models.largest(found.models, complete=not sizes.errors),
         "blobs": found.blobs,

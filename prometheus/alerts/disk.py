@@ -14,7 +14,7 @@ SIZE_BEFORE = f"min_over_time({over(3600, 'grid_directory_size_bytes')})"
 
 def alerts() -> list[Alert]:
     """What is full, what will be, and what fills it."""
-    return [*_full(), *_filling(), *_directories()]
+    return [*_full(), *_filling(), *_unwritable(), *_directories()]
 
 
 def _full() -> list[Alert]:
@@ -77,6 +77,35 @@ def _filling() -> list[Alert]:
             "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
             "({{ $labels.device }}) is available. At the pace of the last hours it "
             "will be full in a few days.",
+        ),
+    ]
+
+
+def _unwritable() -> list[Alert]:
+    """Space alone does not help."""
+    free, every = latest("grid_filesystem_inodes_free"), latest("grid_filesystem_inodes")
+    before = f"min_over_time({over(7 * 86400, 'grid_filesystem_read_only')})"
+    return [
+        Alert(
+            name="GridInodesLow",
+            severity="warning",
+            expr=f"{free}\n/ {every} < {t.INODES_LOW_RATIO}",
+            wait=900,
+            keep=3600,
+            summary="{{ $labels.instance }}: {{ $labels.mountpoint }} can hardly take more files",
+            description="Only {{ $value | humanizePercentage }} of the files that {{ $labels.mountpoint }} "
+            "on {{ $labels.instance }} ({{ $labels.device }}) can hold are left. Without one nothing can be "
+            "written there, however much space there is.",
+        ),
+        Alert(
+            name="GridFileSystemReadOnly",
+            severity="critical",
+            # One that always was is meant to be.
+            expr=f"{latest('grid_filesystem_read_only')} == 1\nand {before} == 0",
+            wait=300,
+            summary="{{ $labels.instance }}: {{ $labels.mountpoint }} is read-only",
+            description="{{ $labels.mountpoint }} on {{ $labels.instance }} ({{ $labels.device }}) has "
+            "become read-only. The kernel does so after errors of the disk or of the file system.",
         ),
     ]
 

@@ -51,7 +51,8 @@ def scanned(box: str, command: Sequence[str]) -> tuple[int, str, str]:
     *scanner, directory = command
     folder, disk = DIRECTORIES[directory]
     run = subprocess.run([*scanner, f"{box}/{folder}"], capture_output=True, text=True, check=False)
-    result = json.loads(run.stdout) | {"file_systems": [_space(Path(box), each) for each in (disk, ROOT)]}
+    spaces = {"file_systems": [_space(Path(box), each) for each in (disk, ROOT)], "on_disks": []}
+    result = json.loads(run.stdout) | spaces
     return run.returncode, json.dumps(result), run.stderr
 
 
@@ -60,4 +61,5 @@ def _space(box: Path, disk: Disk) -> dict[str, float]:
     files = (path.lstat() for folder in folders for path in folder.rglob("*") if not path.is_symlink())
     models = sum(file.st_size for file in files if stat.S_ISREG(file.st_mode))
     free = round(disk.size - disk.used - models)
-    return {"mount": disk.mount, "size": round(disk.size), "free": free, "avail": free}
+    space: dict[str, float] = {"mount": disk.mount, "size": round(disk.size), "free": free, "avail": free}
+    return space | {"inodes": 30_000_000, "inodes_free": 29_000_000}

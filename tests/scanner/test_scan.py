@@ -452,3 +452,32 @@ def test_a_user_without_a_name_goes_by_number(monkeypatch: pytest.MonkeyPatch) -
     """In a container the exporter may run as a number that no one has."""
     monkeypatch.setattr("os.geteuid", lambda: 54321)
     assert scan.user() == "54321"
+
+
+def test_lists_file_systems_on_disks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each disk once, wherever it is mounted; no image, no network, nothing of FUSE, no part of one."""
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "21 20 8:1 /etc/hosts /etc/hosts rw - ext4 /dev/sda1 rw\n"
+        "22 20 8:17 / /var/lib/docker rw - xfs /dev/sdb1 rw\n"
+        "23 20 8:17 / /mnt/again rw - xfs /dev/sdb1 rw\n"
+        "24 20 0:40 /@home /home\\040dirs rw - btrfs /dev/sdc rw\n"
+        "25 20 0:41 / /tank rw - zfs tank rw\n"
+        "26 20 7:0 / /snap/core ro - squashfs /dev/loop0 ro\n"
+        "27 20 11:0 / /media/cd ro - iso9660 /dev/sr0 ro\n"
+        "28 20 0:42 / /nas rw - nfs4 nas:/export rw\n"
+        "29 20 0:43 / /mnt/stick rw - fuseblk /dev/sdd1 rw\n"
+        "30 20 0:44 / /run rw - tmpfs tmpfs rw\n"
+    )
+    opened = open
+    monkeypatch.setattr("builtins.open", lambda path, **more: opened(table, **more))
+    assert list(mounts._points()) == ["/", "/var/lib/docker", "/home dirs", "/tank"]
+
+
+def test_file_systems_on_disks_need_no_permission(tree: Path) -> None:
+    """Space is known of a folder that this user may not read, as /var/lib/docker is."""
+    closed = tree / "closed"
+    closed.mkdir(mode=0o700)
+    with unprivileged():
+        assert mounts.file_system(str(closed), os.O_PATH)["size"] > 0

@@ -15,6 +15,7 @@ class Mount(Struct, frozen=True):
 
     number: the file system's (``254:0``). root: the folder of it that is seen at ``point``.
     device: what was mounted, such as ``/dev/sda1``. fstype: such as ``ext4``.
+    read_only: whether the file system itself is, not only this view of it.
     """
 
     number: str
@@ -22,6 +23,7 @@ class Mount(Struct, frozen=True):
     point: str
     device: str
     fstype: str
+    read_only: bool = False
 
 
 def parse_mounts(text: str) -> dict[int, Mount]:
@@ -31,8 +33,10 @@ def parse_mounts(text: str) -> dict[int, Mount]:
         fields = line.split(" ")
         try:
             end = fields.index("-", 6)
-            fstype, device = fields[end + 1 : end + 3]
-            mounts[int(fields[0])] = Mount(*map(_unescape, (*fields[2:5], device, fstype)))
+            fstype, device, options = fields[end + 1 : end + 4]
+            number, root, point, device, fstype = map(_unescape, (*fields[2:5], device, fstype))
+            read_only = "ro" in options.split(",")
+            mounts[int(fields[0])] = Mount(number, root, point, device, fstype, read_only)
         except ValueError:
             continue
     return mounts

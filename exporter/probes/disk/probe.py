@@ -56,6 +56,21 @@ FILE_SYSTEM_FREE = gauge(
 FILE_SYSTEM_AVAIL = gauge(
     "grid_filesystem_avail_bytes", "Free on the file system for everyone, cached (statvfs).", *FILE_SYSTEM
 )
+FILE_SYSTEM_INODES = gauge(
+    "grid_filesystem_inodes",
+    "Files and directories that the file system can hold, where that is fixed, cached (statvfs).",
+    *FILE_SYSTEM,
+)
+FILE_SYSTEM_INODES_FREE = gauge(
+    "grid_filesystem_inodes_free",
+    "Files and directories that could still be made on the file system, cached (statvfs).",
+    *FILE_SYSTEM,
+)
+FILE_SYSTEM_READ_ONLY = gauge(
+    "grid_filesystem_read_only",
+    "Whether the file system itself is mounted read-only, cached (/proc/self/mountinfo).",
+    *FILE_SYSTEM,
+)
 
 
 NAMED = 4  # unreadable places in a note
@@ -97,13 +112,18 @@ def result(directory: str, scan: ScanResult, mounts: Mapping[int, Mount]) -> Res
         ProbeError: the directory can't be scanned; the root's file system is known all the same.
     """
     samples = Samples()
-    known = {origin(mounts, file_system.mount): file_system for file_system in scan.file_systems}
+    every = (*scan.on_disks, *scan.file_systems)
+    known = {origin(mounts, file_system.mount): file_system for file_system in every}
     for mount, file_system in known.items():
         if mount and file_system.size:  # some of FUSE's file systems report 0 for everything
             labels = (mount.point, mount.device, mount.fstype)
             samples.add(FILE_SYSTEM_SIZE, file_system.size, *labels)
             samples.add(FILE_SYSTEM_FREE, file_system.free, *labels)
             samples.add(FILE_SYSTEM_AVAIL, file_system.avail, *labels)
+            samples.add(FILE_SYSTEM_READ_ONLY, mount.read_only, *labels)
+            if file_system.inodes:  # where they are made as needed (btrfs) there are none
+                samples.add(FILE_SYSTEM_INODES, file_system.inodes, *labels)
+                samples.add(FILE_SYSTEM_INODES_FREE, file_system.inodes_free, *labels)
     if scan.error:
         raise ProbeError(*scan_result.failure(directory, scan), families=samples.families())
     if mount := origin(mounts, scan.file_systems[0].mount):

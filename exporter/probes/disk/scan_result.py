@@ -16,18 +16,21 @@ NAMED = 3  # unreadable paths in a note
 
 
 class FileSystem(msgspec.Struct, frozen=True):
-    """The id of a mount, and the space on its file system in bytes."""
+    """The id of a mount, the space on its file system in bytes, and its inodes."""
 
     mount: int
     size: int
     free: int
     avail: int
+    inodes: int = 0
+    inodes_free: int = 0
 
 
 class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """All that scan.py prints of a directory.
 
     file_systems: the directory's, where it could be read, the root's, and those that links lead to.
+    on_disks: every one on a disk of this machine, wherever it is mounted.
     size: in bytes, None where not all of the directory could be read. skipped: links in a model's place that
     lead to none. error, errno: why the directory can't be scanned. user: who lacks a permission.
     blobs: whose weights a blob of Ollama's is, by its digest.
@@ -35,6 +38,7 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     file_systems: tuple[FileSystem, ...]
+    on_disks: tuple[FileSystem, ...] = ()
     size: int | None = None
     models: dict[str, int] = {}
     blobs: dict[str, tuple[str, ...]] = {}

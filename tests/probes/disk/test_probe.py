@@ -18,7 +18,7 @@ from tests.scanner.test_scan import du, sized
 from tests.series import series
 
 MOUNTS = parse_mounts((Path(__file__).parents[2] / "captures/mountinfo/mountinfo").read_text())
-ROOT = FileSystem(mount=43, size=1000, free=500, avail=400)
+ROOT = FileSystem(mount=43, size=1000, free=500, avail=400, inodes=60, inodes_free=50)
 
 
 async def collect(directory: Path) -> Result:
@@ -40,9 +40,13 @@ def test_every_family_of_a_scan() -> None:
         f"grid_filesystem_size_bytes{{{tmpfs}}}": 9,
         f"grid_filesystem_free_bytes{{{tmpfs}}}": 8,
         f"grid_filesystem_avail_bytes{{{tmpfs}}}": 7,
+        f"grid_filesystem_read_only{{{tmpfs}}}": 0,
         f"grid_filesystem_size_bytes{{{root}}}": 1000,
         f"grid_filesystem_free_bytes{{{root}}}": 500,
         f"grid_filesystem_avail_bytes{{{root}}}": 400,
+        f"grid_filesystem_read_only{{{root}}}": 0,
+        f"grid_filesystem_inodes{{{root}}}": 60,
+        f"grid_filesystem_inodes_free{{{root}}}": 50,
         'grid_directory_info{mountpoint="/srv/models/with space",path="/ai/models"}': 1,
         'grid_directory_size_bytes{path="/ai/models"}': 300,
         'grid_directory_entry_size_bytes{entry="org/name",path="/ai/models"}': 200,
@@ -57,6 +61,19 @@ def test_exports_one_file_system_once() -> None:
     values = series(result("/srv/models/self/inner", scan, MOUNTS).families)
     assert len([name for name in values if name.startswith("grid_filesystem_size")]) == 1
     assert values['grid_directory_info{mountpoint="/",path="/srv/models/self/inner"}'] == 1
+
+
+def test_exports_file_systems_on_disks_too() -> None:
+    """One that holds neither models nor the root is there, once, and read-only where its disk is."""
+    line = "90 1 8:17 / /var/lib/docker ro,relatime - xfs /dev/sdb1 ro,attr2\n"
+    docker = FileSystem(mount=90, size=8000, free=5, avail=4, inodes=9, inodes_free=1)
+    scan = ScanResult(file_systems=(ROOT, ROOT), on_disks=(ROOT, docker), size=1)
+    values = series(result("/ai/models", scan, MOUNTS | parse_mounts(line)).families)
+    labels = 'device="/dev/sdb1",fstype="xfs",mountpoint="/var/lib/docker"'
+    assert values[f"grid_filesystem_avail_bytes{{{labels}}}"] == 4
+    assert values[f"grid_filesystem_inodes_free{{{labels}}}"] == 1
+    assert values[f"grid_filesystem_read_only{{{labels}}}"] == 1
+    assert len([name for name in values if name.startswith("grid_filesystem_size")]) == 2
 
 
 def test_leaves_out_a_file_system_without_a_size() -> None:
@@ -139,7 +156,8 @@ async def test_fails_where_there_is_no_directory(tmp_path: Path) -> None:
         "grid_filesystem_size_bytes",
         "grid_filesystem_free_bytes",
         "grid_filesystem_avail_bytes",
-    }
+        "grid_filesystem_read_only",
+    } | ({"grid_filesystem_inodes", "grid_filesystem_inodes_free"} if os.statvfs("/").f_files else set())
     assert all('mountpoint="/"' in name for name in values)
 
 
