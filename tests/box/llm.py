@@ -135,7 +135,14 @@ def served(box: FakeBox) -> Iterator[None]:
 
     for name, pid in PIDS.items():
         start(box.directory, pid, "ollama", f"/usr/bin/ollama {runner(name)}")
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         ready.wait()

@@ -19,7 +19,7 @@ from exporter.probes.llm import probe as llm
 from exporter.probes.llm.client import BODY_LIMIT, Client, new_session
 from exporter.probes.llm.text import parse
 from exporter.probes.llm.vllm import WANTED
-from tests.fuzz.test_blocking import GAP, longest_gap
+from tests.fuzz.test_blocking import GAP, calm, longest_gap  # noqa: F401 - calm is a fixture
 from tests.probes.llm import bodies
 from tests.probes.llm.replay import Answer, Replay, as_json, collect, raw, serving
 from tests.probes.llm.test_kinds import basics, values
@@ -158,6 +158,7 @@ def many(kind: str) -> dict[str, Answer]:
     }[kind]
 
 
+@pytest.mark.usefixtures("calm")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_million_models(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 are shown and the others counted in a note; the loop is not held up meanwhile."""
