@@ -33,7 +33,12 @@ LIES = {
     "ionice": 'say 0 {"file_systems":[{"mount":1,"size":-5,"free":"x","avail":1}],"size":1}',
     "ups": "say 0 # TYPE up gauge\nup 0\ngrid_memory_total_bytes 1",
 }
-MOVING = ("grid_filesystem_free_bytes", "grid_filesystem_avail_bytes", "grid_pressure_")
+MOVING = (
+    "grid_filesystem_free_bytes",
+    "grid_filesystem_avail_bytes",
+    "grid_filesystem_inodes_free",
+    "grid_pressure_",
+)
 
 
 @dataclass
