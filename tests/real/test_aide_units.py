@@ -12,7 +12,7 @@ from tests.real.installation import NEEDED, Installation
 from tests.real.lived_in import CONFIG_FILE, UNIT, scrape
 from tests.real.systemd_world import World, until
 
-pytestmark = [pytest.mark.real(*NEEDED, "aide", "setfacl"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real(*NEEDED, "aide", "setfacl"), pytest.mark.timeout(1800)]
 
 CHECK = "grid-aide-check.service"
 ACCEPT = "grid-aide-accept.service"

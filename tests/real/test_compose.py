@@ -20,7 +20,7 @@ from tests.real.dockerd import Docker, until
 
 pytestmark = [
     pytest.mark.real("dockerd", "docker-compose", "prometheus", "prometheus-alertmanager", "busybox"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
 ]
 
 PORTS = ("PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT")

@@ -14,7 +14,7 @@ from tests.real import fleet
 from tests.real.fleet import Fleet, watched
 from tests.real.stack.observatory import Series
 
-pytestmark = [pytest.mark.real("prometheus", "promtool"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real("prometheus", "promtool"), pytest.mark.timeout(1800)]
 
 BOXES = 200
 MORE = 500

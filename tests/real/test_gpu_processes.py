@@ -12,7 +12,7 @@ from tests.real.systemd_world import World, until
 
 pytestmark = [
     pytest.mark.real(*NEEDED, "dockerd", "docker", "tor", "busybox", "setfacl"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(1800),
 ]
 
 DROP_IN = (PROJECT / "systemd/gpu-processes.conf").read_text().splitlines()

@@ -12,7 +12,7 @@ from tests.real.installation import NEEDED, SOURCE, WHEELS, Installation, make
 from tests.real.lived_in import UNIT, scrape, working
 from tests.real.systemd_world import UNWANTED, World, until
 
-pytestmark = [pytest.mark.real(*NEEDED), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real(*NEEDED), pytest.mark.timeout(1800)]
 
 OURS = ("/usr/local", "/etc/grid-exporter", "/etc/default", "/etc/prometheus", "/etc/systemd", "/etc/grafana")
 # What booting, installing packages of Python's and giving a user a group leave behind themselves.

@@ -18,7 +18,7 @@ from prometheus.stack.program import Program, address
 from tests.prometheus.promtool import FOLDER, alert_rules
 from tests.real.ntfy import Message, Ntfy, ntfy
 
-pytestmark = [pytest.mark.real("prometheus-alertmanager", "amtool", "curl"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real("prometheus-alertmanager", "amtool", "curl"), pytest.mark.timeout(1800)]
 TIMEOUT = 90.0
 NEVER, ALWAYS = {"years": ["2000"]}, {"weekdays": ["sunday:saturday"]}
 DASHBOARD, RUNBOOK = (
