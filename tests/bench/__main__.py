@@ -25,7 +25,8 @@ NEEDED = ("wrk", "prometheus-node-exporter")
 INTRODUCTION = """\
 # What `make bench` found
 
-Each value is of one run of `make bench` on one machine; read them as ratios. Targets stand in brackets.
+Each value is of one run of `make bench` on one machine; read them as ratios. Targets stand in brackets. Where
+a table names a load average, its part was run again by itself, with others at work on the machine.
 """
 
 PARTS: dict[str, Callable[[Path, Calm, Effort], list[Table]]] = {
