@@ -11,10 +11,11 @@ import shutil
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
+
+from msgspec import structs
 
 from exporter.aide import aide_report
 from exporter.aide.database import digest, inspect, load_active, trust
@@ -164,7 +165,7 @@ async def _aide(paths: Paths, config: Path, *options: str) -> subprocesses.Outpu
         stderr = file.read(_STDERR_LIMIT + 1)
     if len(stderr) > _STDERR_LIMIT:
         raise ProbeError("AIDE warns without end", f"sudo aide --config {config} --config-check")
-    return replace(output, stderr=stderr)
+    return structs.replace(output, stderr=stderr)
 
 
 async def _refuse_old_version() -> None:
