@@ -23,7 +23,7 @@ def rules(path: Path, times: int = TIMES, wait: str = "1s") -> None:
     shorter = partial(_shorter, times)
     written = yaml.safe_load(path.read_text("utf-8"))
     for rule in (rule for group in written["groups"] for rule in group["rules"]):
-        rule["expr"] = RANGE.sub(shorter, rule["expr"])
+        rule["expr"] = subqueries(RANGE.sub(shorter, rule["expr"]))
         for key in {"for", "keep_firing_for"} & rule.keys():
             rule[key] = rule[key] if "predict_linear" in rule["expr"] else wait
     path.write_text(yaml.safe_dump(written, sort_keys=False, allow_unicode=True), "utf-8")

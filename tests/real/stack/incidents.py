@@ -12,7 +12,7 @@ ALERTS = {
     "gpu": ("GridGpuHot", "GridGpuEccUncorrected", "GridGpuGone", "GridGpuThrottled"),
     "host": ("GridMemoryNearlyOut",),
     "disk": ("GridDirectoryGrew", "GridDirectoryUnreadable", "GridDiskFull"),
-    "tor": ("GridTorBypassed", "GridTorDown"),
+    "tor": ("GridTorDown",),
     "containers": ("GridContainerUnhealthy", "GridContainerRestarting", "GridContainerOomKilled"),
     "services": ("GridServiceFailed", "GridServiceInactive"),
     "aide": ("GridAideFindings",),
