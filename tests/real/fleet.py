@@ -194,5 +194,5 @@ def watched(folder: Path, boxes: int, interval: str = "5s") -> Iterator[Fleet]:
     ):
         made = Fleet(prometheus, boxes)
         made.wait('up{job="grid"} == 1', boxes, patience=0.3 * boxes)
-        made.wait("grid:health:code", 8 * boxes, patience=0.3 * boxes)
+        made.wait("grid:health:code", len(DOMAINS) * boxes, patience=0.3 * boxes)
         yield made

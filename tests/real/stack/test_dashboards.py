@@ -42,18 +42,24 @@ CONSTANT = {
     "grid_probe_ttl_seconds": "the configuration",
     "count(up{": "how many boxes there are",
     "grid_filesystem_size_bytes{": "how large a file system is",
-    "/ Last check and database:": "failed checks and acceptances, which this box has none of",
+    "/ Last check:": "failed checks, which this box has none of",
+    "/ Acceptance and database:": "acceptances, which this box has none of",
     "/ Now: max(grid_gpu_memory_used_bytes{": "how full the fullest GPU is",
-    "/ Versions:": "versions, and a Watchtower that runs",
+    "/ Versions:": "versions",
+    "/ Ages: max by (instance) (grid_watchtower_up{": "a Watchtower that runs",
     "/ Memory: (grid_memory_buffers_bytes{": "the file cache",
     "/ Memory: grid_memory_total_bytes{": "how much memory there is",
     "max by (instance) (grid_gpu_power_limit_watts": "the highest power limit",
     "/ Memory of the models:": "how much of the cards that work its servers hold",
+    "/ Memory by model:": "the same, by model",
+    "/ All boxes: sum(grid:gpu_memory_used_bytes:sum{": "how full the GPUs are",
+    "/ Use of boxes: max by (job, instance) (up{": "boxes that answer",
+    "/ What services use: max by (instance, category, name) (grid_service_state{": "which services there are",
     "process_resident_memory_bytes{": "the exporter's own memory, which a broken box need not change",
 }
 # What the box of this test does not have, or only at times.
 LACKING = re.compile(
-    r"/ Off:|/ What changed:|grid_llm_"
+    r"/ Off:|/ What changed:|grid_llm_|vendor=\"(?:amd|intel)\""
     r"|grid_gpu_(?:gtt|mig|encoder|decoder|asleep|remapped|retired|recovery|throttle_seconds|energy|xid|temperature_margin"
     r"|clock_max|power_(?:default|max)|pcie_link_\w+_max)"
 )
@@ -72,8 +78,8 @@ def filled(expr: str) -> str:
     """A query as Grafana would send it."""
     for name, value in QUICK.items():
         expr = expr.replace(name, value)
-    # A forecast needs an hour; everything here happens within minutes.
-    expr = expr.replace("offset 3600s", "offset 10s")
+    # A forecast needs an hour, and cards are remembered for weeks; everything here happens within minutes.
+    expr = expr.replace("offset 3600s", "offset 10s").replace("[1209600s:", "[3600s:")
     return hurry.subqueries(expr)
 
 
