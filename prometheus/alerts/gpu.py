@@ -135,7 +135,7 @@ def _resets() -> list[Alert]:
             f"""or {latest(action, 'action=~"drain.*"')} == 1""",
             summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} waits for a reset",
             description="GPU {{ $labels.gpu }} in {{ $labels.instance }} works, but parts of it, such as "
-            "rows of its memory, are bad and set aside at its next reset.",
+            "rows of its memory, are bad and remapped at its next reset.",
         ),
     ]
 
