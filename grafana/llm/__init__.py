@@ -1,0 +1,1 @@
+"""The panels of the LLM page, by what they are about."""
