@@ -6,20 +6,15 @@ Only paths that neither load, wake, renew nor unload a model are asked (``paths`
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import msgspec
-
 from exporter.metrics.families import Samples
-from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result, Schedule
+from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.llm import identify
 from exporter.probes.llm.client import Client, Failure, new_session
 from exporter.probes.llm.discovery import find_servers
@@ -31,19 +26,17 @@ from exporter.probes.llm.ollama import Ollama
 from exporter.probes.llm.openai import OpenAi
 from exporter.probes.llm.processes import PORTS, ollama_blobs, owner, sockets
 from exporter.probes.llm.reading import Reading
+from exporter.probes.llm.settings import EXAMPLE, Server, Settings
 from exporter.probes.llm.sglang import Sglang
 from exporter.probes.llm.summary import summarize
 from exporter.probes.llm.vllm import Vllm
 from exporter.system import files
 from exporter.system.threads import import_in_thread, run_in_thread
 
-LEAST_TTL = 15  # seconds: some servers suffer where they are asked more often
 READ_SHARE = 0.8  # of the timeout: a server that hangs is a fact, and not a probe's timeout
 OWNER_EVERY = 60.0  # seconds between two looks at all processes
 LEARNT = 64  # files of Ollama's whose models are remembered
-DEFAULT_PORTS = {"http": 80, "https": 443}
 KEY_LIMIT = 4096
-NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 DOWN = {"refused", "timeout"}
 
 
@@ -54,78 +47,6 @@ class Reader(Protocol):
 
     async def read(self, client: Client, reading: Reading) -> None:
         """Fills in what the server reports; what it got stands where it fails."""
-
-
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One server.
-
-    name: the label ``server``. kind: found out where it is left out. api_key_file: a file with the key that
-    it asks for. metrics: whether llama.cpp's own metrics are read.
-    """
-
-    name: str
-    url: str
-    kind: Literal["ollama", "llama.cpp", "llama-swap", "vllm", "sglang", "openai"] | None = None
-    api_key_file: str | None = None
-    metrics: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuses what can't be asked."""
-        if not NAME.fullmatch(self.name):
-            raise ValueError(
-                f"name must be made of letters, digits, _ and -, a letter first, got {self.name!r}"
-            )
-        host = _host_of(self.url)
-        if host is None:
-            raise ValueError(
-                "url must be http:// or https://, a host and a port, without a key or query in it"
-            )
-        if self.api_key_file is not None:
-            if not self.api_key_file.startswith("/"):
-                raise ValueError(f"api_key_file must be an absolute path, got {self.api_key_file!r}")
-            if not self.url.startswith("https:") and not _is_loopback(host):
-                raise ValueError("api_key_file: a key goes to another host by https:// alone")
-
-
-class Settings(Schedule, frozen=True, kw_only=True):
-    """servers: each asked on its own."""
-
-    servers: tuple[Server, ...]
-    ttl: Duration = Duration(LEAST_TTL)
-    wait: Duration = Duration(1)
-    timeout: Duration = Duration(3)
-
-    def __post_init__(self) -> None:
-        """Refuses servers that can't be told apart, and too many questions."""
-        super().__post_init__()
-        if self.ttl < LEAST_TTL:
-            raise ValueError(f"ttl must be at least {LEAST_TTL}s, got {self.ttl:g}s")
-        if not self.servers:
-            raise ValueError(f"servers must name at least one, such as {EXAMPLE}")
-        names = [server.name for server in self.servers]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two servers are named {name}")
-
-
-EXAMPLE = '[{name: ollama, url: "http://127.0.0.1:11434"}]'
-
-
-def _host_of(url: str) -> str | None:
-    """The host of a server's URL; None where it is no URL of one."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return None
-    plain = url.isascii() and url.isprintable() and not set(url) & set(" ?#@\\")
-    return host if plain and parts.scheme in ("http", "https") and host and port != 0 else None
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _readers(server: Server) -> Mapping[str, Callable[[], Reader]]:
@@ -224,32 +145,26 @@ class _Watch:
             self.reader = None
         self.owner_due = 0.0
 
-    @property
-    def _local_port(self) -> int | None:
-        """The server's port; None where it is not on this host's loopback."""
-        parts = urlsplit(self.server.url)
-        return (parts.port or DEFAULT_PORTS[parts.scheme]) if _is_loopback(parts.hostname or "") else None
-
     async def _is_restarted(self) -> bool:
         """Whether the server listens on another socket than at the last run."""
-        if self._local_port is None:
+        if self.server.local_port is None:
             return False
-        before, now = self.sockets, await run_in_thread(sockets, self.host, self._local_port)
+        before, now = self.sockets, await run_in_thread(sockets, self.host, self.server.local_port)
         self.sockets = now or before
         return bool(before and now) and before.isdisjoint(now)
 
     async def _find_owner(self, reading: Reading) -> None:
         """Finds out whose process the server is, where it is on this host."""
-        if time.monotonic() < self.owner_due or self._local_port is None:
+        if time.monotonic() < self.owner_due or self.server.local_port is None:
             return
-        self.owner = await run_in_thread(owner, self.host, self.kind, self._local_port)
+        self.owner = await run_in_thread(owner, self.host, self.kind, self.server.local_port)
         self.owner_due = time.monotonic() + OWNER_EVERY
         if self.kind == "ollama" and reading.complete:
             self._learn(_loaded(reading), await run_in_thread(ollama_blobs, self.host))
 
     def _leave_names(self, reading: Reading) -> None:
         """Leaves for the GPU probe what is loaded, and which ports are whose."""
-        if self._local_port is None:
+        if self.server.local_port is None:
             return
         if self.kind == "llama-swap":
             ports = {f"llama-swap:{port}": (name,) for port, name in reading.by_port.items()}

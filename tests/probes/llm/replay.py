@@ -12,7 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from exporter.probe import Host, Result
-from exporter.probes.llm.probe import Server, Settings, build
+from exporter.probes.llm.probe import build
+from exporter.probes.llm.settings import Server, Settings
 
 NOTHING: Mapping[str, str] = {}
 

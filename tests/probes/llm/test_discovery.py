@@ -11,8 +11,9 @@ import pytest
 from exporter.config.load import parse as parse_config
 from exporter.probe import Host, Note
 from exporter.probes.llm import discovery, processes
-from exporter.probes.llm.probe import Settings, discover
+from exporter.probes.llm.probe import discover
 from exporter.probes.llm.processes import Listener, listeners, owner
+from exporter.probes.llm.settings import Settings
 from tests.probes.llm import bodies
 from tests.probes.llm.bodies import HARMFUL
 from tests.probes.llm.replay import Answer, Replay, as_json, collect, serving

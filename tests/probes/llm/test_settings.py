@@ -7,7 +7,8 @@ import pytest
 from exporter.config.load import parse
 from exporter.config.strict_yaml import ConfigError
 from exporter.probe import Duration, Host, Schedule
-from exporter.probes.llm.probe import Server, Settings, build
+from exporter.probes.llm.probe import build
+from exporter.probes.llm.settings import Server, Settings
 
 URL = "http://127.0.0.1:11434"
 
