@@ -85,6 +85,7 @@ class Probe:
     name: unique; the part before a colon is its kind (``disk:/ai/models``).
     summarize: its families in one line, at a Unix time, for the status page.
     kind: what a configuration calls its kind, where that is not the name's first part.
+    constants: families of its settings, which are served whatever becomes of its runs.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Probe:
     run: Callable[[], Awaitable[Result]] = field(compare=False)
     summarize: Callable[[Families, float], str] = field(compare=False, default=lambda *_: "")
     kind: str = ""
+    constants: Sequence[Metric] = field(compare=False, default=())
 
     def goes_by(self, name: str) -> bool:
         """Whether this is the name of the probe, or of its kind."""

@@ -83,7 +83,13 @@ HOT = (
     f"grid_gpu_temperature_celsius{{BOX}} >= {GPU_HOT_CELSIUS}"
     " unless (grid_gpu_gtt_total_bytes{BOX} unless grid_gpu_power_limit_watts{BOX})"
 )
-GPUS_MISSING = f"max_over_time(grid_gpus{{BOX}}[{GPU_GONE_WINDOW_SECONDS}s:10m]) - grid_gpus{{BOX}}"
+# Fewer than their owner says there are; where nobody says, fewer than there were.
+GPUS_EXPECTED = "grid_gpus_expected{BOX}"
+GPUS_MISSING = (
+    f"({GPUS_EXPECTED} - on (job, instance) sum by (job, instance) (grid_gpus{{BOX}}) > 0"
+    f" or (max_over_time(grid_gpus{{BOX}}[{GPU_GONE_WINDOW_SECONDS}s:10m]) - grid_gpus{{BOX}} > 0)"
+    f" unless on (job, instance) {GPUS_EXPECTED})"
+)
 # The last hour must agree, because a finished download bends the slope of six hours; and there must be an
 # hour to look back on, because minutes are too short for days.
 FILLING = " and ".join(
@@ -148,7 +154,7 @@ NEVER_CHECKED = f'grid_probe_success{{BOX, probe="aide"}} unless on (job, instan
 
 CONDITIONS = {
     "gpu": (
-        Condition(states.GONE, f"{GPUS_MISSING} > 0"),
+        Condition(states.GONE, GPUS_MISSING),
         Condition(
             states.ECC_ERRORS, 'grid_gpu_ecc_errors_total{BOX, kind="uncorrected"} > 0', "gpu", "GPU $1"
         ),

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from exporter.metrics.exposition import Rendered, Renderer
+from exporter.metrics.exposition import Rendered, Renderer, render
 from exporter.probe import Note, Probe, ProbeError
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,11 @@ class Runner(Struct):
     task: asyncio.Task[RunResult] | None = None  # the probe's own part of it
     wait_deadline: float = 0.0  # boot clock: scrapes wait for the run in flight until then
     renderer: Renderer = field(default_factory=Renderer)
+    constants: Mapping[str, Rendered] = NO_FAMILIES
+
+    def __post_init__(self) -> None:
+        """Renders what does not change from run to run."""
+        self.constants = render(self.probe.constants)
 
     @property
     def due_at(self) -> float:
@@ -102,7 +107,8 @@ class Runner(Struct):
 
     def families(self, now: float) -> Mapping[str, Rendered]:
         """The metrics that may be served at ``now``."""
-        return self.snapshot.families if self.snapshot and now < self.expires_at else NO_FAMILIES
+        found = self.snapshot.families if self.snapshot and now < self.expires_at else NO_FAMILIES
+        return {**self.constants, **found} if self.constants else found
 
     def start_if_due(self, now: float) -> None:
         """Starts a run when one is due and none is in flight, and sets how long scrapes wait for it.
@@ -124,6 +130,7 @@ class Runner(Struct):
         Until its process is gone no new run starts, just as after a timeout.
         """
         self.probe = probe
+        self.constants = render(probe.constants)
         self.snapshot = None
         self.interrupt()
         self.changed()

@@ -30,6 +30,7 @@ FAILS = latest("grid_probe_success", 'probe=~"gpu(:.+)?"') + " == 0"
 OF_NVIDIA = f'label_replace({FAILS}, "vendor", "nvidia", "probe", "gpu")'
 OF_VENDOR = f'label_replace({OF_NVIDIA}, "vendor", "$1", "probe", "gpu:(.+)")'
 CARDS = f"{latest('grid_gpus')}\n  or on (job, instance, vendor) {OF_VENDOR}"
+EXPECTED = latest("grid_gpus_expected")
 
 
 def alerts() -> list[Alert]:
@@ -176,14 +177,20 @@ def _xid(name: str, severity: Severity, matcher: str, meaning: str) -> Alert:
 
 
 def _gone() -> Alert:
+    """Fewer cards than their owner says there are, or, where nobody says, than were there lately."""
     # Looked at every 10 minutes: all samples of two weeks would be too many.
     had = f"{series('grid_gpus')}[{span(t.GPU_GONE_WINDOW_SECONDS)}:10m]"
+    remembered = f"max_over_time({had})\n- on (job, instance, vendor) (\n  {CARDS}\n)\n> 0"
+    expected = f"{EXPECTED}\n- on (job, instance) sum by (job, instance) (\n  {CARDS}\n)\n> 0"
+    left = "sum(last_over_time(grid_gpus{job=%q, instance=%q}[10m]))"
     return Alert(
         name="GridGpuGone",
         severity="critical",
-        expr=f"max_over_time({had})\n- on (job, instance, vendor) (\n  {CARDS}\n)\n> 0",
+        expr=f"{expected}\nor\n(\n{remembered}\n)\nunless on (job, instance) {EXPECTED}",
         wait=300,
         summary="{{ $labels.instance }}: {{ $value }} GPU(s) gone",
-        description="{{ $labels.instance }} has {{ $value }} GPU(s) fewer than within the last two weeks: "
-        "off the bus, without their driver, or taken out.",
+        description="{{ $labels.instance }} has {{ $value }} GPU(s) fewer than "
+        "{{ if $labels.vendor }}within the last two weeks{{ else }}it is to have{{ end }}, and "
+        f"{{{{ with printf `{left}` $labels.job $labels.instance | query }}}}{{{{ . | first | value }}}}"
+        "{{ else }}0{{ end }} left: off the bus, without their driver, or taken out.",
     )

@@ -27,6 +27,15 @@ BAD = {
     "probes: {gpu: {ttl: 60}}": "probes.gpu.ttl: expected a duration such as 60s, got 60 (line 1)",
     "probes: {gpu: {ttl: 10ms}}": "probes.gpu: ttl must be at least 1s, got 10ms (line 1)",
     "probes: {gpu: {timeout: 0s}}": "probes.gpu: timeout must be longer than 0s (line 1)",
+    "probes: {gpu: {expect: two}}": (
+        "probes.gpu.expect: expected a whole number or nothing, got text (line 1)"
+    ),
+    "probes: {gpu: {expect: 1.5}}": (
+        "probes.gpu.expect: expected a whole number or nothing, got a number (line 1)"
+    ),
+    "probes: {gpu: {expect: 0}}": (
+        "probes.gpu: expect must be a number of cards from 1 to 1024, got 0 (line 1)"
+    ),
     "probes: {disk: {}}": "probes.disk.directories: missing (line 1)",
     "probes: {disk: {directories: /ai}}": "probes.disk.directories: expected a list, got text (line 1)",
     "probes: {disk: {directories: [1]}}": (

@@ -1,13 +1,16 @@
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
 from exporter.engine.runner import GRACE, OLDEST, Runner, Snapshot
-from exporter.metrics.families import Samples
-from exporter.probe import ProbeError
+from exporter.metrics.families import Samples, gauge
+from exporter.probe import Probe, ProbeError
 from tests.clock import now, virtual_time
 from tests.scripted import VALUE, Script, failing
+
+CONSTANT = gauge("grid_constant", "A setting.")
 
 
 def runner_of(script: Script, **schedule: float) -> Runner:
@@ -35,6 +38,29 @@ async def test_a_snapshot_holds_families_start_and_duration() -> None:
     assert value(runner) == 1
     assert (snapshot.success, snapshot.collected_at, snapshot.duration) == (True, start, 3)
     assert runner.runs == {"success": 1, "failure": 0, "timeout": 0}
+
+
+@virtual_time
+async def test_constants_are_served_whatever_becomes_of_runs() -> None:
+    """Before the first run, after a failed one, and as those of the probe that took its place."""
+
+    def constants(probe: Probe, number: float) -> Probe:
+        samples = Samples()
+        samples.add(CONSTANT, number)
+        return replace(probe, constants=samples.families())
+
+    def served(runner: Runner) -> list[bytes]:
+        return [family.samples for family in runner.families(now()).values()]
+
+    script = Script(error=failing())
+    runner = Runner(constants(script.probe(), 2), lambda: None, now)
+    assert served(runner) == [b"grid_constant 2.0\n"]
+    await run(runner)
+    assert served(runner) == [b"grid_constant 2.0\n"]
+    script.error = None
+    runner.replace(constants(script.probe(), 1))
+    await run(runner)
+    assert served(runner) == [b"grid_constant 1.0\n", b'grid_scripted{probe="scripted"} 2.0\n']
 
 
 @virtual_time

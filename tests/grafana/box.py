@@ -208,7 +208,11 @@ def _gpu() -> dict[str, float]:
         "asleep": 0,
         "temperature_margin_celsius": 20,
     }
-    samples: dict[str, float] = {"grid_gpus": 2, 'grid_gpu_asleep{gpu="amd0",uuid="0000:03:00.0"}': 1}
+    samples: dict[str, float] = {
+        "grid_gpus": 2,
+        "grid_gpus_expected": 2,
+        'grid_gpu_asleep{gpu="amd0",uuid="0000:03:00.0"}': 1,
+    }
     for gpu in CARDS:
         card = f'gpu="{gpu}",uuid="GPU-{gpu}"'
         samples |= {f"grid_gpu_{name}{{{card}}}": value for name, value in values.items()}

@@ -166,6 +166,8 @@ CASES = [
     *(Case(domain, nothing_else(domain), None) for domain in PROBES),
     *(Case(domain, nothing_else(domain) | {probe(domain, "stuck"): 1}, states.UNKNOWN) for domain in PROBES),
     Case("gpu", {"grid_gpus": "2x400 1x200"}, states.GONE),
+    Case("gpu", {"grid_gpus": "2x400 1x200", "grid_gpus_expected": 1}, states.OK),
+    Case("gpu", {"grid_gpus_expected": 3}, states.GONE),
     Case("gpu", {'grid_gpu_ecc_errors_total{gpu="0", kind="uncorrected"}': 1}, states.ECC_ERRORS),
     Case("gpu", {'grid_gpu_temperature_celsius{gpu="1"}': t.GPU_HOT_CELSIUS}, states.HOT),
     Case(

@@ -18,6 +18,10 @@ def _counter(name: str, help_: str, source: str, *labels: str) -> Family:
 
 
 GPUS = gauge("grid_gpus", "Cards that answer (nvidia-smi --query-gpu; /sys/class/drm).", "vendor")
+EXPECTED = gauge(
+    "grid_gpus_expected",
+    "Cards that the box is to have, of all vendors (probes.gpu.expect of the configuration).",
+)
 INFO = _gauge(
     "info", "What the card is, always 1",
     "nvidia-smi name, driver_version, vbios_version, pci.bus_id; sysfs uevent, vbios_version",

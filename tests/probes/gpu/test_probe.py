@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.probe import Host, Note
+from exporter.probe import Host, Note, ProbeError, Result
 from exporter.probes.gpu.probe import Settings, build, discover
 from tests.probes.fake_smi import FakeSmi
 from tests.probes.gpu.trees import plant, recorded
@@ -67,3 +67,32 @@ async def test_mixed_box(host: Host, path: Path) -> None:
     }
     smi.fail("No devices were found\n", 9)
     assert 'grid_gpus{vendor="amd"}' in series((await amd.run()).families)
+
+
+def notes_on_number(result: Result) -> list[str]:
+    """The notes on the number of cards."""
+    return [note.text for note in result.notes if "probes.gpu.expect" in note.text]
+
+
+async def test_expected_cards_are_one_number_of_all_vendors(host: Host, path: Path) -> None:
+    """The number stands beside the runs; once each vendor's cards are counted, another sum is a note."""
+    smi = FakeSmi(path).replay("rtx-4090-idle")
+    recorded("amd/radeon-890m", host.sys)
+    nvidia, amd = build(Settings(expect=3), host)
+    assert series(nvidia.constants) == {"grid_gpus_expected": 3}
+    assert not amd.constants
+    assert notes_on_number(await nvidia.run()) == []
+    assert notes_on_number(await amd.run()) == ["2 cards, and probes.gpu.expect says 3"]
+    smi.fail("Failed to initialize NVML: Unknown Error\n", 255)
+    with pytest.raises(ProbeError):
+        await nvidia.run()
+    assert notes_on_number(await amd.run()) == []
+
+
+async def test_cards_as_expected_give_no_note(host: Host, path: Path) -> None:
+    """As many as the configuration says is no news; one more is, since its loss would not show."""
+    recorded("amd/radeon-890m", host.sys)
+    (probe,) = build(Settings(expect=1), host)
+    assert notes_on_number(await probe.run()) == []
+    recorded("amd/rx-580", host.sys)
+    assert notes_on_number(await probe.run()) == ["2 cards, and probes.gpu.expect says 1"]
