@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from exporter.config.load import Plan
 from exporter.config.strict_yaml import ConfigError
 from exporter.engine.exporter import Exporter
-from exporter.system import orphans
+from exporter.system import http_library, orphans
 from exporter.system.sd_notify import feed_watchdog, notify, notify_reloading
 from exporter.system.threads import import_in_thread
 
@@ -59,6 +59,7 @@ async def serve(listen: Listen, web_config: Path | None, make_plan: MakePlan) ->
 
 async def _start_server(exporter: Exporter, web_config: Path | None, listen: Listen) -> Server:
     """Loads what serves, beside the event loop: it takes as long as all the rest of the start."""
+    await http_library.load()
     await import_in_thread("exporter.web.app")
     from exporter.web.app import make_app  # noqa: PLC0415 - now it is loaded
     from exporter.web.auth import Auth  # noqa: PLC0415

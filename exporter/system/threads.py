@@ -59,14 +59,14 @@ async def run_in_thread(function: Callable[[*_Args], _T], *args: *_Args) -> _T:
 _imported: set[str] = set()
 
 
-async def import_in_thread(name: str) -> None:
+async def import_in_thread(name: str, importer: Callable[[str], object] = import_module) -> None:
     """Imports a module that takes long to load; an import in the event loop would hold it up meanwhile.
 
     Raises:
         ProbeError: as ``run_in_thread``.
     """
     if name not in _imported:
-        await run_in_thread(import_module, name)
+        await run_in_thread(importer, name)
         _imported.add(name)
 
 

@@ -17,7 +17,8 @@ from msgspec import Raw, Struct
 from exporter.probe import ProbeError
 from exporter.probes.containers.engine import EngineDown, forbidden, missing
 from exporter.probes.containers.inspect_json import CONTAINER_LIMIT, NULL, Container, Id, parse_container
-from exporter.system.threads import import_in_thread, run_in_thread_if_large
+from exporter.system import http_library
+from exporter.system.threads import run_in_thread_if_large
 
 if TYPE_CHECKING:
     from aiohttp import BaseConnector, ClientResponse, ClientSession
@@ -76,7 +77,7 @@ class Api:
 
     async def inspect_all(self) -> tuple[list[Container], str]:
         """As Engine. A container is inspected when it is new, when it changed, and once a minute."""
-        await import_in_thread("aiohttp")  # here, and not above: it takes a tenth of a second
+        await http_library.load()  # here, and not above: it takes a tenth of a second
         from aiohttp import ClientError  # noqa: PLC0415 - as above
 
         try:

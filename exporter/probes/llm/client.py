@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from exporter.system.http_library import verifying_context
 from exporter.system.threads import run_in_thread, run_in_thread_if_large
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class Client:
         from yarl import URL  # noqa: PLC0415 - as above
 
         url = URL(self._url + path, encoded=True)
-        async with self._session.get(url, headers=self._headers, allow_redirects=False) as response:
+        tls = await verifying_context() if url.scheme == "https" else True
+        async with self._session.get(url, headers=self._headers, allow_redirects=False, ssl=tls) as response:
             encoding = response.headers.get("Content-Encoding", "identity")
             if response.status in REDIRECTS:
                 raise Failure("bad_answer", f"{self._url} redirects GET {_bare(path)} elsewhere")

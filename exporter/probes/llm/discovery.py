@@ -9,7 +9,8 @@ from exporter.probe import Host
 from exporter.probes.llm import identify
 from exporter.probes.llm.client import Client, Failure, new_session
 from exporter.probes.llm.processes import COMMANDS, PORTS, Listener, listeners
-from exporter.system.threads import import_in_thread, run_in_thread
+from exporter.system import http_library
+from exporter.system.threads import run_in_thread
 
 TIMEOUT = 3.0  # seconds, for each of them
 ASKED = 16  # sockets at most
@@ -42,7 +43,7 @@ def _is_candidate(listener: Listener) -> bool:
 
 
 async def _identify(listener: Listener) -> str:
-    await import_in_thread("aiohttp")
+    await http_library.load()
     try:
         async with asyncio.timeout(TIMEOUT), new_session() as session:
             client = Client(session, url(listener), identify.PATHS)

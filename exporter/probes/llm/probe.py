@@ -30,8 +30,8 @@ from exporter.probes.llm.settings import EXAMPLE, Server, Settings
 from exporter.probes.llm.sglang import Sglang
 from exporter.probes.llm.summary import summarize
 from exporter.probes.llm.vllm import Vllm
-from exporter.system import files
-from exporter.system.threads import import_in_thread, run_in_thread
+from exporter.system import files, http_library
+from exporter.system.threads import run_in_thread
 
 READ_SHARE = 0.8  # of the timeout: a server that hangs is a fact, and not a probe's timeout
 OWNER_EVERY = 60.0  # seconds between two looks at all processes
@@ -125,7 +125,7 @@ class _Watch:
 
     async def _read(self, reading: Reading) -> None:
         key = await run_in_thread(_read_key, self.server.api_key_file) if self.server.api_key_file else ""
-        await import_in_thread("aiohttp")
+        await http_library.load()
         async with new_session() as session:
             if self.reader is None:
                 client = Client(session, self.server.url, identify.PATHS, key)

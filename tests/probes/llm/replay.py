@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,14 +56,14 @@ class Replay:
 
 
 @contextlib.asynccontextmanager
-async def serving(replay: Replay, port: int = 0) -> AsyncIterator[Replay]:
+async def serving(replay: Replay, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Replay]:
     """The server on a port of loopback."""
     server = web.Server(replay.handle)
     runner = web.ServerRunner(server)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
-    replay.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    replay.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield replay
     finally:
