@@ -27,7 +27,7 @@ def exporter(
     env: Mapping[str, str] | None = None,
     name: str = "exporter",
 ) -> Running:
-    """The exporter of this checkout; ``name`` tells it from others."""
+    """The exporter of this checkout; ``name`` distinguishes it from others."""
     argv = [sys.executable, "-m", "exporter", f"--web.listen-address={where}", *flags]
     return started(
         name, argv, where, folder, ready="/-/ready", env={"PYTHONPATH": f"{PROJECT}", **(env or {})}

@@ -18,7 +18,7 @@ from tests.box.box import FakeBox
 
 CLIENTS = 100
 SECONDS = 60
-FAULTS = {"healthy": "", "failing": "complain 1 it is broken", "hung": "hang"}
+FAULTS = {"healthy": "", "failing": "error 1 it is broken", "hung": "hang"}
 PROBES = {
     "nvidia-smi": "gpu",
     "docker": "containers",

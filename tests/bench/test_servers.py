@@ -35,7 +35,7 @@ def test_the_old_designs_find_out_what_there_is(tmp_path: Path, design: str) -> 
         found = json.loads(server.get())
     assert len(found["gpu"]) == 2
     assert found["containers"]["ollama"] == "running"
-    assert {"Id": "ollama.service", "ActiveState": "active"} in found["services"]
+    assert {"Id": "jupyter.service", "ActiveState": "active"} in found["services"]
     assert found["disk"] > 1e9
     assert found["tor"]["IsTor"] is True
     assert found["aide"]["success"] is True

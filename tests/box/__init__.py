@@ -1,1 +1,1 @@
-"""A fake box: a directory with tools for PATH that tell of a believable machine, and of all its troubles."""
+"""A fake box: a directory with tools for PATH that report an invented machine, and all its faults."""

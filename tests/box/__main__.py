@@ -1,4 +1,4 @@
-"""Makes a fake box and says how to use it: ``python -m tests.box DIRECTORY``."""
+"""Makes a fake box and prints how to use it: ``python -m tests.box DIRECTORY``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tests.box.box import TOOLS, make
 
-SAY = """\
+USAGE = """\
 A box is in {directory}. Run the exporter on it:
 
     {environment} python -m exporter {flags}
 
-Break a tool, and mend it (tests/box/faults.py lists the faults; the tools are {tools}):
+Break a tool, and repair it (tests/box/faults.py lists the faults; the tools are {tools}):
 
     echo "slow 3" >{directory}/faults/docker
     rm {directory}/faults/docker
@@ -33,7 +33,7 @@ def main() -> int:
     box = make(options.directory, gpus=options.gpus, count=options.containers, models=options.models)
     environment = f"PATH={box.directory}/bin:$PATH STATE_DIRECTORY={box.directory}/state"
     words = {"directory": box.directory, "tools": ", ".join(TOOLS), "flags": " ".join(box.flags)}
-    sys.stdout.write(SAY.format(environment=environment, **words))
+    sys.stdout.write(USAGE.format(environment=environment, **words))
     return 0
 
 

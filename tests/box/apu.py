@@ -20,7 +20,7 @@ GIB = 1024**3
 SERVER = 4242  # the process that has a model in memory
 MODEL = 62 * GIB
 CARD = "class/drm/card1/device"
-# As the recorded APU of the same generation, but for what tells the larger one from it.
+# As the recorded APU of the same generation, but for what differs in the larger one.
 CHANGED = f"""
 [{CARD}]
 uevent = DRIVER=amdgpu\\nPCI_ID=1002:1586\\nPCI_SLOT_NAME=0000:c1:00.0
@@ -65,27 +65,27 @@ def make(directory: Path) -> Box:
 
 def move(directory: Path, moment: float) -> None:
     """Lets the APU be as busy as it is at a moment, and as warm."""
-    work = min(1.0, max(0.0, waves.wave(NAME, moment, -0.7, 1.6, 240)))
+    busy = min(1.0, max(0.0, waves.wave(NAME, moment, -0.7, 1.6, 240)))
     device = directory / "sys" / CARD
-    put(device / "gpu_busy_percent", f"{100 * work:.0f}\n")
-    put(device / "mem_info_gtt_used", f"{MODEL + int(GIB * (1 + work))}\n")
+    put(device / "gpu_busy_percent", f"{100 * busy:.0f}\n")
+    put(device / "mem_info_gtt_used", f"{MODEL + int(GIB * (1 + busy))}\n")
     (sensors,) = device.glob("hwmon/hwmon*")
-    put(sensors / "temp1_input", f"{1000 * (38 + 36 * work):.0f}\n")
-    put(sensors / "freq1_input", f"{1_000_000 * (600 + 2300 * work):.0f}\n")
+    put(sensors / "temp1_input", f"{1000 * (38 + 36 * busy):.0f}\n")
+    put(sensors / "freq1_input", f"{1_000_000 * (600 + 2300 * busy):.0f}\n")
     for name in ("power1_average", "power1_input"):
-        put(sensors / name, f"{1_000_000 * (9 + 106 * work):.0f}\n")
+        put(sensors / name, f"{1_000_000 * (9 + 106 * busy):.0f}\n")
 
 
 @contextlib.contextmanager
 def running(directory: Path) -> Iterator[Box]:
-    """Makes the box, and lets it work meanwhile."""
+    """Makes the box, and keeps it busy meanwhile."""
     box, over = make(directory), threading.Event()
 
-    def work() -> None:
+    def run() -> None:
         while not over.wait(TICK):
             move(directory, waves.now(str(directory)))
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         yield box

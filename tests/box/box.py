@@ -137,9 +137,9 @@ class FakeBox:
 
     def container(self, name: str, **changes: Any) -> None:
         """Changes how a container is: any of the keywords of ``containers.alter``."""
-        said = containers.load(self.directory, name)
-        containers.alter(said, **changes)
-        containers.save(self.directory, said)
+        inspected = containers.load(self.directory, name)
+        containers.alter(inspected, **changes)
+        containers.save(self.directory, inspected)
 
     def remove_container(self, name: str) -> None:
         """Removes a container."""

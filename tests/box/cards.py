@@ -1,4 +1,4 @@
-"""The fake nvidia-smi: cards that work in bursts, warm up, and fail (BOX/gpu/faults).
+"""The fake nvidia-smi: cards that are busy in bursts, warm up, and fail (BOX/gpu/faults).
 
 BOX/gpu is a session of the tool (nvidia_smi.py); the cells that move are worked out anew each time.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from tests.box import nvidia_smi
 from tests.box.nvidia_smi import Row
+from tests.box.quick import read
 from tests.box.waves import now, wave
 
 BURST = 420  # seconds from one burst of work to the next
-WARMING = (0, 20, 40, 60)  # seconds ago; a chip is as warm as the work of the last minute made it
+WARMING = (0, 20, 40, 60)  # seconds ago; a chip is as warm as the load of the last minute made it
 OWN = 512  # MiB that a card's context takes beside its processes
 ALL_BUSY = 0.97
 LOST = "Unable to determine the device handle for GPU{index}: {bus}: Unknown Error\n"
@@ -26,8 +27,8 @@ def answer(box: str, arguments: list[str]) -> tuple[int, str, str]:
 
     def living(table: str, rows: list[Row]) -> list[Row]:
         if table == "query-compute-apps":
-            return [row for row in _processes(session, moment) if row["gpu_uuid"] not in lost]
-        used = _used(session, moment)
+            return [row for row in _processes(box, moment) if row["gpu_uuid"] not in lost]
+        used = _used(box, moment)
         there = (row for row in rows if row["uuid"] not in lost)
         return [_card(row, moment, used.get(row["uuid"], 0), faults.get(row["index"], "")) for row in there]
 
@@ -43,14 +44,15 @@ def _faults(session: str) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in nvidia_smi.read(session, "faults").splitlines())
 
 
-def _work(card: str, moment: float) -> float:
+def _busy(card: str, moment: float) -> float:
     """How busy a card is, 0 to 1: bursts, with little between them."""
     swing = wave(card, moment, -1.5, 2.5, BURST)
     return min(ALL_BUSY, max(0.03, swing))
 
 
-def _processes(session: str, moment: float) -> list[Row]:
+def _processes(box: str, moment: float) -> list[Row]:
     """The processes, whose caches grow and shrink by a tenth; of Ollama one for each loaded model."""
+    session = f"{box}/gpu"
     found: list[Row] = []
     for row in nvidia_smi.table(session, "query-compute-apps")[1]:
         runners = _runners(session) if row["process_name"].endswith("/ollama") else None
@@ -60,7 +62,17 @@ def _processes(session: str, moment: float) -> list[Row]:
             most = int(row["used_gpu_memory"])
             used = round(wave(row["pid"], moment, 0.9 * most, most))
             found.append(row | {"used_gpu_memory": str(used)})
-    return found
+    return [row for row in found if _is_running(box, row["pid"])]
+
+
+def _is_running(box: str, pid: str) -> bool:
+    """Whether the container of a process runs; a box made without it has its processes all the same."""
+    group = read(f"{box}/proc/{pid}/cgroup")
+    identity = group.partition("docker-")[2].partition(".")[0]
+    try:
+        return not identity or '"Pid": 0' not in read(f"{box}/docker/containers/{identity}")
+    except FileNotFoundError:
+        return True
 
 
 def _runners(session: str) -> list[list[str]] | None:
@@ -71,34 +83,34 @@ def _runners(session: str) -> list[list[str]] | None:
         return None
 
 
-def _used(session: str, moment: float) -> dict[str, int]:
+def _used(box: str, moment: float) -> dict[str, int]:
     """What the processes of each card use together, MiB."""
     used: dict[str, int] = {}
-    for row in _processes(session, moment):
+    for row in _processes(box, moment):
         used[row["gpu_uuid"]] = used.get(row["gpu_uuid"], 0) + int(row["used_gpu_memory"])
     return used
 
 
 def _card(row: Row, moment: float, used: int, fault: str) -> Row:
     """A card as it is now."""
-    work = _work(row["uuid"], moment)
-    warm = sum(_work(row["uuid"], moment - ago) for ago in WARMING) / len(WARMING)
+    busy = _busy(row["uuid"], moment)
+    warm = sum(_busy(row["uuid"], moment - ago) for ago in WARMING) / len(WARMING)
     limit, total = float(row["enforced.power.limit"]), int(row["memory.total"])
     used = min(used + OWN, total - int(row["memory.reserved"]))
-    power = limit * (0.08 + 0.9 * work)
-    clock = float(row["clocks.max.graphics"]) * (0.3 + 0.6 * work)
+    power = limit * (0.08 + 0.9 * busy)
+    clock = float(row["clocks.max.graphics"]) * (0.3 + 0.6 * busy)
     row |= {
-        "utilization.gpu": f"{100 * work:.0f}",
-        "utilization.memory": f"{55 * work:.0f}",
+        "utilization.gpu": f"{100 * busy:.0f}",
+        "utilization.memory": f"{55 * busy:.0f}",
         **_memory(row, used),
         "temperature.gpu": f"{34 + 38 * warm:.0f}",
         **_where_reported(row, "temperature.memory", f"{42 + 40 * warm:.0f}"),
         **_where_reported(row, "fan.speed", f"{30 + 40 * warm:.0f}"),
         **dict.fromkeys(("power.draw", "power.draw.average", "power.draw.instant"), f"{power:.2f}"),
         **{f"clocks.current.{name}": f"{clock:.0f}" for name in ("graphics", "sm", "video")},
-        "pstate": "P0" if work > 0.2 else "P8",
-        "clocks_event_reasons.gpu_idle": "Not Active" if work > 0.05 else "Active",
-        "clocks_event_reasons.sw_power_cap": "Active" if work >= ALL_BUSY else "Not Active",
+        "pstate": "P0" if busy > 0.2 else "P8",
+        "clocks_event_reasons.gpu_idle": "Not Active" if busy > 0.05 else "Active",
+        "clocks_event_reasons.sw_power_cap": "Active" if busy >= ALL_BUSY else "Not Active",
     }
     return row | _faulty(row, fault)
 

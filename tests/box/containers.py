@@ -1,4 +1,4 @@
-"""The containers of a fake box: what inspect says of each, and the kernel's files of those that run."""
+"""The containers of a fake box: what inspect reports of each, and the kernel's files of those that run."""
 
 from __future__ import annotations
 
@@ -72,28 +72,36 @@ def born(box: Path, containers: list[Container], moment: float) -> None:
     template = json.dumps(next(it for it in recorded if it["Name"] == TEMPLATE))
     for number, container in enumerate(containers):
         started = moment - 86400 * (1 + number % 9)
-        said = _described(json.loads(template), container, started)
-        _running(box, said, container, started)
+        inspected = _described(json.loads(template), container, started)
+        _running(box, inspected, container, started)
         if not container.cores:
-            alter(said, status="exited", started=moment - 5 * 3600)
-        save(box, said)
+            alter(inspected, status="exited", started=moment - 5 * 3600)
+        save(box, inspected)
 
 
-def _described(said: dict[str, Any], container: Container, started: float) -> dict[str, Any]:
-    """What inspect says of the container, from what it says of the recorded one."""
-    said |= {"Id": full_id(container.name), "Name": f"/{container.name}", "Created": _text(started - 86400)}
-    said["State"] |= {"Pid": pid(said["Id"]), "StartedAt": _text(started), "FinishedAt": NEVER}
-    said["Config"] |= {"Image": container.image, "Hostname": said["Id"][:12], "Labels": _labels(container)}
-    said |= {"Path": f"/{container.name}", "Args": []}
-    said["HostConfig"] |= {
+def _described(inspected: dict[str, Any], container: Container, started: float) -> dict[str, Any]:
+    """What inspect reports of the container, made from the recorded one."""
+    inspected |= {
+        "Id": full_id(container.name),
+        "Name": f"/{container.name}",
+        "Created": _text(started - 86400),
+    }
+    inspected["State"] |= {"Pid": pid(inspected["Id"]), "StartedAt": _text(started), "FinishedAt": NEVER}
+    inspected["Config"] |= {
+        "Image": container.image,
+        "Hostname": inspected["Id"][:12],
+        "Labels": _labels(container),
+    }
+    inspected |= {"Path": f"/{container.name}", "Args": []}
+    inspected["HostConfig"] |= {
         "Memory": container.limit,
         "RestartPolicy": {"Name": container.restart, "MaximumRetryCount": 0},
     }
     if container.checked:
-        said["State"]["Health"] = {"Status": "healthy", "FailingStreak": 0, "Log": []}
+        inspected["State"]["Health"] = {"Status": "healthy", "FailingStreak": 0, "Log": []}
     else:
-        del said["State"]["Health"]
-    return said
+        del inspected["State"]["Health"]
+    return inspected
 
 
 def _labels(container: Container) -> dict[str, str]:
@@ -101,36 +109,36 @@ def _labels(container: Container) -> dict[str, str]:
     return {f"com.docker.compose.{key}": value for key, value in compose.items()}
 
 
-def _running(box: Path, said: dict[str, Any], container: Container, started: float) -> None:
+def _running(box: Path, inspected: dict[str, Any], container: Container, started: float) -> None:
     """The container's cgroup. Only the usual containers' values move: a thousand would cost too much."""
-    scope = f"system.slice/docker-{said['Id']}.scope"
-    put(box / "proc" / str(said["State"]["Pid"]) / "cgroup", f"0::/{scope}\n")
+    scope = f"system.slice/docker-{inspected['Id']}.scope"
+    put(box / "proc" / str(inspected["State"]["Pid"]) / "cgroup", f"0::/{scope}\n")
     group = box / "cgroup" / scope
     group.mkdir()
     if container in USUAL:
         moving = f"{container.cores} {container.memory:.0f} {started:.0f} {group}\n"
-        put(box / "docker/living" / said["Id"], moving)
+        put(box / "docker/living" / inspected["Id"], moving)
     else:
         use(str(group), 3600 * container.cores, container.memory)
 
 
 def load(box: Path, name: str) -> dict[str, Any]:
-    """What inspect says of a container.
+    """What inspect reports of a container.
 
     Raises:
         FileNotFoundError: the box has none of this name.
     """
-    said: dict[str, Any] = json.loads((box / "docker/containers" / full_id(name)).read_text("utf-8"))
-    return said
+    inspected: dict[str, Any] = json.loads((box / "docker/containers" / full_id(name)).read_text("utf-8"))
+    return inspected
 
 
-def save(box: Path, said: dict[str, Any]) -> None:
-    """Has inspect say this from now on, indented as docker does."""
-    put(box / "docker/containers" / said["Id"], json.dumps(said, indent=4))
+def save(box: Path, inspected: dict[str, Any]) -> None:
+    """Has inspect report this from now on, indented as docker does."""
+    put(box / "docker/containers" / inspected["Id"], json.dumps(inspected, indent=4))
 
 
 def alter(
-    said: dict[str, Any],
+    inspected: dict[str, Any],
     *,
     status: str | None = None,
     health: str | None = None,
@@ -141,19 +149,19 @@ def alter(
     watched: bool | None = None,
 ) -> None:
     """Changes how a container is; what isn't given stays. started: Unix time. watched: by Watchtower."""
-    state = said["State"]
+    state = inspected["State"]
     if status is not None:
         flags = ("Running", "Paused", "Restarting", "Dead")
         state |= {"Status": status, **{flag: status == flag.lower() for flag in flags}}
-        state["Pid"] = pid(said["Id"]) if status in ("running", "paused") else 0
+        state["Pid"] = pid(inspected["Id"]) if status in ("running", "paused") else 0
     if health is not None:
         state["Health"] = {"Status": health, "FailingStreak": 3 * (health == "unhealthy"), "Log": []}
     given = {"ExitCode": exit_code, "OOMKilled": oom, "StartedAt": started and _text(started)}
     state |= {key: value for key, value in given.items() if value is not None}
     if restarts is not None:
-        said["RestartCount"] = restarts
+        inspected["RestartCount"] = restarts
     if watched is not None:
-        said["Config"]["Labels"][WATCHTOWER] = str(watched).lower()
+        inspected["Config"]["Labels"][WATCHTOWER] = str(watched).lower()
 
 
 def _text(moment: float) -> str:

@@ -19,7 +19,12 @@ def main() -> int:
         box = make(Path(folder) / "box")
         box.use_own_disks()
         second = apu.running(Path(folder) / "second")
-        with control.served(box), llm.served(box), story.running(box, _report), second as other:
+        with (
+            control.served(box),
+            llm.served(box) as follow,
+            story.running(story.Story(box, _report, follow)),
+            second as other,
+        ):
             return serve(Box("demo", box.flags, box.environment), other)
 
 

@@ -1,4 +1,4 @@
-"""The fake curl, which asks the check page through Tor: BOX/tor says how Tor is, and which exits it has."""
+"""The fake curl, which asks the check page through Tor: BOX/tor holds how Tor is, and which exits it has."""
 
 from __future__ import annotations
 

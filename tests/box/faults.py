@@ -6,8 +6,8 @@ A fault is one line: its kind, and what that kind needs.
     deaf               never answers, and ignores SIGTERM
     slow SECONDS       answers late
     exit STATUS        answers well, but with this exit status
-    say STATUS TEXT    prints this text in place of its answer (a driver that fails)
-    complain STATUS TEXT   prints this text on standard error, and nothing else
+    print STATUS TEXT  prints this text in place of its answer (a driver that fails)
+    error STATUS TEXT  prints this text on standard error, and nothing else
     warn TEXT          answers well, with this text on standard error
     empty              answers nothing
     truncate           stops in the middle of its answer
@@ -32,8 +32,8 @@ FOR_EVER = 900  # seconds; what a broken test leaves behind ends in the end
 CHUNK = 64 * 1024
 
 
-def suffer(fault: str, work: Callable[[], Answer]) -> int:
-    """Does the tool's work with a fault; returns the exit status.
+def suffer(fault: str, run: Callable[[], Answer]) -> int:
+    """Does what the tool does, with a fault; returns the exit status.
 
     Raises:
         LookupError: there is no such fault.
@@ -41,7 +41,7 @@ def suffer(fault: str, work: Callable[[], Answer]) -> int:
     kind, _, rest = fault.strip().partition(" ")
     if kind in BEFORE:
         BEFORE[kind](rest)
-    return _print(*CHANGED[kind](rest, work) if kind in CHANGED else work())
+    return _print(*CHANGED[kind](rest, run) if kind in CHANGED else run())
 
 
 def known(fault: str) -> bool:
@@ -85,18 +85,18 @@ BEFORE: dict[str, Callable[[str], None]] = {
 }
 
 
-def _say(rest: str, _: Callable[[], Answer]) -> Answer:
+def _print_text(rest: str, _: Callable[[], Answer]) -> Answer:
     status, _space, text = rest.partition(" ")
     return int(status), f"{text}\n", ""
 
 
-def _complain(rest: str, _: Callable[[], Answer]) -> Answer:
+def _error(rest: str, _: Callable[[], Answer]) -> Answer:
     status, _space, text = rest.partition(" ")
     return int(status), "", f"{text}\n"
 
 
-def _truncate(_: str, work: Callable[[], Answer]) -> Answer:
-    code, out, err = work()
+def _truncate(_: str, run: Callable[[], Answer]) -> Answer:
+    code, out, err = run()
     return code, out[: len(out) // 2], err
 
 
@@ -109,10 +109,10 @@ def _bomb(_: str, __: Callable[[], Answer]) -> Answer:
 
 
 CHANGED: dict[str, Callable[[str, Callable[[], Answer]], Answer]] = {
-    "exit": lambda status, work: (int(status), *work()[1:]),
-    "say": _say,
-    "complain": _complain,
-    "warn": lambda text, work: (*work()[:2], f"{text}\n"),
+    "exit": lambda status, run: (int(status), *run()[1:]),
+    "print": _print_text,
+    "error": _error,
+    "warn": lambda text, run: (*run()[:2], f"{text}\n"),
     "empty": lambda _, __: (0, "", ""),
     "truncate": _truncate,
     "garbage": _garbage,

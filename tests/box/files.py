@@ -15,7 +15,7 @@ def put(path: Path, text: str, mode: int = 0o644) -> None:
     new = path.with_name(f".{path.name}.new")
     new.write_text(text, "utf-8", "surrogateescape")
     new.chmod(mode)
-    os.replace(new, path)  # noqa: PTH105 - as short, and says what it does
+    os.replace(new, path)  # noqa: PTH105 - as short, and its name is plainer
 
 
 def link(path: Path, target: Path) -> None:

@@ -1,7 +1,8 @@
 """The LLM servers of the fake box: an Ollama and a vLLM, which answer over HTTP what their time has come for.
 
 Ollama loads one model, which expires, and then one that spills to the host's memory; one is pinned. vLLM is
-busy, and its queue grows and gets shorter again. All of it comes round every ten minutes.
+busy, and its queue grows and gets shorter again. All of it comes round every ten minutes. vLLM answers while
+its container runs.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from tests.box import containers
 from tests.box.box import FakeBox
 from tests.box.files import put
 from tests.box.sessions import start
@@ -31,7 +35,7 @@ LOADS = {"qwen3:8b": (60, 40, 7.1, 7.1), "llama3.3:70b": (260, 120, 46.4, 12.9)}
 EMBEDDING = ("nomic-embed-text:latest", 0.6, 0.6)
 PIDS = {name: 52_000 + number for number, name in enumerate((EMBEDDING[0], *LOADS))}
 QUEUE = (70, 230, 14)  # from when until when requests wait, and how many at most
-MODEL, BLOCKS = "Qwen/Qwen3-32B", 4200
+MODEL, BLOCKS = "Qwen/Qwen3-14B-AWQ", 4200
 REQUESTS, PROMPT, GENERATED = 0.7, 900.0, 240.0  # a second: requests, tokens read and generated
 
 
@@ -111,43 +115,62 @@ class Living(Replay):
         return await Replay.handle(self, request)
 
 
+class Servers:
+    """Both servers. They follow the box: its card holds what Ollama has loaded, vLLM runs in a container."""
+
+    def __init__(self, box: FakeBox) -> None:
+        """Servers that do not run yet."""
+        self.box = box
+        self.since = self.vllm_since = box.now()
+        self.ollama = Living(lambda: ollama(box.now() - self.since, box.now()))
+        self.vllm = Living(lambda: vllm(self.vllm_since, box.now()))
+        self._all, self._vllm = contextlib.AsyncExitStack(), contextlib.AsyncExitStack()
+        self._answers = False
+
+    async def start(self) -> None:
+        """Starts both."""
+        await self._all.enter_async_context(serving(self.ollama))
+        await self.follow()
+
+    async def stop(self) -> None:
+        """Stops both."""
+        await self._vllm.aclose()
+        await self._all.aclose()
+
+    async def follow(self) -> None:
+        """Brings them to the state that the box is in now."""
+        moment = self.box.now()
+        held = {name: on_card / 2**20 for name, _, on_card, _ in loaded(moment - self.since, moment)}
+        lines = (f"{PIDS[name]} {used:.0f}\n" for name, used in held.items())
+        put(self.box.directory / "gpu/ollama", "".join(lines))
+        runs: bool = containers.load(self.box.directory, "vllm")["State"]["Running"]
+        if self._answers and not runs:
+            await self._vllm.aclose()
+        elif runs and not self._answers:
+            self.vllm_since = moment
+            port = urlsplit(self.vllm.url).port or 0  # the one that it had before
+            await self._vllm.enter_async_context(serving(self.vllm, port))
+        self._answers = runs
+
+
 @contextlib.contextmanager
-def served(box: FakeBox) -> Iterator[None]:
-    """Serves both meanwhile, and has the exporter ask them."""
-    since = box.now()
-
-    def ollama_now() -> dict[str, Answer]:
-        moment = box.now()
-        return ollama(moment - since, moment)
-
-    servers = {"ollama": Living(ollama_now), "vllm": Living(lambda: vllm(since, box.now()))}
-    ready, over = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with serving(servers["ollama"]), serving(servers["vllm"]):
-            while not over.is_set():
-                moment = box.now()
-                held = {name: on_card / 2**20 for name, _, on_card, _ in loaded(moment - since, moment)}
-                lines = (f"{PIDS[name]} {used:.0f}\n" for name, used in held.items())
-                put(box.directory / "gpu/ollama", "".join(lines))
-                ready.set()
-                await asyncio.sleep(1)
-
+def served(box: FakeBox) -> Iterator[Callable[[], None]]:
+    """Serves both meanwhile, and has the exporter ask them; gives what has them follow the box."""
     for name, pid in PIDS.items():
         start(box.directory, pid, "ollama", f"/usr/bin/ollama {runner(name)}")
-
-    def run() -> None:
-        try:
-            asyncio.run(serve())
-        finally:
-            ready.set()
-
-    thread = threading.Thread(target=run)
+    servers, loop = Servers(box), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
     thread.start()
+
+    def run(coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
     try:
-        ready.wait()
-        box.configure(servers={name: server.url for name, server in servers.items()})
-        yield
+        run(servers.start())
+        box.configure(servers={"ollama": servers.ollama.url, "vllm": servers.vllm.url})
+        yield lambda: run(servers.follow())
     finally:
-        over.set()
+        run(servers.stop())
+        loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()

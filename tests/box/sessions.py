@@ -13,6 +13,7 @@ from tests.box.nvidia_smi import Row, table
 RECORDED = CAPTURES / "nvidia-smi"
 SERVERS = {"ollama": "ollama", "vllm": "vllm"}  # the names of their processes, by container
 APPS = "gpu_uuid, pid, process_name, used_gpu_memory [MiB]"
+VLLM = "-m vllm.entrypoints.openai.api_server --model Qwen/Qwen3-14B-AWQ"
 # Who holds the memory of a card: the container ("" is the host itself), the program, how much of it, MiB, and
 # what follows the program on its command line.
 HOLDERS = (
@@ -22,7 +23,12 @@ HOLDERS = (
         ("", "/usr/lib/jupyter/bin/python3", 1100, "-m ipykernel_launcher"),
     ),
     (
-        ("vllm", "/usr/bin/python3", 21504, "-m vllm.entrypoints.openai.api_server --model Qwen/Qwen3-32B"),
+        (
+            "vllm",
+            "/usr/bin/python3",
+            21504,
+            VLLM,
+        ),
         ("whisper", "/app/.venv/bin/python3", 4600, "app.py"),
     ),
 )
@@ -69,7 +75,7 @@ def _apps(box: Path, index: int, card: str) -> list[str]:
 
 def start(box: Path, pid: int, container: str, command: str) -> None:
     """Puts a process under BOX/proc: its command line, its name and its control group."""
-    group = f"docker-{containers.full_id(container)}.scope" if container else "session-4.scope"
+    group = f"docker-{containers.full_id(container)}.scope" if container else "jupyter.service"
     program = command.partition(" ")[0].rpartition("/")[2]
     put(box / "proc" / str(pid) / "cgroup", f"0::/system.slice/{group}\n")
     put(box / "proc" / str(pid) / "cmdline", command.replace(" ", "\0") + "\0")

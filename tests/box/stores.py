@@ -16,7 +16,7 @@ GGUF = {
     "flux1-dev-q8_0.gguf": 12.7,
 }
 HUGGING_FACE = {
-    "Qwen/Qwen3-32B": 65.5,
+    "Qwen/Qwen3-14B-AWQ": 10.0,
     "BAAI/bge-m3": 2.3,
     "openai/whisper-large-v3": 3.1,
     "meta-llama/Llama-3.3-70B-Instruct": 141.1,

@@ -16,7 +16,7 @@ TICK = 5
 # box; after that each lasts long enough for its alert. All in seconds.
 FIRST, NEXT, SHORT = 20, 40, 130
 CHECKED = 180  # when AIDE's check ends
-SLOWLY, LASTS, PAUSE = 480, 720, 120
+SLOWLY, LASTS, PAUSE = 480, 960, 120
 MODEL, SIZE, PACE = "deepseek-r1-distill-llama-70b-q8_0.gguf", 75e9, 60e6  # bytes, and bytes a second
 
 
@@ -35,19 +35,24 @@ FAULTS = (
         lambda box: box.container("searxng", health="unhealthy"),
         lambda box: box.container("searxng", health="healthy"),
     ),
+    Fault("Tor is down", lambda box: box.tor("down"), lambda box: box.tor()),
     Fault("card 1 is too hot", lambda box: box.gpu(1, "hot"), lambda box: box.gpu(1)),
     Fault(
-        "vllm@qwen.service has failed",
-        lambda box: box.service("vllm@qwen.service", "failed"),
-        lambda box: box.service("vllm@qwen.service", "active"),
+        "rag-index@mail.service has failed",
+        lambda box: box.service("rag-index@mail.service", "failed"),
+        lambda box: box.service("rag-index@mail.service", "active"),
     ),
-    Fault("Tor is down", lambda box: box.tor("down"), lambda box: box.tor()),
+    Fault(
+        "the container vllm is stopped, and its LLM server is down",
+        lambda box: box.container("vllm", status="exited"),
+        lambda box: box.container("vllm", status="running", started=box.now()),
+    ),
     Fault("the command ups fails", lambda box: box.fault("ups", "exit 1"), lambda box: box.repair("ups")),
     SCARCE,
     Fault("docker hangs", lambda box: box.fault("docker", "hang"), lambda box: box.repair("docker")),
     Fault("card 0 is gone", lambda box: box.gpu(0, "gone"), lambda box: box.gpu(0)),
 )
-QUICK = FAULTS[:6]  # the other parts of the box are the disk, with the download, and AIDE
+QUICK = FAULTS[:7]  # the other parts of the box are the disk, with the download, and AIDE
 
 
 def begin(box: FakeBox) -> None:
@@ -59,20 +64,6 @@ def begin(box: FakeBox) -> None:
     box.container("backup", exit_code=1, started=now - 1200)
 
 
-@contextlib.contextmanager
-def running(box: FakeBox, report: Callable[[str], None]) -> Iterator[None]:
-    """Lets things happen meanwhile; ``report`` gets a message of each."""
-    over = threading.Event()
-    begin(box)
-    thread = threading.Thread(target=_run, args=(box, report, over))
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def faults_at(second: int) -> set[Fault]:
     """The faults that there are so many seconds after the beginning."""
     if second < SLOWLY:
@@ -82,27 +73,53 @@ def faults_at(second: int) -> set[Fault]:
     return {FAULTS[number % len(FAULTS)]} if into < LASTS else set()
 
 
-def _run(box: FakeBox, report: Callable[[str], None], over: threading.Event) -> None:
-    present: set[Fault] = set()
-    for second in range(0, 10**9, TICK):
-        _work(box, second)
+class Story:
+    """What happens, step by step. report: gets a message of each fault. follow: called after each step."""
+
+    def __init__(self, box: FakeBox, report: Callable[[str], None], follow: Callable[[], None]) -> None:
+        """The box as it is at the beginning."""
+        self.box, self.report, self.follow = box, report, follow
+        self.present: set[Fault] = set()
+        begin(box)
+
+    def step(self, second: int) -> None:
+        """Brings the box to where it is so many seconds after the beginning; each TICK is a step."""
+        self._advance(second)
         now = faults_at(second)
-        for fault in present - now:
-            fault.end(box)
-            report(f"no longer: {fault.message}")
-        for fault in now - present:
-            fault.begin(box)
-            report(f"from now on {fault.message}")
-        present = now
-        if SCARCE not in present:
-            box.memory(wave("memory", box.now(), 0.3, 0.7))
-        if over.wait(TICK):
-            return
+        for fault in self.present - now:
+            fault.end(self.box)
+            self.report(f"no longer: {fault.message}")
+        for fault in now - self.present:
+            fault.begin(self.box)
+            self.report(f"from now on {fault.message}")
+        self.present = now
+        if SCARCE not in now:
+            self.box.memory(wave("memory", self.box.now(), 0.3, 0.7))
+        self.follow()
+
+    def _advance(self, second: int) -> None:
+        """What happens besides the faults: a download goes on, and AIDE's check ends."""
+        if second * PACE <= SIZE:
+            self.box.model(MODEL, second * PACE)
+        if second == CHECKED:
+            self.box.aide(ago=0, added=1, changed=2)
 
 
-def _work(box: FakeBox, second: int) -> None:
-    """The download goes on, and AIDE's check ends."""
-    if second * PACE <= SIZE:
-        box.model(MODEL, second * PACE)
-    if second == CHECKED:
-        box.aide(ago=0, added=1, changed=2)
+@contextlib.contextmanager
+def running(story: Story) -> Iterator[None]:
+    """Lets things happen meanwhile."""
+    over = threading.Event()
+
+    def run() -> None:
+        for second in range(0, 10**9, TICK):
+            story.step(second)
+            if over.wait(TICK):
+                return
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

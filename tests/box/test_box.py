@@ -14,7 +14,7 @@ import pytest
 
 from exporter.probe import ProbeError
 from tests.box.box import EXITS, TOOLS, FakeBox, make
-from tests.box.look import found, looks
+from tests.box.collect import collect, run_probes
 
 KINDS = ("host", "gpu", "disk", "tor", "containers", "services", "aide", "command")
 
@@ -22,23 +22,23 @@ KINDS = ("host", "gpu", "disk", "tor", "containers", "services", "aide", "comman
 @pytest.mark.parametrize("kind", KINDS)
 async def test_all_is_well(box: FakeBox, kind: str) -> None:
     """Every probe works on a new box and has nothing to remark."""
-    assert [result.notes for result in await looks(box, kind) if result.notes] == []
+    assert [result.notes for result in await run_probes(box, kind) if result.notes] == []
 
 
 async def test_frozen_box_tells_the_same_twice(box: FakeBox) -> None:
     """With its time stopped nothing moves, and a moment later in its time something does."""
     box.freeze(1.8e9)
-    seen = [await found(box, kind) for kind in ("gpu", "containers", "services", "command", "host", "tor")]
-    again = [await found(box, kind) for kind in ("gpu", "containers", "services", "command", "host", "tor")]
+    seen = [await collect(box, kind) for kind in ("gpu", "containers", "services", "command", "host", "tor")]
+    again = [await collect(box, kind) for kind in ("gpu", "containers", "services", "command", "host", "tor")]
     assert again == seen
     box.freeze(1.8e9 + 60)
-    later = [await found(box, kind) for kind in ("gpu", "containers", "services", "command", "tor")]
+    later = [await collect(box, kind) for kind in ("gpu", "containers", "services", "command", "tor")]
     assert all(now != before for now, before in zip(later, seen, strict=False))
 
 
 async def test_containers_hold_card_memory(box: FakeBox) -> None:
     """Which container holds a card's memory is known through the box's own /proc."""
-    held = {name for name in await found(box, "gpu") if "process_memory" in name}
+    held = {name for name in await collect(box, "gpu") if "process_memory" in name}
     holders = {match[1] for name in held if (match := re.search(r'container="([^"]*)"', name))}
     assert holders == {"ollama", "comfyui", "", "vllm", "whisper"}
 
@@ -61,7 +61,7 @@ CHANGES: dict[str, tuple[str, Callable[[FakeBox], None], str, float]] = {
         r'exit_code\{container="vllm"',
         137,
     ),
-    "failed": ("services", lambda box: box.service("ollama.service", "failed"), "grid_systemd_failed", 1),
+    "failed": ("services", lambda box: box.service("jupyter.service", "failed"), "grid_systemd_failed", 1),
     "tor down": ("tor", lambda box: box.tor("down"), "grid_tor_up", 0),
     "not tor": ("tor", lambda box: box.tor("not-tor"), "grid_tor_is_tor", 0),
     "findings": ("aide", lambda box: box.aide(added=3), r'change="added"', 3),
@@ -75,21 +75,21 @@ async def test_changes_are_seen(box: FakeBox, name: str) -> None:
     """What is changed in the box, the probes find."""
     kind, change, pattern, value = CHANGES[name]
     change(box)
-    assert [v for it, v in (await found(box, kind)).items() if re.search(pattern, it)] == [value]
+    assert [v for it, v in (await collect(box, kind)).items() if re.search(pattern, it)] == [value]
 
 
 async def test_little_memory(box: FakeBox) -> None:
     """Memory can be made scarce, and is the machine's own again after that."""
     box.memory(0.03)
-    seen = await found(box, "host")
+    seen = await collect(box, "host")
     assert seen["grid_memory_available_bytes"] / seen["grid_memory_total_bytes"] == pytest.approx(
         0.03, rel=0.01
     )
     box.own_host()
-    assert (await found(box, "host"))["grid_memory_available_bytes"] > seen["grid_memory_available_bytes"]
+    assert (await collect(box, "host"))["grid_memory_available_bytes"] > seen["grid_memory_available_bytes"]
 
 
-FAULTS = ("exit 3", "say 9 no driver", "complain 1 down", "empty", "truncate", "garbage", "missing", "denied")
+FAULTS = ("exit 3", "print 9 no driver", "error 1 down", "empty", "truncate", "garbage", "missing", "denied")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -97,12 +97,12 @@ FAULTS = ("exit 3", "say 9 no driver", "complain 1 down", "empty", "truncate", "
     ("tool", "kind"), [("nvidia-smi", "gpu"), ("systemctl", "services"), ("ups", "command")]
 )
 async def test_faults_are_felt(box: FakeBox, tool: str, kind: str, fault: str) -> None:
-    """A tool's fault fails its probe, and mended it works again."""
+    """A tool's fault fails its probe, and repaired it works again."""
     box.fault(tool, fault)
     with pytest.raises(ProbeError):
-        await looks(box, kind)
+        await run_probes(box, kind)
     box.repair(tool)
-    assert await found(box, kind)
+    assert await collect(box, kind)
 
 
 def start(box: FakeBox, tool: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -163,11 +163,11 @@ async def test_grown_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """A box can be as large as a benchmark wants it."""
     box = make(tmp_path / "box", gpus=16, count=100, models=300)
     monkeypatch.setenv("PATH", box.environment["PATH"])
-    assert (await found(box, "gpu"))['grid_gpus{vendor="nvidia"}'] == 16
-    containers = await found(box, "containers")
+    assert (await collect(box, "gpu"))['grid_gpus{vendor="nvidia"}'] == 16
+    containers = await collect(box, "containers")
     assert sum(name.startswith("grid_container_info") for name in containers) == 100
     assert sum(name.startswith("grid_container_cpu_seconds_total") for name in containers) == 99
-    entries = [name for name in await found(box, "disk") if name.startswith("grid_directory_entry")]
+    entries = [name for name in await collect(box, "disk") if name.startswith("grid_directory_entry")]
     assert len(entries) == 200 + 1 + 3  # the largest of one directory, (other), and the models of the other
 
 

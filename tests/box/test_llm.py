@@ -8,7 +8,8 @@ import pytest
 
 from tests.box import llm
 from tests.box.box import FakeBox
-from tests.box.look import found, looks
+from tests.box.collect import collect, run_probes
+from tests.box.files import put
 from tests.series import series
 
 MODELS = {
@@ -36,9 +37,9 @@ async def test_servers_are_asked(box: FakeBox) -> None:
     """Both are found out and read without a warning; the card's process is as large as what is loaded."""
     box.freeze(1.8e9)
     with llm.served(box):
-        await looks(box, "disk")
-        seen = await found(box, "gpu")
-        results = await looks(box, "llm")
+        await run_probes(box, "disk")
+        seen = await collect(box, "gpu")
+        results = await run_probes(box, "llm")
         seen |= {name: value for result in results for name, value in series(result.families).items()}
     assert [note for result in results for note in result.notes] == []
     assert (seen['grid_llm_up{server="ollama"}'], seen['grid_llm_up{server="vllm"}']) == (1, 1)
@@ -47,4 +48,27 @@ async def test_servers_are_asked(box: FakeBox) -> None:
     assert seen['grid_llm_model_pinned{model="nomic-embed-text:latest",server="ollama"}'] == 1
     (held,) = (value for name, value in seen.items() if "process_memory" in name and "ollama" in name)
     assert held == pytest.approx(0.6e9, rel=0.01)
-    assert [name for name in seen if "process_memory" in name and 'model="Qwen/Qwen3-32B"' in name]
+    assert [name for name in seen if "process_memory" in name and 'model="Qwen/Qwen3-14B-AWQ"' in name]
+
+
+async def test_vllm_answers_while_its_container_runs(box: FakeBox) -> None:
+    """Stopped, it refuses and leaves the card; started again, it answers there and counts anew."""
+    box.freeze(1.8e9)
+    tokens = 'grid_llm_generated_tokens_total{model="Qwen/Qwen3-14B-AWQ",server="vllm"}'
+    with llm.served(box) as follow:
+        put(box.directory / "clock", str(1.8e9 + 600))
+        before = await collect(box, "llm") | await collect(box, "gpu")
+        box.container("vllm", status="exited")
+        follow()
+        meanwhile = await collect(box, "llm") | await collect(box, "gpu")
+        box.container("vllm", status="running")
+        follow()
+        after = await collect(box, "llm") | await collect(box, "gpu")
+    assert [seen['grid_llm_up{server="vllm"}'] for seen in (before, meanwhile, after)] == [1, 0, 1]
+    assert meanwhile['grid_llm_read_error{reason="refused",server="vllm"}'] == 1
+    held = [
+        sum(value for name, value in seen.items() if "process_memory" in name and 'container="vllm"' in name)
+        for seen in (before, meanwhile, after)
+    ]
+    assert held[0] == held[2] > 20e9 > held[1] == 0
+    assert before[tokens] > 100_000 > after[tokens]

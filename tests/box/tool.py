@@ -18,7 +18,7 @@ from tests.box.quick import note, read  # noqa: E402 - only now can it be found
 MODULES = {"nvidia-smi": "cards", "docker": "engine", "systemctl": "systemd", "curl": "exits"}
 
 
-def work() -> tuple[int, str, str]:
+def run() -> tuple[int, str, str]:
     """What the tool does where nothing is wrong: its exit status, output and errors."""
     module = __import__(f"tests.box.{MODULES.get(name, name)}", fromlist=["answer"])
     answer: tuple[int, str, str] = module.answer(box, arguments)
@@ -39,8 +39,8 @@ def main() -> int:
     if switched_on := fault():
         from tests.box.faults import suffer  # noqa: PLC0415 - only who suffers pays for it
 
-        return suffer(switched_on, work)
-    code, out, err = work()
+        return suffer(switched_on, run)
+    code, out, err = run()
     sys.stdout.write(out)
     sys.stderr.write(err)
     return code

@@ -22,15 +22,15 @@ class Service(NamedTuple):
 
 
 CATEGORIES = {
-    "ai": ["ollama.service", "vllm@*.service", "llama-server.service"],
+    "ai": ["jupyter.service", "rag-index@*.service", "llama-server.service"],
     "containers": ["docker.service", "containerd.service"],
     "network": ["tor@default.service", "caddy.service", "ssh.service"],
     "monitoring": ["prometheus.service", "grafana-server.service"],
 }
 SERVICES = (
-    Service("ollama.service", 0.8, 3000 * MIB),
-    Service("vllm@llama.service", 1.1, 5000 * MIB),
-    Service("vllm@qwen.service", 0.6, 4200 * MIB),
+    Service("jupyter.service", 0.8, 3000 * MIB),
+    Service("rag-index@docs.service", 1.1, 5000 * MIB),
+    Service("rag-index@mail.service", 0.6, 4200 * MIB),
     Service("docker.service", 0.05, 180 * MIB),
     Service("containerd.service", 0.04, 90 * MIB),
     Service("tor@default.service", 0.02, 70 * MIB),

@@ -1,4 +1,4 @@
-"""Values that move as those of a machine at work do, by the time and a key alone: told again, the same."""
+"""Values that move as those of a busy machine do, by the time and a key alone: always the same again."""
 
 from __future__ import annotations
 

@@ -21,17 +21,17 @@ OWN = ("grid_probe_", "grid_exporter_", "process_")
 TOOLLESS = ("grid_memory_", "grid_cpu", "grid_load", "grid_aide_")  # what is read without a tool
 # A fault is as the box's faults.py describes it, or "lie".
 FAULTS = (
-    *("hang", "deaf", "slow 0.3", "exit 3", "complain 1 out of order", "warn beware", "empty", "truncate"),
+    *("hang", "deaf", "slow 0.3", "exit 3", "error 1 out of order", "warn beware", "empty", "truncate"),
     *("garbage", "flood", "fork", "daemon", "bomb", "missing", "denied", "lie"),
 )
 # A tool that lies: something that its probe could take for an answer, and must not.
 LIES = {
-    "nvidia-smi": "say 0 index, uuid\n0\n1e999, GPU-1, 7",
-    "docker": f"say 0 {'f' * 64}",
-    "systemctl": "say 0 Id=a.service\nLoadState=loaded\nActiveState=active\nSystemState=",
-    "curl": 'say 0 {"IsTor": "yes", "IP": "no"}\n200 1e999',
-    "ionice": 'say 0 {"file_systems":[{"mount":1,"size":-5,"free":"x","avail":1}],"size":1}',
-    "ups": "say 0 # TYPE up gauge\nup 0\ngrid_memory_total_bytes 1",
+    "nvidia-smi": "print 0 index, uuid\n0\n1e999, GPU-1, 7",
+    "docker": f"print 0 {'f' * 64}",
+    "systemctl": "print 0 Id=a.service\nLoadState=loaded\nActiveState=active\nSystemState=",
+    "curl": 'print 0 {"IsTor": "yes", "IP": "no"}\n200 1e999',
+    "ionice": 'print 0 {"file_systems":[{"mount":1,"size":-5,"free":"x","avail":1}],"size":1}',
+    "ups": "print 0 # TYPE up gauge\nup 0\ngrid_memory_total_bytes 1",
 }
 MOVING = (
     "grid_filesystem_free_bytes",

@@ -144,7 +144,7 @@ def test_a_clock_that_steps(tmp_path: Path) -> None:
             put(off, str(step))
             fake_host.until_run(time.time() + step, dict.fromkeys(fake_host.probes.values(), True))
             assert fake_host.values().keys() == healthy.keys()
-        fake_host.box.fault("ups", "complain 1 out of order")
+        fake_host.box.fault("ups", "error 1 out of order")
         fake_host.until_run(time.time() - 400 * DAY, {"command:ups": False})
         put(off, str(DAY))
         assert 'ups_load_watts{command="ups"}' in fake_host.scrape()

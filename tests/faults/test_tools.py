@@ -96,7 +96,7 @@ def test_one_tool_costs_the_others_nothing(fake_host: Boxed, healthy: dict[str, 
 
 def test_a_failing_tools_values_vanish_in_the_end(fake_host: Boxed, healthy: dict[str, float]) -> None:
     """For 3 x ttl + timeout the last good values are served; then none."""
-    fake_host.box.fault("ups", "complain 1 out of order")
+    fake_host.box.fault("ups", "error 1 out of order")
     series = fake_host.until_run(time.time(), {"command:ups": False})
     assert 'ups_load_watts{command="ups"}' in series
     series = fake_host.until(lambda series: 'ups_load_watts{command="ups"}' not in series)
@@ -108,7 +108,7 @@ def test_a_failing_tools_values_vanish_in_the_end(fake_host: Boxed, healthy: dic
 def test_flapping_tools_are_logged_when_they_change(fake_host: Boxed, healthy: dict[str, float]) -> None:
     """Not at every run: of each, two bad ones and two good ones, twice over, are four lines."""
     log = fake_host.exporter.log.read_text()
-    for fault in ("complain 1 out of order", "") * 2:
+    for fault in ("error 1 out of order", "") * 2:
         for _ in range(2):
             for tool in TOOLS:
                 fake_host.box.fault(tool, fault) if fault else fake_host.box.repair(tool)

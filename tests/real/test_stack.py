@@ -22,13 +22,13 @@ import pytest
 from tests.daemon import PROJECT
 from tests.grafana.dashboards import UIDS
 
-PATIENCE = 90.0
+TIMEOUT = 90.0
 STARTED = "Ctrl-C ends it all."
 
 
 @contextmanager
 def running(module: str, tmp_path: Path, path: str = os.environ["PATH"]) -> Iterator[dict[str, str]]:
-    """Runs it until Ctrl-C; gives what it says of each program. It must leave nothing behind."""
+    """Runs it until Ctrl-C; gives what it prints of each program. It must leave nothing behind."""
     env = os.environ | {"PATH": path, "TMPDIR": str(tmp_path)}
     argv = [sys.executable, "-m", module]
     with subprocess.Popen(argv, cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True) as process:
@@ -36,7 +36,7 @@ def running(module: str, tmp_path: Path, path: str = os.environ["PATH"]) -> Iter
             assert process.stdout is not None
             yield addresses(process.stdout)
             process.send_signal(signal.SIGINT)
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(TIMEOUT) == 0
         finally:
             process.kill()
     assert list(tmp_path.iterdir()) == []
@@ -64,7 +64,7 @@ def left(folder: Path) -> list[str]:
 
 def wait_for(url: str, query: str) -> str:
     """The first value that a query gives, as soon as it gives one."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         asked = urllib.parse.urlencode({"query": query})
         with urllib.request.urlopen(f"{url}/api/v1/query?{asked}") as response:
@@ -117,7 +117,7 @@ def test_stack_shows_this_machine(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
-    """Without Prometheus and the others the exporter runs all the same, and each says what helps."""
+    """Without Prometheus and the others the exporter runs all the same, and prints how to install each."""
     bare = tmp_path / "bin"
     bare.mkdir()
     for tool in ("sh", "env"):

@@ -35,7 +35,7 @@ def begin(seen: Observatory) -> None:
     box.load(40, 90)
     _disk(seen)
     _containers(seen)
-    box.service("ollama.service", "failed", NRestarts="5")
+    box.service("jupyter.service", "failed", NRestarts="5")
     box.service("caddy.service", "inactive")
     box.overdue("backup.timer")
     box.remove_service("logrotate.timer")
