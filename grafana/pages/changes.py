@@ -42,7 +42,7 @@ def page() -> Page:
 
 def what_changed() -> Panel:
     """A row an event, newest first; each opens its page at that time."""
-    events = " or ".join((*_starts(), *_models(), *_exporter()))
+    events = " or ".join((*_starts(), *_llm_servers(), *_models(), *_exporter()))
     return events_table(
         "What changed",
         "Everything that happened in the range, newest first. A click opens its page at that time.",
@@ -92,6 +92,18 @@ def _starts() -> tuple[str, ...]:
             "name",
         ),
         _event("New Tor exit", "grid-tor", _recent(exit_address), "address"),
+    )
+
+
+def _llm_servers() -> tuple[str, ...]:
+    """LLM servers that went down and came up, also within a step; its time is as near as is known."""
+    up = "grid_llm_up{BOX}"
+    before, was_down = f"{up} offset $__interval", f"min_over_time({up}[$__interval]) == 0"
+    went = f"{was_down} and {before} == 1"
+    came = f"{up} == 1 and ({was_down} or {before} == 0)"
+    return (
+        _event("LLM server down", "grid-llm", f"({went}) * 0 + time()", "server"),
+        _event("LLM server up", "grid-llm", f"({came}) * 0 + time()", "server"),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+BOXES = ("atlas", "vega")
 STEP = 30  # seconds between scrapes
 SPAN = 3600
 RESTARTED = 1200  # seconds ago, the containers; before that at their own time
+DOWN = (900, 840)  # seconds ago, from and until when the LLM server was down
 
 CARDS = ("0", "1")
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -27,7 +29,7 @@ Series = tuple[str, float, float]  # its name and labels, its value at the end, 
 
 def openmetrics(end: int) -> str:
     """Both boxes' samples as text that promtool makes into blocks."""
-    lines = [line for box in ("atlas", "vega") for line in _box(box, end)]
+    lines = [line for box in BOXES for line in _box(box, end)]
     return "\n".join([*lines, "# EOF", ""])
 
 
@@ -40,6 +42,8 @@ def _box(instance: str, end: int) -> Iterator[str]:
         for time in range(end - SPAN, last + 1, STEP):
             restarted = "container_started" in name and time >= end - RESTARTED
             then = end - RESTARTED if restarted else value - growth * (end - time)
+            if metric == "grid_llm_up" and DOWN[0] >= end - time > DOWN[1]:
+                then = 0
             yield f"{metric}{{{inside}}} {then} {time}"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.daemon import free_port
-from tests.grafana.box import RESTARTED, SPAN, openmetrics
+from tests.grafana.box import BOXES, DOWN, RESTARTED, SPAN, openmetrics
 from tests.grafana.dashboards import (
     ALL,
     EVENTS,
@@ -109,16 +109,25 @@ def test_variables_and_annotations_are_answered(prometheus: Prometheus) -> None:
 
 def test_every_start_is_an_event(prometheus: Prometheus) -> None:
     """A container that started twice in the range has two events, each at its time."""
+    times = [prometheus.end - ago for ago in (3000, RESTARTED)]
+    assert _events(prometheus, "Container started") == {(box, time) for box in BOXES for time in times}
+
+
+def test_llm_server_that_was_down_is_an_event(prometheus: Prometheus) -> None:
+    """It went down and came up, once each."""
+    for event, ago in zip(("LLM server down", "LLM server up"), DOWN, strict=True):
+        assert _events(prometheus, event) == {(box, prometheus.end - ago) for box in BOXES}
+
+
+def _events(prometheus: Prometheus, event: str) -> set[tuple[str, float]]:
+    """The boxes and Unix times of an event."""
     (happened, _) = [target.expr for target in targets() if target.panel == EVENTS]
-    answer = prometheus.answer(happened, instant=False)
-    starts = {
-        (series["metric"]["instance"], float(value))
-        for series in answer
-        if series["metric"]["event"] == "Container started"
+    return {
+        (series["metric"]["instance"], float(value) / 1000)
+        for series in prometheus.answer(happened, instant=False)
+        if series["metric"]["event"] == event
         for _, value in series["values"]
     }
-    times = [(prometheus.end - ago) * 1000 for ago in (3000, RESTARTED)]
-    assert starts == {(box, time) for box in ("atlas", "vega") for time in times}
 
 
 def test_one_box_of_several_can_be_chosen(prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
