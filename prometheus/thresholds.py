@@ -66,5 +66,7 @@ SERVICE_RESTARTED_SECONDS = 20 * 60
 TIMER_OVERDUE_SECONDS = 15 * 60
 
 AIDE_OVERDUE_SECONDS = 2 * 86400
+AIDE_AGAIN_SECONDS = 7 * 86400  # findings that follow others within it are those of the next upgrade
+AIDE_UNACCEPTED_SECONDS = 86400  # those, too, are a warning when nobody has accepted them for so long
 
 SCRAPE_SLOW_SECONDS = 5

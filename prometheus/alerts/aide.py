@@ -27,14 +27,28 @@ def alerts() -> list[Alert]:
 
 
 def _outcome() -> list[Alert]:
+    # Who has upgrades install themselves each night, and accepts each morning, need not be warned each time.
+    # Looked at every hour: all samples of a week would be too many.
+    week = f"{series('grid_aide_clean')}[{span(t.AIDE_AGAIN_SECONDS)}:1h]"
+    unaccepted = f"max_over_time({over(t.AIDE_UNACCEPTED_SECONDS, 'grid_aide_clean')}) == 0"
+    # More changes than changes to 0: others ended before these.
+    again = f"(\n  changes({week}) > resets({week})\n  unless {unaccepted}\n)"
     return [
         Alert(
             name="GridAideFindings",
             severity="warning",
-            expr=DIFFERS,
+            expr=f"{DIFFERS}\nunless {again}",
             summary="{{ $labels.instance }}: files are not as they were",
             description=f"The last AIDE check of {{{{ $labels.instance }}}} found differences: {COUNTS}not "
             "accepted yet. Packages changed since its database was made, or nobody knows when.",
+        ),
+        Alert(
+            name="GridAideFindingsAgain",
+            severity="info",
+            expr=f"{DIFFERS}\nand {again}",
+            summary="{{ $labels.instance }}: files are not as they were, again",
+            description=f"The last AIDE check of {{{{ $labels.instance }}}} found differences: {COUNTS}not "
+            "accepted yet, after others within the last week. It becomes a warning in a day.",
         ),
         Alert(
             name="GridAideUnexplained",

@@ -114,7 +114,11 @@ BOXES: dict[str, tuple[list[dict[str, str]], list[str]]] = {
         ["GridLlmLoadingLong", "GridLlmServerDown"],
     ),
     "changed": (
-        [{"alertname": "GridAideUnexplained"}, {"alertname": "GridAideFindings"}],
+        [
+            {"alertname": "GridAideUnexplained"},
+            {"alertname": "GridAideFindings"},
+            {"alertname": "GridAideFindingsAgain"},
+        ],
         ["GridAideUnexplained"],
     ),
     "out-of-memory": (
