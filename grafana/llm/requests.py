@@ -11,28 +11,32 @@ NO_COUNTS = "No server here reports this"
 
 def tokens() -> Panel:
     """How quick the servers are."""
-    generated = f"sum {EACH} (rate(grid_llm_generated_tokens_total{{BOX}}[$__rate_interval]))"
-    busy = f"sum {EACH} (rate(grid_llm_generate_seconds_total{{BOX}}[$__rate_interval]))"
-    return lines(
+    return _pace(
         "Generated tokens a second",
         "Tokens generated, a second of all time, and of the time in which a request was generated.",
-        "none",
-        over_time(generated, MODEL),
-        over_time(f"{generated} / ({busy} > 0)", f"{MODEL} while busy"),
-        empty=NO_COUNTS,
+        "grid_llm_generated_tokens_total",
+        "grid_llm_generate_seconds_total",
     )
 
 
 def prompts() -> Panel:
     """How quickly prompts are read."""
-    read = f"sum {EACH} (rate(grid_llm_prompt_tokens_total{{BOX}}[$__rate_interval]))"
-    busy = f"sum {EACH} (rate(grid_llm_prompt_seconds_total{{BOX}}[$__rate_interval]))"
-    return lines(
+    return _pace(
         "Prompt tokens a second",
         "Prompt tokens read, cached ones too, a second of all time, and of the time in which one was read.",
+        "grid_llm_prompt_tokens_total",
+        "grid_llm_prompt_seconds_total",
+    )
+
+
+def _pace(title: str, description: str, tokens: str, seconds: str) -> Panel:
+    pace, busy = (f"sum {EACH} (rate({family}{{BOX}}[$__rate_interval]))" for family in (tokens, seconds))
+    return lines(
+        title,
+        description,
         "none",
-        over_time(read, MODEL),
-        over_time(f"{read} / ({busy} > 0)", f"{MODEL} while busy"),
+        over_time(pace, MODEL),
+        over_time(f"{pace} / ({busy} > 0)", f"{MODEL} while busy"),
         empty=NO_COUNTS,
     )
 

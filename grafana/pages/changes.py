@@ -64,6 +64,11 @@ def _recent(times: str) -> str:
     return f"{times} > time() - 2 * $__interval_ms / 1000 - {LATE_SECONDS}"
 
 
+def _step_of(promql: str) -> str:
+    """PromQL: the time of the steps at which something is so, as near as is known."""
+    return f"({promql}) * 0 + time()"
+
+
 def _alert(promql: str) -> str:
     """PromQL of alerts with the labels of an event."""
     event = f'label_replace({with_what(promql)}, "event", "$1", "alertname", "(.+)")'
@@ -96,26 +101,26 @@ def _starts() -> tuple[str, ...]:
 
 
 def _llm_servers() -> tuple[str, ...]:
-    """LLM servers that went down and came up, also within a step; its time is as near as is known."""
+    """LLM servers that went down and came up, also within a step."""
     up = "grid_llm_up{BOX}"
     before, was_down = f"{up} offset $__interval", f"min_over_time({up}[$__interval]) == 0"
     went = f"{was_down} and {before} == 1"
     came = f"{up} == 1 and ({was_down} or {before} == 0)"
     return (
-        _event("LLM server down", "grid-llm", f"({went}) * 0 + time()", "server"),
-        _event("LLM server up", "grid-llm", f"({came}) * 0 + time()", "server"),
+        _event("LLM server down", "grid-llm", _step_of(went), "server"),
+        _event("LLM server up", "grid-llm", _step_of(came), "server"),
     )
 
 
 def _models() -> tuple[str, ...]:
-    """Models that came and went while their directory was known; a step's time is as near as is known."""
+    """Models that came and went while their directory was known."""
     now, before = (f"max by (instance, path, entry) ({MODEL}{at})" for at in ("", " offset $__interval"))
     known, known_before = (f"{DIRECTORY}{at})" for at in ("", " offset $__interval"))
     came = f"({now} unless {before}) and on (instance, path) {known_before}"
     went = f"({before} unless {now}) and on (instance, path) {known}"
     return (
-        _event("Model appeared", "grid-disk", f"({came}) * 0 + time()", "entry"),
-        _event("Model removed", "grid-disk", f"({went}) * 0 + time()", "entry"),
+        _event("Model appeared", "grid-disk", _step_of(came), "entry"),
+        _event("Model removed", "grid-disk", _step_of(went), "entry"),
     )
 
 

@@ -78,3 +78,13 @@ def test_read_is_bounded(tmp_path: Path) -> None:
     assert len(files.read(tmp_path / "file", 4096)) == 4096
     with pytest.raises(OSError, match="it is larger than 3 KiB"):
         files.read(tmp_path / "file", 4095)
+
+
+def test_start_of_a_file(tmp_path: Path) -> None:
+    """One read's worth; nothing where there is no file to read, and no wait for the writer of a pipe."""
+    (tmp_path / "file").write_bytes(b"a\xffcde")
+    os.mkfifo(tmp_path / "pipe")
+    assert files.read_start(tmp_path / "file", 3) == "a\udcffc"
+    assert files.read_start(str(tmp_path / "file"), 9, "replace") == "a\ufffdcde"
+    for name in ("missing", "pipe", ".", "with\0nul"):
+        assert files.read_start(tmp_path / name, 9) == ""

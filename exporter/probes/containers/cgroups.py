@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from msgspec import Struct
 
 from exporter.metrics.families import number
 from exporter.probe import Host
+from exporter.system.files import read_start
 
 MEMBERSHIP = re.compile(r"^\d{1,9}:([^:\n]*):/(.*)$", re.ASCII | re.MULTILINE)
 MOST = 2.0**60  # bytes, nanoseconds or microseconds: more than any container uses
@@ -25,7 +25,7 @@ class Usage(Struct, frozen=True):
 
 def usage(host: Host, pid: int, container_id: str) -> Usage:
     """What the container of this main process uses (pid 0: it has none); None for what can't be read."""
-    groups = parse_groups(_read(f"{host.proc}/{pid}/cgroup"), container_id)
+    groups = parse_groups(read_start(f"{host.proc}/{pid}/cgroup", LIMIT), container_id)
     return Usage(_cpu_seconds(host.cgroup, groups), _memory_bytes(host.cgroup, groups))
 
 
@@ -48,7 +48,9 @@ def parse_groups(text: str, container_id: str) -> dict[str, str]:
 
 def _cpu_seconds(root: Path, groups: dict[str, str]) -> float | None:
     if "cpuacct" in groups:
-        nanoseconds = number(_read(f"{root}/cpuacct/{groups['cpuacct']}/cpuacct.usage"), most=MOST)
+        nanoseconds = number(
+            read_start(f"{root}/cpuacct/{groups['cpuacct']}/cpuacct.usage", LIMIT), most=MOST
+        )
         return None if nanoseconds is None else nanoseconds / 1e9
     if "" in groups:
         microseconds = _entry(f"{root}/{groups['']}/cpu.stat", "usage_usec")
@@ -64,26 +66,20 @@ def _memory_bytes(root: Path, groups: dict[str, str]) -> float | None:
         group, usage_file, inactive = f"{root}/{groups['']}", "memory.current", "inactive_file"
     else:
         return None
-    used, cache = number(_read(f"{group}/{usage_file}"), most=MOST), _entry(f"{group}/memory.stat", inactive)
+    used, cache = (
+        _number(f"{group}/{usage_file}"),
+        _entry(f"{group}/memory.stat", inactive),
+    )
     if used is None or cache is None:
         return None
     return max(used - cache, 0.0)  # two files, read one after the other
 
 
+def _number(path: str) -> float | None:
+    return number(read_start(path, LIMIT), most=MOST)
+
+
 def _entry(path: str, key: str) -> float | None:
     """A value of a file that has a key and a value on each line."""
-    match = re.search(rf"^{key} (.*)$", _read(path), re.MULTILINE)
+    match = re.search(rf"^{key} (.*)$", read_start(path, LIMIT), re.MULTILINE)
     return number(match[1], most=MOST) if match else None
-
-
-def _read(path: str) -> str:
-    """A file's text; nothing where it is gone, as a group's files are when its container has just ended."""
-    try:
-        # Four times for each container, so without what Python's own files do besides.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            return os.read(descriptor, LIMIT).decode("utf-8", "surrogateescape")
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError):
-        return ""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.probes.gpu.fdinfo import Client, parse_client
+from exporter.system.files import read_start
 
 LIMIT = 16 * 1024  # bytes of a fdinfo; the longest seen has 2,000
 PID = re.compile(r"[1-9]\d{0,9}", re.ASCII)
@@ -109,7 +110,7 @@ class Search:
         if names is None and self.all_awake:
             names = _listing(f"{process}/fdinfo")
             for name in names or ():
-                if parse_client(_read(f"{process}/fdinfo/{name}")):
+                if parse_client(read_start(f"{process}/fdinfo/{name}", LIMIT)):
                     found[f"{process}/fdinfo/{name}"] = ""
                 yield
         if pid in self.seen:  # still, after those steps
@@ -126,7 +127,7 @@ class Search:
         """A process's clients. Whose file is gone has closed it, or is another by now: it counts as new."""
         for path, node in self.files[pid].items():
             if node in nodes or (not node and self.all_awake):
-                text = _read(path)
+                text = read_start(path, LIMIT)
                 if client := parse_client(text):
                     yield client
                 elif not text:
@@ -150,14 +151,3 @@ def _listing(path: str) -> list[str] | None:
         return None
     except OSError:
         return []
-
-
-def _read(path: str) -> str:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            return os.read(fd, LIMIT).decode("utf-8", "replace")
-        finally:
-            os.close(fd)
-    except OSError:
-        return ""

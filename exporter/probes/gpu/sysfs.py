@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.metrics.families import number
+from exporter.system import files
 
 PAGE = 4096  # bytes; the kernel gives no more at once for one attribute
 MAX_ENTRIES = 4096  # of a directory
@@ -25,18 +26,7 @@ POWERED_OFF = {"D3hot", "D3cold"}
 
 def read(path: Path | str, limit: int = PAGE) -> str:
     """A file's text without blanks around it; empty where it can't be read or is no text."""
-    try:
-        # O_NONBLOCK: something else in a file's place, such as a pipe, must not be waited for.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError):
-        return ""
-    try:
-        data = os.read(fd, limit)
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)
-    return data.decode("utf-8", "replace").strip("\0 \t\r\n")
+    return files.read_start(path, limit, "replace").strip("\0 \t\r\n")
 
 
 def value(path: Path | str, scale: float = 1.0, *, most: float = 1e19) -> float | None:
