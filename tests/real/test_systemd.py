@@ -127,6 +127,19 @@ def test_failed_units_and_timers(host: World) -> None:
     assert now < found[f"grid_systemd_timer_next_{daily}"] < now + 86400 + 3 * 3600 + 60
 
 
+def test_a_failure_of_any_unit_is_seen_at_once(host: World) -> None:
+    """Systemd itself is asked again by the run after a failure, though the unit isn't one of those shown."""
+    runs = 'grid_probe_runs_total{outcome="success",probe="services"}'
+    host.try_run("systemd-run", "--wait", "--unit=fails-unseen", "/bin/false")
+    try:
+        before = scrape(host)[runs]
+        until(lambda: scrape(host)[runs] > before + 1)  # one may have begun before the failure
+        assert scrape(host)["grid_systemd_failed_units"] == 2
+    finally:
+        host.systemctl("reset-failed", "fails-unseen")
+    until(lambda: scrape(host)["grid_systemd_failed_units"] == 1)
+
+
 def test_a_hung_exporter_is_started_again(host: World) -> None:
     """One that stands still misses its watchdog: its stack comes into the journal, and another is started."""
     with changed(host, "WatchdogSec=1s", "RestartSec=100ms"):

@@ -12,6 +12,7 @@ from exporter.metrics.families import Samples
 from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
 from exporter.probes.services import families, systemctl
 from exporter.probes.services.discovery import installed
+from exporter.probes.services.manager import Systemd
 from exporter.probes.services.summary import summarize
 from exporter.probes.services.systemctl import Properties
 from exporter.probes.services.units import NAME, Categories, category_of, full_name, is_random, wanted
@@ -19,7 +20,6 @@ from exporter.system.subprocesses import find
 from exporter.system.threads import run_in_thread_if_large
 
 NEEDED = ("Id", "LoadState", "ActiveState")
-MANAGER_PROPERTIES = ("NFailedUnits", "SystemState")
 UNIT_PROPERTIES = (
     *("Id", "Names", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "ActiveEnterTimestamp"),
     *("MemoryCurrent", "CPUUsageNSec"),
@@ -107,25 +107,25 @@ def _missing(
     ]
 
 
-async def collect(categories: Categories) -> Result:
-    """Asks systemd: two processes side by side, however many units there are.
-
-    One can't tell both: with the name of a unit ``systemctl show`` leaves systemd itself out.
+async def collect(systemd: Systemd, categories: Categories) -> Result:
+    """Asks systemd, in one process or two, however many units there are.
 
     Raises:
         ProbeError: systemd can't be asked, or its output is incomplete.
     """
     names = dict.fromkeys(name for names in categories.values() for name in names)
-    manager, units = await systemctl.show_both(MANAGER_PROPERTIES, UNIT_PROPERTIES, (*names, "*.timer"))
+    manager, units = await systemd.show(UNIT_PROPERTIES, (*names, "*.timer"))
     booted_at = time.time() - time.monotonic()
     samples = await run_in_thread_if_large(len(units), parse, manager, units, categories, booted_at)
     return Result(samples.families())
 
 
-def build(settings: Settings, host: Host) -> list[Probe]:  # noqa: ARG001 - every kind has this signature
+def build(settings: Settings, host: Host) -> list[Probe]:
     """The one probe of systemd."""
     categories = {category: [*map(full_name, names)] for category, names in settings.categories.items()}
-    return [Probe("services", settings, settings, partial(collect, categories), summarize)]
+    return [
+        Probe("services", settings, settings, partial(collect, Systemd(host.root), categories), summarize)
+    ]
 
 
 async def discover(host: Host) -> Settings | Note:
