@@ -20,6 +20,7 @@ share=$PREFIX/share/$name
 # Where systemd looks, whatever the prefix is.
 case $PREFIX in /usr | /usr/local) settings=$PREFIX/lib ;; *) settings=/etc ;; esac
 units="grid-exporter.service grid-aide-check.service grid-aide-check.timer grid-aide-accept.service grid-aide-accept.path"
+settings_file=${ALERTS:-$DESTDIR/etc/$name/alerts.yml}
 enabled="grid-exporter.service grid-aide-check.timer"
 # Whoever wants to accept over HTTP enables it; an upgrade restarts it where it runs.
 optional="grid-aide-accept.path"
@@ -29,6 +30,7 @@ fail() { printf '%s\n' "$name: $*" >&2 && exit 1; }
 booted() { [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; }
 put() { install -D -m 644 "$1" "$DESTDIR$2"; }
 put_once() { [ -e "$DESTDIR$2" ] || put "$1" "$2"; }
+has_thresholds() { [ -e "$settings_file" ] && grep -q '^[^#]*thresholds' "$settings_file"; }
 
 # The service cannot look into /root or a home, so its Python must not lie there.
 find_python() {
@@ -53,6 +55,9 @@ build() {
     set -- env HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent "$new/bin/python" -m pip --no-cache-dir --disable-pip-version-check -q
     "$@" install --no-compile --only-binary=:all: --require-hashes -r requirements.lock
     "$@" install --no-compile --no-deps --no-build-isolation .
+    # What writes the dashboards is no part of the service, and only wanted where its owner has other thresholds.
+    ! has_thresholds || "$@" install --no-compile --only-binary=:all: --require-hashes --target "$new/sdk" -r requirements-dashboards.lock ||
+        say "The dashboards' colours stay as they are shipped: what writes them could not be installed."
     "$@" -q uninstall -y flit_core pip setuptools
     # Where this was built says nothing to anybody, and would make each build another; so do scripts that hold it.
     find "$new/lib" -name direct_url.json -delete
@@ -75,32 +80,42 @@ put_files() {
     put systemd/config.example.yml /etc/$name/config.example.yml
     put systemd/alerts.example.yml /etc/$name/alerts.example.yml
     put_once systemd/default /etc/default/$name
-    for file in prometheus/prometheus.yml prometheus/alertmanager.yml prometheus/rules/*.yml grafana/dashboards/*.json; do
-        put "$file" "$share/${file#*/}"
-    done
+    for file in prometheus/prometheus.yml prometheus/alertmanager.yml; do put "$file" "$share/${file#*/}"; done
 }
 
-# The rules as they are, or by their owner's settings. A mistake in these keeps the rules that are there.
-make_rules() {
-    rules=prometheus/rules
-    settings_file=${ALERTS:-$DESTDIR/etc/$name/alerts.yml}
+# Those that Prometheus and Grafana have agree: a mistake in their owner's settings keeps both as they are.
+make_monitoring() {
+    rules=prometheus/rules dashboards=grafana/dashboards
     [ -e "$settings_file" ] || return 0
-    rules=$DESTDIR$library/rules
-    PYTHONDONTWRITEBYTECODE=1 "$DESTDIR$library/bin/python" -m prometheus --settings "$settings_file" --out "$rules" && return
-    mistake="the rules of the alerts are as they were: $settings_file can't be used"
+    rules=$DESTDIR$library/made/rules
+    if make_from_settings prometheus "$rules"; then
+        [ -d "$DESTDIR$library/sdk" ] || return 0
+        dashboards=$DESTDIR$library/made/dashboards
+        make_from_settings grafana "$dashboards" && return
+    fi
+    mistake="the rules of the alerts and the dashboards are as they were: $settings_file can't be used"
     return 1
+}
+
+make_from_settings() {
+    PYTHONPATH=$DESTDIR$library/sdk PYTHONDONTWRITEBYTECODE=1 \
+        "$DESTDIR$library/bin/python" -m "$1" --settings "$settings_file" --out "$2"
 }
 
 # The rules and dashboards are the project's own and follow it; targets and data sources are their owner's.
 put_monitoring() {
+    if make_monitoring; then
+        links=${RUNBOOKS:+s|runbook_url: .*/|runbook_url: $RUNBOOKS/|}
+        for file in "$rules"/*.yml; do
+            sed "$links" "$file" | put /dev/stdin "$share/rules/${file##*/}"
+            [ ! -d "$DESTDIR/etc/prometheus" ] || put "$DESTDIR$share/rules/${file##*/}" "/etc/prometheus/rules/grid-${file##*/}"
+        done
+        for file in "$dashboards"/*.json; do put "$file" "$share/dashboards/${file##*/}"; done
+    fi
+    rm -rf "$DESTDIR$library/made" "$DESTDIR$library/sdk"
     if [ -d "$DESTDIR/etc/prometheus" ]; then
-        if make_rules; then
-            links=${RUNBOOKS:+s|runbook_url: .*/|runbook_url: $RUNBOOKS/|}
-            for file in "$rules"/*.yml; do sed "$links" "$file" | put /dev/stdin "/etc/prometheus/rules/grid-${file##*/}"; done
-        fi
         for file in prometheus/targets/*.yml; do put_once "$file" "/etc/prometheus/targets/${file##*/}"; done
     fi
-    rm -rf "$DESTDIR$library/rules"
     provisioning=/etc/grafana/provisioning
     if [ -d "$DESTDIR/etc/grafana" ]; then
         sed "s|/var/lib/grafana/dashboards|$share/dashboards|" grafana/provisioning/dashboards/grid.yaml |

@@ -23,6 +23,7 @@ from tests.real.systemd_world import World, memory, world
 SOURCE = "/usr/src/grid-exporter"
 WHEELS = "/usr/src/wheels"
 NEEDED = ("systemd-nspawn", "nsenter", "setpriv", "make", "curl")
+DASHBOARDS_LOCK = "requirements-dashboards.lock"
 RELEASES = ("bookworm", "trixie")
 
 
@@ -84,7 +85,8 @@ def download_wheels(system: Path, place: Path) -> None:
         [
             *(sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:"),
             *(f"--python-version={version}", "--require-hashes"),
-            *("-r", str(PROJECT / "requirements.lock"), "-d", str(place)),
+            *("-r", str(PROJECT / "requirements.lock"), "-r", str(PROJECT / DASHBOARDS_LOCK)),
+            *("-d", str(place)),
         ],
         check=True,
     )
@@ -93,7 +95,7 @@ def download_wheels(system: Path, place: Path) -> None:
 def _copy_project(place: Path) -> None:
     """Copies what an installation is made of: no test has a say in it."""
     place.mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
+    for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE", "requirements.lock", DASHBOARDS_LOCK):
         shutil.copy(PROJECT / name, place)
     for name in ("exporter", "systemd", "prometheus", "grafana"):
         shutil.copytree(PROJECT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -102,18 +102,29 @@ def test_twice_changes_nothing(host: World) -> None:
     until(lambda: "host" in working(host))
 
 
-def test_alert_settings_make_the_rules(host: World) -> None:
-    """Prometheus's rules follow /etc/grid-exporter/alerts.yml; a mistake in it keeps those there are."""
+def test_alert_settings_make_rules_and_dashboards(host: World) -> None:
+    """Both follow /etc/grid-exporter/alerts.yml and agree; a mistake in it keeps those there are."""
     rules = "/etc/prometheus/rules/grid-alerts.yml"
+    dashboard = "/usr/local/share/grid-exporter/dashboards/grid-overview.json"
+    shipped = host.run("cat", dashboard)
     host.put("/etc/grid-exporter/alerts.yml", "alerts: {GridSwapFull: off}\n")
     make(host, "install", "RUNBOOKS=https://wiki.example.org")
     written = host.run("cat", rules)
     assert "GridSwapFull" not in written
     assert "runbook_url: https://wiki.example.org/GridDiskFull.md" in written
-    host.put("/etc/grid-exporter/alerts.yml", "alerts: {GridSwapFul: off}\n")
+    assert host.run("cat", dashboard) == shipped
+    host.put("/etc/grid-exporter/alerts.yml", "thresholds: {gpu_hot_celsius: 97}\n")
+    make(host, "install")
+    written = host.run("cat", rules)
+    assert ">= 97" in written
+    assert ">= 97" in host.run("cat", dashboard)
+    assert ">= 97" not in shipped
+    assert host.try_run("test", "-e", "/usr/local/lib/grid-exporter/sdk").returncode == 1
+    host.put("/etc/grid-exporter/alerts.yml", "alerts: {GridSwapFul: off}\nthresholds: {gpu_hot_celsius: 98}\n")
     message = refused(host, "install", wheels=WHEELS)
     assert "alerts.GridSwapFul: there is no such alert; did you mean GridSwapFull?" in message
     assert host.run("cat", rules) == written
+    assert ">= 97" in host.run("cat", dashboard)
     assert scrape(host)
 
 
