@@ -120,7 +120,9 @@ def test_alert_settings_make_rules_and_dashboards(host: World) -> None:
     assert ">= 97" in host.run("cat", dashboard)
     assert ">= 97" not in shipped
     assert host.try_run("test", "-e", "/usr/local/lib/grid-exporter/sdk").returncode == 1
-    host.put("/etc/grid-exporter/alerts.yml", "alerts: {GridSwapFul: off}\nthresholds: {gpu_hot_celsius: 98}\n")
+    host.put(
+        "/etc/grid-exporter/alerts.yml", "alerts: {GridSwapFul: off}\nthresholds: {gpu_hot_celsius: 98}\n"
+    )
     message = refused(host, "install", wheels=WHEELS)
     assert "alerts.GridSwapFul: there is no such alert; did you mean GridSwapFull?" in message
     assert host.run("cat", rules) == written
