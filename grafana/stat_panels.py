@@ -19,14 +19,19 @@ from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 from grafana import sdk, value_mappings
 from grafana.links import PAGES, to_page
 from grafana.sdk import Panel, Step, now
+from grafana.value_mappings import Texts
 from prometheus import states
 from prometheus.health import Domain, worst_problem
 
 NO_DATA = "No metrics yet"  # not even whether there is such a thing
+HOW_TO_ADD = "grid-exporter doctor reports why, and how to add it"
 
 
 class Value(NamedTuple):
-    """One of several values of a panel: its name, query, unit and colours; a click opens ``page``."""
+    """One of several values of a panel: its name, query, unit and colours; a click opens ``page``.
+
+    ``texts``: a value mapping.
+    """
 
     name: str
     promql: str
@@ -34,6 +39,7 @@ class Value(NamedTuple):
     page: str = ""
     steps: tuple[Step, ...] = ()
     decimals: int | None = None
+    texts: Texts | None = None
 
 
 def state_stat(domain: Domain) -> Panel:
@@ -63,6 +69,17 @@ def states_stat(title: str, description: str, domains: Sequence[Domain]) -> Pane
     return panel
 
 
+def absent(domain: Domain) -> Value:
+    """A line that only a box without such a thing has, at the top of the domain's page.
+
+    No query hides a panel or a row in Grafana 11 to 13: a repeated one is drawn once where its variable is
+    empty. So such a page has few panels outside of folded rows.
+    """
+    enabled = f'max(grid_probe_enabled{{BOX, probe="{domain.name}"}})'
+    texts = {0: (f"{domain.absent} here: the rest stays empty", value_mappings.PLAIN)}
+    return Value(HOW_TO_ADD, f"{enabled} == 0", "none", texts=texts)
+
+
 def values_stat(title: str, description: str, values: Sequence[Value]) -> Panel:
     """Several values side by side; those that the box does not have leave no gap."""
     builder = _stat("short", 16).text_mode(BigValueTextMode.VALUE_AND_NAME).wide_layout(wide_layout=False)
@@ -74,6 +91,8 @@ def values_stat(title: str, description: str, values: Sequence[Value]) -> Panel:
         shown: dict[str, object] = {"unit": value.unit, "thresholds": thresholds}
         if value.decimals is not None:
             shown["decimals"] = value.decimals
+        if value.texts:
+            shown["mappings"] = [sdk.value_map(value.texts)]
         if value.page:
             shown["links"] = [to_page(value.page, f"Open {PAGES[value.page]}")]
         sdk.override(panel, "byFrameRefID", sdk.letter(index), shown)

@@ -31,7 +31,7 @@ class Domain(NamedTuple):
 
 GPU = Domain("gpu", "GPU", "No GPU")
 LLM = Domain("llm", "LLM", "No LLM server")
-HOST = Domain("host", "Memory", "Off")
+HOST = Domain("host", "Memory", "No host metrics")
 DISK = Domain("disk", "Storage", "No models")
 TOR = Domain("tor", "Tor", "No Tor")
 CONTAINERS = Domain("containers", "Containers", "No containers")

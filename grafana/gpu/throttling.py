@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from grafana import value_mappings
+from grafana import sdk, value_mappings
 from grafana.charts import lines, paint, timeline
 from grafana.gpu_panels import EACH, NO_GPU, PER_GPU
+from grafana.host_queries import DISK_WAIT, PROCESSORS_BUSY
 from grafana.sdk import Panel, over_time
 from grafana.state_codes import one_code
 from grafana.value_mappings import OFF
@@ -33,6 +34,9 @@ THROTTLED_BY = one_code(
 )
 
 
+DOTTED = {"fill": "dot", "dash": [0, 6]}
+
+
 def what_limits() -> list[Panel]:
     """For each GPU, all that can limit it on one axis."""
     gpu = 'BOX, gpu=~"$gpu"'
@@ -44,7 +48,7 @@ def what_limits() -> list[Panel]:
     capped = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason=~"sw_power_cap|pl[124]"}})'
     panel = lines(
         "GPU $gpu",
-        "Utilization, how busy its memory is, the clock of its highest, power of its limit, throttling.",
+        "Its use, memory bandwidth, clock, power of its limit, throttling; dotted, processors and disks.",
         "percentunit",
         over_time(f"grid_gpu_utilization_ratio{{{gpu}}}", "${who}utilization"),
         over_time(f"grid_gpu_memory_utilization_ratio{{{gpu}}}", "${who}memory bandwidth"),
@@ -52,13 +56,17 @@ def what_limits() -> list[Panel]:
         over_time(power, "${who}power"),
         over_time(heat, "${who}throttled by heat"),
         over_time(capped, "${who}throttled by power"),
-        names=("utilization", "memory bandwidth", "clock", "power"),
+        # What a GPU may wait for. On a box without one, this panel is drawn all the same.
+        over_time(PROCESSORS_BUSY, "${who}processors"),
+        over_time(DISK_WAIT, "${who}disk wait"),
+        names=("utilization", "memory bandwidth", "clock", "power", "processors", "disk wait"),
         high=1,
-        empty="Asleep, or no GPU, in this range",
+        empty="No GPU or host metrics in this range",
     )
     area = {"custom.fillOpacity": 20, "custom.lineWidth": 0}
     paint(panel, "/throttled by heat$/", value_mappings.CRITICAL, **area)
     paint(panel, "/throttled by power$/", value_mappings.NEUTRAL, **area)
+    sdk.override(panel, "byRegexp", "/(processors|disk wait)$/", {"custom.lineStyle": DOTTED})
     panel.repeat = "gpu"
     panel.repeat_direction = "h"
     panel.max_per_row = 2

@@ -7,7 +7,7 @@ from grafana.annotations import alerts, reboots
 from grafana.charts import counts, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import Value, state_stat, values_stat
+from grafana.stat_panels import Value, absent, state_stat, values_stat
 from grafana.tables import day, moment, number, table, text_of
 from grafana.threshold_steps import steps
 from grafana.value_mappings import OFF
@@ -23,7 +23,9 @@ def page() -> Page:
     aide = Page("grid-aide", PAGE, since="7d", refresh="5m")
     aide.band(4, state_stat(AIDE), stats(), widths=(6, 18))
     aide.band(5, checks(), database())
-    aide.band(6, integrity(), findings())
+    aide.band(4, integrity())
+    aide.heading("Findings over time", folded=True)
+    aide.band(7, findings())
     aide.annotate(reboots(), alerts("aide"))
     return aide
 
@@ -44,6 +46,7 @@ def stats() -> Panel:
             Value("checked, ago", checked, "s", steps=old, decimals=1),
             Value("accepted, ago", accepted, "s", decimals=1),
             Value("took", "max(grid_aide_check_duration_seconds{BOX})", "s", decimals=1),
+            absent(AIDE),
         ),
     )
 
@@ -83,7 +86,7 @@ def integrity() -> Panel:
     return timeline(
         "Integrity over time",
         "The result of AIDE's last check at the time, a row a box.",
-        over_time(f"{health('aide', 'BOX')} >= 0", "{{instance}}"),
+        over_time(health("aide", "BOX"), "{{instance}}"),
         texts=value_mappings.state_texts(),
         empty=NO_AIDE,
         row_height=0.6,

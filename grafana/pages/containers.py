@@ -9,7 +9,7 @@ from grafana.annotations import alerts, reboots
 from grafana.charts import stack, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import Value, state_stat, values_stat
+from grafana.stat_panels import Value, absent, state_stat, values_stat
 from grafana.state_codes import one_code
 from grafana.tables import Column, number, share, state, table, text, text_of
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, PLAIN, WARNING
@@ -56,8 +56,10 @@ def page() -> Page:
     containers = Page("grid-containers", PAGE, since="24h", refresh="30s")
     containers.band(4, state_stat(CONTAINERS), stats(), widths=(6, 18))
     containers.band(10, containers_now(), use_now())
+    containers.heading("Containers over time", folded=True)
     containers.band(11, over_the_range())
     containers.band(8, cores(), memory())
+    containers.heading("Stopped containers", folded=True)
     containers.band(5, stopped_now())
     containers.annotate(reboots(), alerts("containers"))
     return containers
@@ -79,6 +81,7 @@ def stats() -> Panel:
             Value("Restarts", restarts, "short", steps=odd),
             Value("Failed", failed, "short", steps=odd),
             Value("OOM kills", "sum(grid_container_oom_killed{BOX})", "short", steps=odd),
+            absent(CONTAINERS),
         ),
     )
 

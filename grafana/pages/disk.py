@@ -7,7 +7,7 @@ from grafana.annotations import alerts, reboots
 from grafana.charts import MOUNTPOINTS, Legend, lines, stack
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import Value, state_stat, values_stat
+from grafana.stat_panels import Value, absent, state_stat, values_stat
 from grafana.tables import COLOURED, GAUGE, Column, day, number, share, table, text
 from prometheus.expressions import DISK_USED
 from prometheus.health import DISK
@@ -34,11 +34,10 @@ def page() -> Page:
     """The page."""
     models = Page("grid-disk", PAGE, since="24h", refresh="5m")
     models.band(4, state_stat(DISK), stats(), widths=(6, 18))
-    models.heading("When is it full")
-    models.band(5, file_systems_now(), space_now())
-    models.band(8, available_space(), directories())
-    models.heading("Models")
-    models.band(10, models_now(), places_now())
+    models.band(10, [(5, file_systems_now()), (5, space_now())], models_now())
+    models.band(8, available_space())
+    models.heading("Where models are, and how they grew", folded=True)
+    models.band(10, places_now(), directories())
     models.band(9, models_over_time())
     models.annotate(reboots(), alerts("disk"))
     return models
@@ -63,6 +62,7 @@ def stats() -> Panel:
                 steps=threshold_steps.WARN_FROM_ONE,
             ),
             Value("Scan took", took, "s", decimals=1),
+            absent(DISK),
         ),
     )
 

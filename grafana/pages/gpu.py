@@ -8,7 +8,7 @@ from grafana.dashboard import Page
 from grafana.gpu import hardware, heat, memory, throttling
 from grafana.gpu_panels import EACH
 from grafana.sdk import Panel
-from grafana.stat_panels import Value, state_stat, values_stat
+from grafana.stat_panels import Value, absent, state_stat, values_stat
 from grafana.tables import number, table, text, text_of
 from grafana.threshold_steps import steps
 from grafana.value_mappings import OFF
@@ -27,14 +27,14 @@ def page() -> Page:
     gpu.band(4, state_stat(GPU), stats(), widths=(6, 18))
     gpu.band(5, gpus_now(), memory_now())
     gpu.heading("Why is it slow")
-    gpu.band(8, *throttling.what_limits())
+    gpu.band(9, *throttling.what_limits())
+    gpu.heading("Throttling, power and temperature", folded=True)
     gpu.band(5, throttling.throttled_by())
-    gpu.heading("Memory")
+    gpu.band(7, heat.power(), heat.temperature())
+    gpu.heading("Who holds the memory, and what fits", folded=True)
     gpu.band(7, gpu_panels.memory_used("Memory used"), memory.will_it_fit())
     gpu.band(8, memory.memory_by_process(), memory.memory_by_model())
     gpu.band(7, memory.memory_by_container())
-    gpu.heading("Power and temperature")
-    gpu.band(7, heat.power(), heat.temperature())
     gpu.heading("Hardware", folded=True)
     gpu.band(6, hardware.links_now(), hardware.wear_now())
     gpu.band(6, hardware.versions(), memory.mig())
@@ -64,6 +64,7 @@ def stats() -> Panel:
             Value("Power", "sum(grid_gpu_power_draw_watts{BOX})", "watt", decimals=0),
             Value("Energy", energy, "watth", decimals=1),
             Value("Cost", f"{energy} / 1000 * $price", "none", decimals=2),
+            absent(GPU),
         ),
     )
 

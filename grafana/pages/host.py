@@ -7,7 +7,7 @@ from grafana.annotations import alerts, reboots
 from grafana.charts import lines, stack
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import Value, state_stat, values_stat
+from grafana.stat_panels import Value, absent, state_stat, values_stat
 from prometheus.expressions import MEMORY_USED, SWAP_USED
 from prometheus.health import HOST
 
@@ -39,6 +39,7 @@ def stats() -> Panel:
             Value("Load/CPU", "max(grid_load5{BOX} / grid_cpus{BOX})", "none", decimals=2),
             Value("Disk wait", waiting_for("io"), "percentunit", decimals=0),
             Value("Up for", since_boot, "s", decimals=1),
+            absent(HOST),
         ),
     )
 

@@ -7,7 +7,7 @@ from grafana.dashboard import Page
 from grafana.gpu.memory import will_it_fit
 from grafana.llm import models, requests, servers
 from grafana.sdk import Panel
-from grafana.stat_panels import Value, state_stat, values_stat
+from grafana.stat_panels import Value, absent, state_stat, values_stat
 from grafana.value_mappings import CRITICAL, WARNING
 from prometheus.health import LLM
 
@@ -18,15 +18,16 @@ def page() -> Page:
     """The page."""
     llm = Page("grid-llm", PAGE, since="6h", refresh="30s")
     llm.band(4, state_stat(LLM), stats(), widths=(6, 18))
-    llm.band(5, servers.servers_now(), servers.versions())
-    llm.band(6, models.models_now(), models.work_now())
-    llm.band(7, models.sizes_now(), will_it_fit())
-    llm.band(7, models.memory())
-    llm.band(7, requests.tokens(), requests.prompts())
-    llm.band(7, requests.running(), requests.waiting_times())
-    llm.heading("Caches, loads and reads", folded=True)
-    llm.band(7, requests.cache(), models.loads())
-    llm.band(7, requests.finished(), servers.reads())
+    llm.band(6, servers.servers_now(), models.models_now())
+    llm.band(7, requests.tokens(), requests.waiting_times())
+    llm.heading("What models do, and what fits", folded=True)
+    llm.band(6, models.work_now(), models.sizes_now())
+    llm.band(7, models.memory(), will_it_fit())
+    llm.heading("Prompts, requests and caches", folded=True)
+    llm.band(7, requests.prompts(), requests.running())
+    llm.band(7, requests.cache(), requests.finished())
+    llm.heading("Versions, loads and reads", folded=True)
+    llm.band(7, servers.versions(), models.loads(), servers.reads(), widths=(12, 6, 6))
     llm.annotate(reboots(), alerts("llm"))
     return llm
 
@@ -46,5 +47,6 @@ def stats() -> Panel:
             Value("Running", running, "short"),
             Value("Waiting", waiting, "short", steps=((1, WARNING),)),
             Value("Tokens/s", generated, "none", decimals=1),
+            absent(LLM),
         ),
     )

@@ -8,6 +8,7 @@ from grafana.annotations import alerts, limited_to, reboots
 from grafana.charts import GPU_NAMES, MOUNTPOINTS, lines, timeline
 from grafana.dashboard import SEVERAL, Page
 from grafana.gpu_panels import ASLEEP, PER_GPU
+from grafana.host_queries import PROCESSORS_BUSY
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, names_stat, states_stat, values_stat
 from grafana.threshold_steps import steps
@@ -17,7 +18,6 @@ from prometheus.recording import HEALTH
 
 PAGE = "The state of the box at a glance; each panel opens the page with the reason."
 NO_HOST = "No host metrics in this range"
-IDLE = 'grid_cpu_seconds_total{BOX, mode=~"idle|iowait"}'
 
 
 def page() -> Page:
@@ -45,7 +45,7 @@ def off() -> Panel:
     """What the box does not have, in one line."""
     return names_stat(
         "Off",
-        "Probes that are switched off, or for which the box has nothing.",
+        "Probes that are switched off, or for which the box has nothing; grid-exporter doctor reports why.",
         "max by (probe) (grid_probe_enabled{BOX}) == 0",
         "{{probe}}",
         text="off",
@@ -131,12 +131,11 @@ def _drawn(domain: Domain) -> str:
 
 def utilization() -> Panel:
     """How busy the processors and the GPUs are."""
-    idle = f"sum by (instance) (rate({IDLE}[$__rate_interval]))"
     return lines(
         "Utilization",
         "The share of time in which the processors and each GPU were busy.",
         "percentunit",
-        over_time(f"1 - {idle} / sum by (instance) (grid_cpus{{BOX}})", "${who}processors"),
+        over_time(PROCESSORS_BUSY, "${who}processors"),
         over_time("grid_gpu_utilization_ratio{BOX}", PER_GPU),
         names=(*GPU_NAMES[:4], "processors"),
         high=1,

@@ -7,7 +7,7 @@ from grafana.annotations import alerts, reboots
 from grafana.charts import lines, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import Value, names_stat, state_stat, values_stat
+from grafana.stat_panels import Value, absent, names_stat, state_stat, values_stat
 from grafana.state_codes import one_code
 from grafana.tables import Column, number, state, table, text
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, WARNING
@@ -55,8 +55,11 @@ def page() -> Page:
     services.filter_by_category()
     services.band(4, state_stat(SERVICES), stats(), system(), widths=(6, 14, 4))
     services.band(9, services_now(), use_now())
+    services.heading("Timers", folded=True)
+    services.band(7, timers())
+    services.heading("Services over time", folded=True)
     services.band(9, over_the_range())
-    services.band(7, timers(), memory(), widths=(13, 11))
+    services.band(7, memory())
     services.annotate(reboots(), alerts("services"))
     return services
 
@@ -79,6 +82,7 @@ def stats() -> Panel:
             Value("Failed units", "sum(grid_systemd_failed_units{BOX})", "short", steps=bad),
             Value("Restarts", restarts, "short", steps=odd),
             Value("Overdue timers", f"count({LATE}) or sum({due}) * 0", "short", steps=odd),
+            absent(SERVICES),
         ),
     )
 

@@ -7,7 +7,7 @@ from grafana.annotations import alerts, exit_changes, limited_to, reboots
 from grafana.charts import label_timeline, lines, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
-from grafana.stat_panels import Value, names_stat, state_stat, values_stat
+from grafana.stat_panels import Value, absent, names_stat, state_stat, values_stat
 from grafana.tables import moment, number, table, text
 from grafana.threshold_steps import steps
 from grafana.value_mappings import NO_VALUE
@@ -26,6 +26,7 @@ def page() -> Page:
     tor.band(4, exits())
     request = request_through_tor()
     tor.band(8, request, exits_table(), widths=(8, 16))
+    tor.heading("Checks and traffic", folded=True)
     tor.band(7, answers(), traffic())
     tor.annotate(reboots(), alerts("tor"), limited_to(request, exit_changes()))
     return tor
@@ -45,6 +46,7 @@ def stats() -> Panel:
             Value("Check took", took, "s", steps=steps(threshold_steps.TOR_REQUEST), decimals=1),
             Value("Exits", exits, "short"),
             Value("Bootstrapped", "min(grid_tor_bootstrap_ratio{BOX})", "percentunit", steps=started),
+            absent(TOR),
         ),
     )
 

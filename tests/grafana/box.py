@@ -1,10 +1,11 @@
-"""Two boxes' last hour, with everything on them, for a real Prometheus to answer from."""
+"""The last hour of two boxes with everything and of a bare one, for a real Prometheus to answer from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 BOXES = ("atlas", "vega")
+BARE = "quill"
 STEP = 30  # seconds between scrapes
 SPAN = 3600
 RESTARTED = 1200  # seconds ago, the containers; before that at their own time
@@ -28,13 +29,15 @@ Series = tuple[str, float, float]  # its name and labels, its value at the end, 
 
 
 def openmetrics(end: int) -> str:
-    """Both boxes' samples as text that promtool makes into blocks."""
-    lines = [line for box in BOXES for line in _box(box, end)]
+    """All boxes' samples as text that promtool makes into blocks."""
+    lines = [line for box in BOXES for line in _samples(box, end, _series(end))]
+    bare = {"up": 1, **{f'grid_probe_enabled{{probe="{kind}"}}': 0 for kind in KINDS}}
+    lines += _samples(BARE, end, ((name, value, 0) for name, value in bare.items()))
     return "\n".join([*lines, "# EOF", ""])
 
 
-def _box(instance: str, end: int) -> Iterator[str]:
-    for name, value, growth in _series(end):
+def _samples(instance: str, end: int, series: Iterator[Series]) -> Iterator[str]:
+    for name, value, growth in series:
         metric, _, labels = name.partition("{")
         inside = ",".join(filter(None, (labels.rstrip("}"), f'job="grid",instance="{instance}"')))
         # A model that was removed, and an alert that began, half an hour ago.
@@ -145,7 +148,7 @@ def _own(end: int) -> dict[str, float]:
         "grid_exporter_web_config_last_reload_successful": 1,
         "grid_exporter_web_config_last_reload_success_timestamp_seconds": end - 600,
         "process_resident_memory_bytes": 5e7,
-        **{f'grid_probe_enabled{{probe="{kind}"}}': float(kind != "tor") for kind in KINDS},
+        **{f'grid_probe_enabled{{probe="{kind}"}}': float(kind != "commands") for kind in KINDS},
         **{f'grid_probe_success{{probe="{probe}"}}': 1 for probe in PROBES},
         **{f'grid_probe_stuck{{probe="{probe}"}}': 0 for probe in PROBES},
         **{f'grid_probe_duration_seconds{{probe="{probe}"}}': 0.2 for probe in PROBES},

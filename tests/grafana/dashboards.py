@@ -17,6 +17,7 @@ UIDS = [dashboard["uid"] for dashboard in ALL]
 METRIC = re.compile(r"\b(?:grid[:_]\w[\w:]*|process_\w+|scrape_\w+|ALERTS(?:_FOR_STATE)?|up)\b(?!\s*\()")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 AGGREGATED_BY = re.compile(r"\b(?:by|on|without|ignoring|group_left)\s*\([^)]*\)")
+ABSENT = re.compile(r"max\(grid_probe_enabled\{.*\}\) == 0")  # what only a box without such a thing has
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}")
 
 # What Grafana fills in, for a box whose scrapes are 15 s apart and a range of an hour.

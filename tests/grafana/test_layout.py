@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 
 from prometheus.alert import RUNBOOKS
-from prometheus.health import DOMAINS
-from tests.grafana.dashboards import ALL, EVENTS, UIDS, Json, organized, panels
+from prometheus.health import DOMAINS, Domain
+from tests.grafana.dashboards import ABSENT, ALL, EVENTS, UIDS, Json, organized, panels
 
 WIDTH = 24
+SCREEN = 22  # rows of the grid in a window of 1080 pixels
 FROM_A_ROW = {"${__data.fields.page}", "grid-${__data.fields.domain}"}
 # Pixels, measured in Grafana 12.2: the page's body at 1280 with the menu docked, and what text takes.
 BODY, LETTER, CAPITAL, ICON, TABLE_MARGIN, HEADER, ARROW = 930, 8, 2, 40, 18, 14, 20
@@ -30,6 +32,26 @@ def test_panels_fill_their_rows(page: Json) -> None:
     cells = [cell for panel in every for cell in _cells(panel["gridPos"])]
     height = max(y for _, y in cells) + 1
     assert sorted(cells) == sorted(itertools.product(range(WIDTH), range(height)))
+
+
+@pytest.mark.parametrize("domain", [each for each in DOMAINS if each.name != "exporter"])
+def test_page_of_what_a_box_lacks_is_short(domain: Domain) -> None:
+    """Its first line reports so; what would stay empty fits a screen, and the rest is folded away."""
+    (page,) = [page for page in ALL if page["uid"] == domain.page]
+    shown = [panel for panel in page["panels"] if panel["type"] != "row"]
+    lines = [
+        (panel, target)
+        for panel in panels(page)
+        for target in panel["targets"]
+        if ABSENT.fullmatch(target["expr"])
+    ]
+    ((first, line),) = lines
+    assert (first["type"], first["gridPos"]["y"]) == ("stat", 0)
+    assert f'probe="{domain.name}"' in line["expr"]
+    assert domain.absent in json.dumps(first["fieldConfig"]["overrides"])
+    assert "grid-exporter doctor" in line["legendFormat"]
+    assert max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in shown) <= SCREEN
+    assert len(shown) <= 6
 
 
 def test_panels_are_numbered(page: Json) -> None:

@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from prometheus.health import DOMAINS
 from tests.daemon import free_port
-from tests.grafana.box import BOXES, DOWN, RESTARTED, SPAN, openmetrics
+from tests.grafana.box import BARE, BOXES, DOWN, RESTARTED, SPAN, openmetrics
 from tests.grafana.dashboards import (
+    ABSENT,
     ALL,
     EVENTS,
     FILLED,
@@ -34,7 +36,8 @@ from tests.grafana.dashboards import (
 
 pytestmark = pytest.mark.real("prometheus", "promtool")
 OWN = {"ups_load_watts"}  # which a command of the box prints
-PAGES = sorted({target.page for target in targets()})
+PRESENT = [target for target in targets() if not ABSENT.fullmatch(target.expr)]
+PAGES = sorted({target.page for target in PRESENT})
 
 
 class Prometheus:
@@ -95,7 +98,7 @@ def test_every_panel_is_answered(prometheus: Prometheus, page: str) -> None:
     """No query is wrong, and on boxes that have everything none is empty."""
     empty = [
         str(target)
-        for target in targets()
+        for target in PRESENT
         if target.page == page and not prometheus.answer(target.expr, instant=target.instant)
     ]
     assert empty == []
@@ -134,7 +137,7 @@ def test_one_box_of_several_can_be_chosen(prometheus: Prometheus, monkeypatch: p
     """With one box chosen, no series of another are returned, and every query has a result."""
     for choice in ("$instance", "$shown"):
         monkeypatch.setitem(FILLED, choice, "vega")
-    for target in targets():
+    for target in PRESENT:
         found = prometheus.answer(target.expr)
         assert found, str(target)
         assert {series["metric"].get("instance", "vega") for series in found} == {"vega"}, str(target)
@@ -145,11 +148,25 @@ def test_stat_panels_have_one_value(prometheus: Prometheus) -> None:
     for page in ALL:
         for stat in (panel for panel in panels(page) if panel["type"] == "stat"):
             for target in stat["targets"]:
-                assert len(prometheus.answer(target["expr"])) == 1, stat["title"]
+                expected = 0 if ABSENT.fullmatch(target["expr"]) else 1
+                assert len(prometheus.answer(target["expr"])) == expected, stat["title"]
 
 
-def test_rows_of_a_table_fit_each_other(prometheus: Prometheus) -> None:
+def test_bare_box_has_the_line_alone(prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the values on a page of what the box lacks, only the line that reports so is there."""
+    for choice in ("$instance", "$shown"):
+        monkeypatch.setitem(FILLED, choice, BARE)
+    absent = {(target.page, target.panel) for target in targets() if ABSENT.fullmatch(target.expr)}
+    assert len(absent) == len(DOMAINS) - 1
+    for target in targets():
+        if (target.page, target.panel) in absent:
+            found = prometheus.answer(target.expr)
+            assert len(found) == bool(ABSENT.fullmatch(target.expr)), str(target)
+
+
+def test_rows_of_a_table_fit_each_other(prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table's queries have the same labels, so that they join to rows; info queries bring more of them."""
+    monkeypatch.setitem(FILLED, "$instance", "|".join(BOXES))
     for page in ALL:
         for table in (panel for panel in panels(page) if panel["type"] == "table"):
             found = [prometheus.answer(target["expr"]) for target in table["targets"]]

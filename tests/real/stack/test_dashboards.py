@@ -59,7 +59,7 @@ CONSTANT = {
 }
 # What the box of this test does not have, or only at times.
 LACKING = re.compile(
-    r"/ Off:|/ What changed:|grid_llm_|vendor=\"(?:amd|intel)\""
+    r"/ Off:|max\(grid_probe_enabled\{|/ What changed:|grid_llm_|vendor=\"(?:amd|intel)\""
     r"|grid_gpu_(?:gtt|mig|encoder|decoder|asleep|remapped|retired|recovery|throttle_seconds|energy|xid|temperature_margin"
     r"|clock_max|power_(?:default|max)|pcie_link_\w+_max)"
 )
