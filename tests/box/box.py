@@ -190,9 +190,9 @@ class FakeBox:
         path = self.directory / "aide/outcome.json"
         aide.save(path, aide.Outcome(success=True, timestamp=self.now() - ago, id="cd" * 32))
 
-    def memory(self, available: float) -> None:
-        """So large a part of the memory is available, and of the swap not much more is free."""
-        host.memory(self.directory, available)
+    def memory(self, available: float, total: int | None = None) -> None:
+        """So large a part of the memory (``total``, KiB) is available, of the swap little more is free."""
+        host.memory(self.directory, available, total)
 
     def pressure(self, resource: str, seconds: float) -> None:
         """So many seconds more in which everything waited for ``cpu``, ``memory`` or ``io``."""

@@ -32,7 +32,7 @@ class Container(NamedTuple):
 
 
 USUAL = (
-    Container("ollama", "ollama/ollama:0.33.0", 1.4, 6 * GIB, "llm", 16 * GIB),
+    Container("ollama", "ollama/ollama:0.33.0", 1.4, 9 * GIB, "llm", 16 * GIB),
     Container("vllm", "vllm/vllm-openai:v0.33.0", 2.2, 11 * GIB, "llm", 32 * GIB),
     Container("open-webui", "ghcr.io/open-webui/open-webui:v0.6.34", 0.2, 1.2 * GIB, "llm", 4 * GIB),
     Container("litellm", "ghcr.io/berriai/litellm:v1.79.0", 0.15, 0.6 * GIB, "llm"),

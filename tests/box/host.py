@@ -26,12 +26,16 @@ def freeze(box: Path) -> None:
         put(box / "proc" / name, (CAPTURES / "proc" / name).read_text())
 
 
-def memory(box: Path, available: float) -> None:
-    """So large a part of the memory is available, and of the swap not much more is free."""
+def memory(box: Path, available: float, total: int | None = None) -> None:
+    """So large a part of the memory is available, and of the swap not much more is free.
+
+    total: KiB of memory; left out, as many as there were.
+    """
     path = box / "proc/meminfo"
     rows = dict(line.split(":", 1) for line in path.read_text().splitlines())
-    total = int(rows["MemTotal"].split()[0])
+    total = total or int(rows["MemTotal"].split()[0])
     amounts = {
+        "MemTotal": total,
         "MemAvailable": available * total,
         "MemFree": available * total / 2,
         "SwapTotal": SWAP,

@@ -31,7 +31,7 @@ ROUND = 600  # seconds
 PINNED = "2319-03-10T00:11:47.1Z"
 KEEP_ALIVE = 120
 # When a model is loaded, and for how long it is busy; its memory in all and on the card, GB. In seconds.
-LOADS = {"qwen3:8b": (60, 40, 7.1, 7.1), "llama3.3:70b": (260, 120, 46.4, 12.9)}
+LOADS = {"qwen3:8b": (60, 40, 7.1, 7.1), "qwen3:30b": (260, 120, 20.4, 12.9)}
 EMBEDDING = ("nomic-embed-text:latest", 0.6, 0.6)
 PIDS = {name: 52_000 + number for number, name in enumerate((EMBEDDING[0], *LOADS))}
 QUEUE = (70, 230, 14)  # from when until when requests wait, and how many at most

@@ -21,7 +21,7 @@ HUGGING_FACE = {
     "openai/whisper-large-v3": 3.1,
     "meta-llama/Llama-3.3-70B-Instruct": 141.1,
 }
-OLLAMA = {"llama3.3:70b": 42.5, "qwen3:8b": 5.2, "nomic-embed-text:latest": 0.27}
+OLLAMA = {"qwen3:30b": 18.6, "qwen3:8b": 5.2, "nomic-embed-text:latest": 0.27}
 
 
 def born(box: Path, count: int) -> None:

@@ -18,6 +18,7 @@ FIRST, NEXT, SHORT = 20, 40, 130
 CHECKED = 180  # when AIDE's check ends
 SLOWLY, LASTS, PAUSE = 480, 960, 120
 MODEL, SIZE, PACE = "deepseek-r1-distill-llama-70b-q8_0.gguf", 75e9, 60e6  # bytes, and bytes a second
+MEMORY = 96 * 2**20  # KiB: enough for all containers of the box, whatever this machine has
 DOWNLOADED = 60  # when that begins: the exporter has seen the directory without it
 
 
@@ -57,8 +58,9 @@ QUICK = FAULTS[:7]  # the other parts of the box are the disk, with the download
 
 
 def begin(box: FakeBox) -> None:
-    """What there is to see from the start: a job that failed, a restart, another exit than the last."""
+    """What there is to see from the start: much memory, a job that failed, a restart, a new exit."""
     now = box.now()
+    box.memory(0.5, MEMORY)
     ExitMemory(box.directory / "state/tor-exit.json").record("192.0.2.7", now)
     box.container("whisper", restarts=1, started=now - 1500)
     box.container("postgres", watched=False)

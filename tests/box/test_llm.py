@@ -16,7 +16,7 @@ MODELS = {
     0: {"nomic-embed-text:latest"},
     65: {"nomic-embed-text:latest", "qwen3:8b"},
     221: {"nomic-embed-text:latest"},
-    260: {"nomic-embed-text:latest", "llama3.3:70b"},
+    260: {"nomic-embed-text:latest", "qwen3:30b"},
     599: {"nomic-embed-text:latest"},
     660: {"nomic-embed-text:latest", "qwen3:8b"},
 }
