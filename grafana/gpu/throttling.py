@@ -34,7 +34,7 @@ THROTTLED_BY = one_code(
 )
 
 
-DOTTED = {"fill": "dot", "dash": [0, 6]}
+DASHED = {"fill": "dash", "dash": [6, 6]}
 
 
 def what_limits() -> list[Panel]:
@@ -48,7 +48,7 @@ def what_limits() -> list[Panel]:
     capped = f'max {EACH} (grid_gpu_throttle_active{{{gpu}, reason=~"sw_power_cap|pl[124]"}})'
     panel = lines(
         "GPU $gpu",
-        "Its use, memory bandwidth, clock, power of its limit, throttling; dotted, processors and disks.",
+        "Its use, memory bandwidth, clock, power of its limit, throttling; dashed, processors and disks.",
         "percentunit",
         over_time(f"grid_gpu_utilization_ratio{{{gpu}}}", "${who}utilization"),
         over_time(f"grid_gpu_memory_utilization_ratio{{{gpu}}}", "${who}memory bandwidth"),
@@ -66,7 +66,7 @@ def what_limits() -> list[Panel]:
     area = {"custom.fillOpacity": 20, "custom.lineWidth": 0}
     paint(panel, "/throttled by heat$/", value_mappings.CRITICAL, **area)
     paint(panel, "/throttled by power$/", value_mappings.NEUTRAL, **area)
-    sdk.override(panel, "byRegexp", "/(processors|disk wait)$/", {"custom.lineStyle": DOTTED})
+    sdk.override(panel, "byRegexp", "/(processors|disk wait)$/", {"custom.lineStyle": DASHED})
     panel.repeat = "gpu"
     panel.repeat_direction = "h"
     panel.max_per_row = 2

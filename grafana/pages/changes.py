@@ -35,7 +35,7 @@ def page() -> Page:
     changes.band(14, what_changed())
     changes.heading("Out of date")
     changes.band(5, versions(), ages())
-    changes.heading("Out of date: containers and images", folded=True)
+    changes.heading("Containers and images", folded=True)
     changes.band(10, containers(), images())
     changes.annotate(reboots(), alerts())
     return changes

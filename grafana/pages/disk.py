@@ -36,7 +36,7 @@ def page() -> Page:
     models.band(4, state_stat(DISK), stats(), widths=(6, 18))
     models.band(10, [(5, file_systems_now()), (5, space_now())], models_now())
     models.band(8, available_space())
-    models.heading("Where models are, and how they grew", folded=True)
+    models.heading("Models over time", folded=True)
     models.band(10, places_now(), directories())
     models.band(9, models_over_time())
     models.annotate(reboots(), alerts("disk"))

@@ -20,7 +20,7 @@ def page() -> Page:
     llm.band(4, state_stat(LLM), stats(), widths=(6, 18))
     llm.band(6, servers.servers_now(), models.models_now())
     llm.band(7, requests.tokens(), requests.waiting_times())
-    llm.heading("What models do, and what fits", folded=True)
+    llm.heading("What models do, what fits", folded=True)
     llm.band(6, models.work_now(), models.sizes_now())
     llm.band(7, models.memory(), will_it_fit())
     llm.heading("Prompts, requests and caches", folded=True)

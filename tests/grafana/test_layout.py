@@ -16,6 +16,7 @@ SCREEN = 22  # rows of the grid in a window of 1080 pixels
 FROM_A_ROW = {"${__data.fields.page}", "grid-${__data.fields.domain}"}
 # Pixels, measured in Grafana 12.2: the page's body at 1280 with the menu docked, and what text takes.
 BODY, LETTER, CAPITAL, ICON, TABLE_MARGIN, HEADER, ARROW = 930, 8, 2, 40, 18, 14, 20
+COUNT = 110  # of a folded row: its arrow, "(10 panels)" and the space between
 PHONE = 350  # of a table in a window of 400, where panels stand below each other
 
 
@@ -79,6 +80,12 @@ def test_titles_fit_their_panels(page: Json) -> None:
     """At 1280 pixels with the menu docked, a title has room beside its description icon."""
     cut = [panel["title"] for panel in panels(page) if len(panel["title"]) * LETTER + ICON > _width(panel)]
     assert cut == []
+
+
+def test_folded_titles_fit_a_phone(page: Json) -> None:
+    """Beside the count of its panels, which stands where a row is folded."""
+    rows = [panel["title"] for panel in page["panels"] if panel["type"] == "row" and panel["collapsed"]]
+    assert [title for title in rows if len(title) * LETTER + COUNT > PHONE] == []
 
 
 def test_tables_fit_their_panels(page: Json) -> None:
