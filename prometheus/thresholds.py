@@ -63,6 +63,7 @@ CONTAINER_RESTARTED_SECONDS = 20 * 60  # without a restart for so long, the loop
 
 SERVICE_RESTARTS = 4
 SERVICE_RESTARTED_SECONDS = 20 * 60
+SERVICE_FAILED_RATIO = 0.22  # of that time; beyond, it is given up and doesn't restart
 TIMER_OVERDUE_SECONDS = 15 * 60
 
 AIDE_OVERDUE_SECONDS = 2 * 86400

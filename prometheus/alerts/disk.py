@@ -60,7 +60,7 @@ def _filling() -> list[Alert]:
             severity="critical",
             expr=f"{little}\nand {soon}\nand {yet}\nand {known}",
             wait=900,
-            keep=1800,
+            keep=3600,  # as GridDiskLow, which would be sent as it ends
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within hours",
             description=f"{SPACE} "
             "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "

@@ -69,7 +69,7 @@ def _probes() -> list[Alert]:
             name="GridProbeFailing",
             severity="warning",
             expr=f"avg_over_time({over(900, 'grid_probe_success')}) < {t.PROBE_SUCCESS_RATIO}",
-            wait=300,
+            wait=600,  # GridGpuGone comes first
             summary="{{ $labels.instance }}: the probe {{ $labels.probe }} fails",
             description="The probe {{ $labels.probe }} of {{ $labels.instance }} worked for "
             "{{ $value | humanizePercentage }} of the last 15 minutes. The state of what it watches is "
@@ -79,7 +79,7 @@ def _probes() -> list[Alert]:
             name="GridProbeStale",
             severity="warning",
             expr=f"{AGE}\n> {t.PROBE_FORSAKEN_LIFETIMES} * {LIFETIME} + {t.PROBE_FORSAKEN_GRACE_SECONDS}",
-            wait=600,
+            wait=900,  # GridProbeFailing comes first
             summary="{{ $labels.instance }}: the values of probe {{ $labels.probe }} are old",
             description="The probe {{ $labels.probe }} of {{ $labels.instance }} last succeeded "
             "{{ $value | humanizeDuration }} ago, far longer than its ttl and its runs take.",
@@ -89,6 +89,7 @@ def _probes() -> list[Alert]:
             severity="warning",
             expr=f"{latest('grid_probe_stuck')} == 1",
             wait=300,
+            keep=600,  # the average of GridProbeFailing lags as long
             summary="{{ $labels.instance }}: the probe {{ $labels.probe }} is stuck",
             description="A process of the probe {{ $labels.probe }} on {{ $labels.instance }} can't be "
             "killed: it waits for a driver or a file system that doesn't answer. Until it is gone the probe "

@@ -45,7 +45,7 @@ def _heat() -> list[Alert]:
             severity="critical",
             expr=f"{latest('grid_gpu_temperature_celsius')} >= {t.GPU_HOT_CELSIUS}\nunless {APU}",
             wait=300,
-            keep=900,
+            keep=1800,  # GridGpuThrottled looks back as far
             summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} is at {{ $value }} °C",
             description="The core of GPU {{ $labels.gpu }} in {{ $labels.instance }} is at {{ $value }} "
             "°C. It slows down now and switches itself off if it gets hotter.",
@@ -55,7 +55,7 @@ def _heat() -> list[Alert]:
             severity="critical",
             expr=f"{latest('grid_gpu_memory_temperature_celsius')} >= {t.GPU_MEMORY_HOT_CELSIUS}",
             wait=300,
-            keep=900,
+            keep=1800,  # GridGpuThrottled looks back as far
             summary="{{ $labels.instance }}: the memory of GPU {{ $labels.gpu }} is at {{ $value }} °C",
             description="The memory of GPU {{ $labels.gpu }} in {{ $labels.instance }} is at {{ $value }} "
             "°C, where it slows down and ages quickly.",
@@ -188,6 +188,7 @@ def _gone() -> Alert:
         severity="critical",
         expr=f"{expected}\nor\n(\n{remembered}\n)\nunless on (job, instance) {EXPECTED}",
         wait=300,
+        keep=600,  # the average of GridProbeFailing lags as long
         summary="{{ $labels.instance }}: {{ $value }} GPU(s) gone",
         description="{{ $labels.instance }} has {{ $value }} GPU(s) fewer than "
         "{{ if $labels.vendor }}within the last two weeks{{ else }}it is to have{{ end }}, and "

@@ -28,7 +28,7 @@ def _memory() -> list[Alert]:
             severity="critical",
             expr=_less_than(t.MEMORY_NEARLY_OUT_RATIO, t.MEMORY_NEARLY_OUT_BYTES),
             wait=300,
-            keep=900,
+            keep=1800,  # as those that it inhibits: they would be sent as it ends
             summary="{{ $labels.instance }} is nearly out of memory",
             description=f"Only {MEMORY} "
             "({{ $value | humanizePercentage }}) of the memory of {{ $labels.instance }} is available. The "

@@ -46,11 +46,15 @@ def _down() -> list[Alert]:
 def _restarting() -> Alert:
     restarts = over(3600, "grid_service_restarts_total")
     lately = over(t.SERVICE_RESTARTED_SECONDS, "grid_service_restarts_total")
+    # One that systemd has given up is GridServiceFailed alone.
+    failed = over(t.SERVICE_RESTARTED_SECONDS, "grid_service_state", 'state="failed"')
     return Alert(
         name="GridServiceRestarting",
         severity="warning",
         # round: increase() extrapolates, and two restarts would read as 2.03.
-        expr=f"round(increase({restarts})) > {t.SERVICE_RESTARTS}\nand increase({lately}) > 0",
+        expr=f"round(increase({restarts})) > {t.SERVICE_RESTARTS}\nand increase({lately}) > 0\n"
+        f"unless on (job, instance, name) avg_over_time({failed}) > {t.SERVICE_FAILED_RATIO}",
+        wait=300,
         keep=1800,
         summary="{{ $labels.instance }}: {{ $labels.name }} keeps restarting",
         description="systemd restarted {{ $labels.name }} ({{ $labels.category }}) on "

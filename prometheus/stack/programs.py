@@ -50,8 +50,8 @@ def prometheus(folder: Path, where: str, flags: Sequence[str] = (RESTORED,)) -> 
     return started("Prometheus", argv, where, folder, ready="/-/ready")
 
 
-def alertmanager(folder: Path, where: str) -> Running:
-    """Alertmanager with ``folder/alertmanager.yml``, alone.
+def alertmanager(folder: Path, where: str, env: Mapping[str, str] | None = None) -> Running:
+    """Alertmanager with ``folder/alertmanager.yml``, alone. env: what it needs beyond our environment.
 
     Raises:
         MissingError: it is not installed.
@@ -63,7 +63,7 @@ def alertmanager(folder: Path, where: str) -> Running:
         f"--web.listen-address={where}",
         "--cluster.listen-address=",
     ]
-    return started("Alertmanager", argv, where, folder, ready="/-/ready")
+    return started("Alertmanager", argv, where, folder, ready="/-/ready", env=env)
 
 
 def grafana(folder: Path, where: str, env: Mapping[str, str]) -> Running:
