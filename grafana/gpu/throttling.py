@@ -20,7 +20,7 @@ THROTTLE_REASONS = (
     ("thermal|prochot|ratl|vr_.*", 10, "heat", value_mappings.WARNING),
     ("sw_thermal_slowdown", 11, "heat", value_mappings.WARNING),
     ("hw_slowdown", 12, "hardware", value_mappings.WARNING),
-    ("hw_thermal_slowdown", 13, "heat (hardware)", value_mappings.CRITICAL),
+    ("hw_thermal_slowdown", 13, "severe heat", value_mappings.CRITICAL),
     ("hw_power_brake_slowdown", 14, "power brake", value_mappings.CRITICAL),
 )
 ASLEEP = 5  # runtime-suspended: it reports nothing else, and nothing wakes it

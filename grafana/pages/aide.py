@@ -20,7 +20,7 @@ RESULTS = {0: ("failed", value_mappings.CRITICAL), 1: ("succeeded", value_mappin
 
 def page() -> Page:
     """The page."""
-    aide = Page("grid-aide", PAGE, since="7d", refresh="5m")
+    aide = Page("grid-aide", PAGE, since="24h", refresh="5m")
     aide.band(4, state_stat(AIDE), stats(), widths=(6, 18))
     aide.band(5, checks(), database())
     aide.band(4, integrity())

@@ -37,10 +37,11 @@ def page() -> Page:
     gpu.band(7, memory.memory_by_container())
     gpu.heading("Hardware", folded=True)
     gpu.band(6, hardware.links_now(), hardware.wear_now())
-    gpu.band(6, hardware.versions(), memory.mig())
+    gpu.band(6, hardware.versions(), throttling.throttled_share())
     gpu.band(7, heat.memory_temperature(), heat.fan(), hardware.performance_state(), hardware.media())
-    gpu.band(7, hardware.pcie(), hardware.ecc_errors(), throttling.throttled_share(), widths=(8, 8, 8))
-    gpu.band(6, hardware.xid_errors(), memory.shared_memory())
+    gpu.band(7, hardware.pcie(), hardware.ecc_errors())
+    gpu.heading("MIG, GTT, Xid errors", folded=True)
+    gpu.band(6, memory.mig(), memory.shared_memory(), hardware.xid_errors(), widths=(12, 6, 6))
     gpu.annotate(reboots(), alerts("gpu"))
     return gpu
 
