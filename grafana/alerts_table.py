@@ -13,16 +13,25 @@ SEVERITIES = {
     0: ("info", value_mappings.NEUTRAL),
 }
 # The labels that name what an alert is about; each alert has some of them.
-WHAT = '"instance", "container", "name", "gpu_name", "probe", "path", "mountpoint"'
+WHAT = ("container", "name", "gpu_name", "probe", "path", "mountpoint", "server", "model")
 FIRING = 'ALERTS{BOX, alertstate="firing"}'
 SINCE = "ALERTS_FOR_STATE{BOX}"
-EACH = "by (instance, alertname, severity, domain, what)"
+EACH = "by (instance, alertname, severity, domain, event, what)"
+WORD = "([A-Z][a-z]+)?"
 
 
-def with_what(alerts: str) -> str:
-    """PromQL: alerts with a label ``what``: the box and what is affected, from the labels that they have."""
-    named = f'label_replace({alerts}, "gpu_name", "GPU $1", "gpu", "(.+)")'
-    return f'label_join({named}, "what", " ", {WHAT})'
+def described(alerts: str, *first: str) -> str:
+    """PromQL: alerts with labels for people.
+
+    ``event`` is the alert's name in words, which wrap: Disk Full Soon. ``what`` is what is affected, after
+    the labels ``first``.
+    """
+    labels = ", ".join(f'"{label}"' for label in (*first, *WHAT))
+    numbered = f'label_replace({alerts}, "gpu_name", "GPU $1", "gpu", "(.+)")'
+    named = (
+        f'label_replace(label_join({numbered}, "what", " ", {labels}), "event", "$1", "alertname", "(.+)")'
+    )
+    return f'label_replace({named}, "event", "$1 $2 $3 $4 $5", "alertname", "Grid{WORD * 5}")'
 
 
 def firing_now() -> Panel:
@@ -32,7 +41,7 @@ def firing_now() -> Panel:
         "Firing alerts",
         "The firing alerts, worst first. A click opens the page at that time, or the runbook.",
         state("Level", _severity(), SEVERITIES, 78),
-        Column(title="Alert", label="alertname", least=100, links=(to_runbook(),)),
+        Column(title="Alert", label="event", least=100, links=(to_runbook(),)),
         Column(title="What", label="what", least=100, links=(to_moment(),)),
         moment("Since", since, hidden=True),
         number("For", f"time() - {_each(SINCE)} and {_each(FIRING)}", "s", 72, decimals=0),
@@ -46,7 +55,7 @@ def firing_now() -> Panel:
 
 
 def _each(alerts: str) -> str:
-    return f"max {EACH} ({with_what(alerts)})"
+    return f"max {EACH} ({described(alerts, 'instance')})"
 
 
 def _severity() -> str:

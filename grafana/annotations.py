@@ -9,7 +9,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as build
 
 from grafana import value_mappings
-from grafana.alerts_table import with_what
+from grafana.alerts_table import described
 from grafana.sdk import SOURCE, Panel
 from prometheus.health import CHOSEN
 
@@ -27,9 +27,9 @@ def alerts(domains: str = ".*") -> build.AnnotationQuery:
     since = f'ALERTS_FOR_STATE{{domain=~"{domains}", {CHOSEN}}} * 1000'
     firing = f'ALERTS{{alertstate="firing", domain=~"{domains}", {CHOSEN}}}'
     # One label for what is affected: a template prints the name of a label that a series lacks.
-    times = with_what(f"{since} and ignoring (alertstate) {firing}")
+    times = described(f"{since} and ignoring (alertstate) {firing}", "instance")
     annotation = _annotation("Alerts", times, value_mappings.CRITICAL)
-    return annotation.title_format("{{alertname}}").text_format("{{what}}")
+    return annotation.title_format("{{event}}").text_format("{{what}}")
 
 
 def exit_changes() -> build.AnnotationQuery:

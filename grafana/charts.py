@@ -149,18 +149,18 @@ def timeline(
     texts: Texts,
     empty: str,
     row_height: float = 0.85,
-    paged: bool = False,
+    rows_a_page: int = 0,
 ) -> Panel:
     """States over time, a row each.
 
-    ``row_height`` is the share of a row that its bar fills; ``paged``: twenty rows a page.
-
+    ``row_height`` is the share of a row that its bar fills; ``rows_a_page``: more of them
+    are on further pages.
     """
     builder = _timeline(row_height).fill_opacity(85).line_width(0).mappings([sdk.value_map(texts)])
     # Not by thresholds: that drops the texts and prints ranges.
     builder.color_scheme(sdk.colour(FieldColorModeId.FIXED, value_mappings.PLAIN))
-    if paged:
-        builder.per_page(20)
+    if rows_a_page:
+        builder.per_page(rows_a_page)
     return sdk.finish(builder.build(), title, description, queries, empty)
 
 

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 
 from grafana.links import FLEET, PAGES, TAG, top_links
-from grafana.sdk import SOURCE, Panel
+from grafana.sdk import SEVERAL, SOURCE, Panel
 from prometheus.health import CHOSEN, DOMAINS
 from prometheus.recording import HEALTH
 
@@ -16,7 +16,6 @@ COLUMNS = 24  # Grafana's grid
 Cell = Panel | Sequence[tuple[int, Panel]]  # a panel, or several below each other with their heights
 HIDDEN = ("who", "many", "shown")  # variables that follow from the choice of boxes
 
-SEVERAL = f"count(count by (instance) (up{{{CHOSEN}}})) > 1"
 MOST_DRAWN = 5  # boxes; more lines are not readable
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from grafana import sdk, value_mappings
 from grafana.links import to_moment
 from grafana.sdk import Panel, over_time
-from grafana.tables import BOX, MOMENT, Column, add_window, empty_table, show_columns, with_box
+from grafana.tables import BOX, MOMENT, NAME, Column, add_window, after_box, empty_table, show_columns
 from prometheus.health import CHOSEN
 
 COLUMNS = (
-    Column(title=BOX, label="box", width=90),
     Column(title="When", unit=MOMENT, width=92),
     Column(title="Event", label="event", least=93, links=(to_moment(),)),
-    Column(title="What", label="what", least=93, links=(to_moment(),)),
+    Column(title="What", label=NAME, least=93, links=(to_moment(),)),
     Column(title="Lasted", unit="ms", decimals=0, width=72, null=value_mappings.NO_VALUE),
 )
 TIMES = ("Value", "Value #A", "Value #B")  # the first where only one query has a result
-LABELS = ("box", "instance", "event", "what", "page")
+LABELS = (NAME, "instance", "event", "page")
 FOR_LINKS = ("instance", "page", "from", "to")
 
 
@@ -34,7 +33,9 @@ def events_table(title: str, description: str, *, happened: str, lasting: str, e
         empty: the text where nothing happened.
     """
     panel = empty_table(["When"])
-    queries = [sdk.rows(over_time(with_box(promql), boxes=CHOSEN)) for promql in (happened, lasting)]
+    queries = [
+        sdk.rows(over_time(after_box(promql, "what", NAME), boxes=CHOSEN)) for promql in (happened, lasting)
+    ]
     sdk.finish(panel, title, description, queries, empty)
     panel.max_data_points = sdk.TIMELINE_POINTS
     # Without their times, the first query's events last for nothing.
@@ -49,7 +50,7 @@ def events_table(title: str, description: str, *, happened: str, lasting: str, e
     sdk.transform(
         panel,
         "organize",
-        excludeByName=dict.fromkeys((*TIMES, "Time (max)"), True),
+        excludeByName=dict.fromkeys((*TIMES, "Time (max)", BOX, "what"), True),
         indexByName={column.label or column.title: place for place, column in enumerate(COLUMNS)},
         renameByName={column.label or column.title: column.title for column in COLUMNS},
     )

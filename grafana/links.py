@@ -55,7 +55,7 @@ def to_moment() -> Link:
 
 def to_runbook() -> Link:
     """A link from an alert's name to its runbook."""
-    return _link("Open the runbook", f"{RUNBOOKS}/${{__value.raw}}.md", new_tab=True)
+    return _link("Open the runbook", f"{RUNBOOKS}/${{__data.fields.alertname}}.md", new_tab=True)
 
 
 def top_links(uid: str) -> list[build.DashboardLink]:

@@ -28,6 +28,7 @@ Step = tuple[float, str]  # from this value on, this colour
 
 # Of several boxes, charts draw those that had a problem.
 DRAWN = CHOSEN.replace("$instance", "$shown")
+SEVERAL = f"count(count by (instance) (up{{{CHOSEN}}})) > 1"  # whether several boxes are chosen
 TIMELINE_POINTS = 300  # a state timeline needs no more
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")

@@ -1,13 +1,13 @@
 """Tables of instant queries, worst first; only problems have colour.
 
 On a phone a table has 350 pixels, so each has few columns, and what more there is to say of a thing stands in
-a second table beside it.
+a second table beside it. Where several boxes are chosen, the box is a part of a row's name, which wraps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from grafana_foundation_sdk.builders import common
@@ -16,15 +16,19 @@ from grafana_foundation_sdk.models.common import TableCellHeight
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
 from grafana import sdk, value_mappings
-from grafana.sdk import Panel, Step, now
+from grafana.sdk import SEVERAL, Panel, Step, now
 from grafana.value_mappings import Texts
 
 GROUND = {"type": "color-background", "mode": "basic"}
 COLOURED = {"type": "color-text"}
-BOX = "Box"
+BOX = "box"  # the label with the box, where several are chosen
 MOMENT = "time:MM-DD HH:mm"
 # The first is the name of Grafana 11, the second that of 12 and 13.
 INVISIBLE = {"custom.hidden": True, "custom.hideFrom": {"viz": True, "legend": False, "tooltip": False}}
+# The first is for Grafana 11, the second for 12 and 13.
+WRAPPED = {"custom.cellOptions": {"type": "auto", "wrapText": True}, "custom.wrapText": True}
+FOR_LINKS = {"instance", "page", "domain", "alertname", "from", "to"}
+NAME = "row"  # the label with the names of rows
 GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 
 
@@ -32,14 +36,18 @@ GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 class Column:
     """A column: a label of the rows, or the value of a query of its own.
 
+    more: labels that are added to the label. short: a regular expression and what it leaves of the label.
     width: in pixels; columns without one share the rest, at least ``least`` each.
     steps: colours by value. texts: a value mapping.
     null: the mapped text of a row without a value. empty: the same without a colour.
     hidden: whether only links need it.
+    one_box: whether it is left out where several boxes are chosen, to leave room for their names.
     """
 
     title: str
     label: str = ""
+    more: tuple[str, ...] = ()
+    short: tuple[str, str] = ("", "")
     promql: str = ""
     unit: str = ""
     decimals: int | None = None
@@ -55,6 +63,7 @@ class Column:
     empty: str = ""
     links: tuple[dict[str, object], ...] = ()
     hidden: bool = False
+    one_box: bool = False
 
     def properties(self) -> dict[str, Any]:
         """How Grafana shows it."""
@@ -73,6 +82,7 @@ class Column:
             "links": list(self.links),
         }
         shown |= INVISIBLE if self.hidden else {}
+        shown |= WRAPPED if self.label and not self.cell else {}
         return {name: value for name, value in shown.items() if value not in (None, "", [])}
 
     def _mappings(self) -> list[Any]:
@@ -80,9 +90,16 @@ class Column:
         return [*mappings, sdk.null_as(self.null, value_mappings.OFF)] if self.null else mappings
 
 
-def text(title: str, label: str, width: int | None = None, *, least: int = 100) -> Column:
-    """A label."""
-    return Column(title=title, label=label, width=width, least=least)
+def text(
+    title: str,
+    label: str,
+    *more: str,
+    width: int | None = None,
+    least: int = 100,
+    short: tuple[str, str] = ("", ""),
+) -> Column:
+    """A label, with more of them behind it."""
+    return Column(title=title, label=label, more=more, width=width, least=least, short=short)
 
 
 def moment(title: str, promql: str, width: int = 92, *, hidden: bool = False) -> Column:
@@ -104,6 +121,7 @@ def number(
     decimals: int | None = None,
     empty: str = "",
     least: int = 100,
+    one_box: bool = False,
 ) -> Column:
     """A number, coloured from a threshold on."""
     return Column(
@@ -117,6 +135,7 @@ def number(
         cell=COLOURED if steps else None,
         base=value_mappings.PLAIN,
         steps=steps,
+        one_box=one_box,
     )
 
 
@@ -143,7 +162,7 @@ def state(title: str, promql: str, texts: Texts, width: int) -> Column:
     return Column(title=title, promql=promql, unit="short", width=width, cell=GROUND, texts=texts)
 
 
-def text_of(title: str, promql: str, texts: Texts, width: int, *steps: Step) -> Column:
+def text_of(title: str, promql: str, texts: Texts, width: int, *steps: Step, one_box: bool = False) -> Column:
     """A value as coloured text."""
     return Column(
         title=title,
@@ -154,6 +173,7 @@ def text_of(title: str, promql: str, texts: Texts, width: int, *steps: Step) -> 
         base=value_mappings.PLAIN,
         steps=steps,
         texts=texts,
+        one_box=one_box,
     )
 
 
@@ -175,7 +195,8 @@ def table(
     Args:
         title: the panel's.
         description: what a row is.
-        columns: from left to right; the queries are aggregated to the same labels.
+        columns: from left to right; the queries are aggregated to the same labels. A label that comes first
+            is the rows' name.
         empty: the text where there is no row.
         worst_by: the columns that it is sorted by.
         ascending: whether the smallest comes first.
@@ -185,23 +206,29 @@ def table(
         hidden: labels of the queries that no column shows.
         page_from: a label with the name of a domain, whose page the rows link to.
         around: a column with a time, which the rows' links show half an hour before and after.
-        boxes: whether it begins with a column of the boxes where several are chosen.
+        boxes: whether the rows' names begin with their box where several are chosen; where rows have no name,
+            the boxes are a column of their own.
     """
-    if boxes:
-        columns = (Column(title=BOX, label="box", width=90), *columns)
-    queries = [column.promql for column in columns if column.promql] + [labels_from] * bool(labels_from)
+    name, unseen = columns[0], {*hidden}
+    if boxes and name.label:
+        columns = (replace(name, label=NAME), *columns[1:])
+        unseen |= {BOX, name.label, *name.more}
+    elif boxes:
+        columns = (Column(title="Box", label=BOX, least=70), *columns)
+    queries = [_query(column) for column in columns if column.promql] + [labels_from] * bool(labels_from)
     sorting = [worst_by] if isinstance(worst_by, str) else worst_by
-    sent = [
-        _with_labels(query, page_from, boxes=boxes) if not index else query
-        for index, query in enumerate(queries)
-    ]
+    sent = [*queries]
+    if boxes:
+        # Labels of which only an info series knows name its rows, and with it those of the others.
+        named = slice(-1, None) if name.more else slice(None)
+        sent[named] = [_named(query, name) for query in sent[named]]
+    if page_from:
+        sent[0] = f'label_replace({sent[0]}, "page", "grid-$1", "{page_from}", "(.+)")'
     panel = empty_table(sorting, ascending=ascending)
     sdk.finish(panel, title, description, [sdk.rows(now(query)) for query in sent], empty)
     labels = {column.label for column in columns}
-    for_links = (
-        {"instance", "page", "domain", "from", "to"} - labels if any(c.links for c in columns) else set[str]()
-    )
-    _arrange(panel, columns, queries, {*hidden, "instance", page_from} - {"", *labels}, for_links)
+    for_links = FOR_LINKS - labels if any(column.links for column in columns) else set[str]()
+    _arrange(panel, columns, queries, {*unseen, "instance", page_from} - {"", *labels}, for_links)
     if around:
         add_window(panel, around)
     show_columns(panel, columns, sorted(for_links))
@@ -235,14 +262,37 @@ def show_columns(panel: Panel, columns: Sequence[Column], for_links: Sequence[st
 
 def with_box(promql: str) -> str:
     """The query with the label box, where several boxes are chosen; an empty label makes no column."""
-    return f'label_replace({promql}, "box", "$1", "$many", "(.+)")'
+    return f'label_replace({promql}, "{BOX}", "$1", "$many", "(.+)")'
 
 
-def _with_labels(promql: str, page_from: str, *, boxes: bool) -> str:
-    """The query with the labels box and page, where they are needed; an empty label makes no column."""
-    if page_from:
-        promql = f'label_replace({promql}, "page", "grid-$1", "{page_from}", "(.+)")'
-    return with_box(promql) if boxes else promql
+def _named(promql: str, name: Column) -> str:
+    """The query with the names of its rows, after their box where several are chosen."""
+    if not name.label:
+        return with_box(promql)
+    label = name.label
+    if name.more:
+        joined = ", ".join(f'"{each}"' for each in (name.label, *name.more))
+        promql, label = f'label_join({promql}, "{NAME}", " ", {joined})', NAME
+    if name.short[0]:
+        promql, label = shortened(promql, label, NAME, name.short), NAME
+    return after_box(promql, label, NAME)
+
+
+def shortened(promql: str, label: str, as_label: str, short: tuple[str, str]) -> str:
+    """The query with a label ``as_label``: what an expression leaves of another, or all of that."""
+    pattern, left = short
+    whole = f'label_join({promql}, "{as_label}", "", "{label}")'
+    return f'label_replace({whole}, "{as_label}", "{left}", "{label}", "{pattern}")'
+
+
+def after_box(promql: str, label: str, joined: str) -> str:
+    """The query with the label ``joined``: another one, after the box where several are chosen."""
+    box = f'label_replace({promql}, "{BOX}", "$1 ", "$many", "(.+)")'
+    return f'label_join({box}, "{joined}", "", "{BOX}", "{label}")'
+
+
+def _query(column: Column) -> str:
+    return f"({column.promql}) unless on () ({SEVERAL})" if column.one_box else column.promql
 
 
 def _arrange(
@@ -253,7 +303,7 @@ def _arrange(
     for_links: set[str],
 ) -> None:
     """Joins the queries' rows and puts the columns in order, under their titles."""
-    names = {column.title: column.label or _value(queries, column.promql) for column in columns}
+    names = {column.title: column.label or _value(queries, _query(column)) for column in columns}
     kept = {*names.values(), *for_links}
     dropped = {"Time", "Value", *hidden, *(_value(queries, query) for query in queries)} - kept
     if len(queries) > 1:

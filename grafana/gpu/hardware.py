@@ -17,11 +17,13 @@ def links_now() -> Panel:
     return table(
         "Links and limits",
         "A row a GPU: its PCIe link of the possible, its usual and highest power limit.",
-        text("GPU", "gpu", 52),
+        text("GPU", "gpu", least=52),
         number("Link", _of_possible("generation"), "percentunit", 82, decimals=0, empty=NO_VALUE),
-        number("Lanes", _of_possible("width"), "percentunit", least=70, decimals=0, empty=NO_VALUE),
-        number("Std. W", f"max {EACH} (grid_gpu_power_default_limit_watts{{BOX}})", "watt", least=70),
-        number("Max W", f"max {EACH} (grid_gpu_power_max_limit_watts{{BOX}})", "watt", least=70),
+        number("Lanes", _of_possible("width"), "percentunit", least=66, decimals=0, empty=NO_VALUE),
+        number("Std. W", f"max {EACH} (grid_gpu_power_default_limit_watts{{BOX}})", "watt", least=66),
+        number(
+            "Max W", f"max {EACH} (grid_gpu_power_max_limit_watts{{BOX}})", "watt", least=66, one_box=True
+        ),
         labels_from=f"max {EACH} (grid_gpu_info{{BOX}})",
         worst_by="Link",
         ascending=True,
@@ -35,11 +37,11 @@ def wear_now() -> Panel:
     return table(
         "Wear",
         "A row a GPU: replaced memory, degrees until it slows down, and what the driver asks for.",
-        text("GPU", "gpu", 52),
+        text("GPU", "gpu", least=52),
         text_of("Needs", f"{NEEDS} {KNOWN}", NEEDS_TEXTS, 86),
         text_of("Rows", f"sum {EACH} (grid_gpu_remapped_rows{{BOX}}) {KNOWN}", none, 62),
-        text_of("Pages", f"sum {EACH} (grid_gpu_retired_pages{{BOX}}) {KNOWN}", none, 64),
-        number("Margin", f"max {EACH} (grid_gpu_temperature_margin_celsius{{BOX}})", "celsius", least=75),
+        text_of("Pages", f"sum {EACH} (grid_gpu_retired_pages{{BOX}}) {KNOWN}", none, 64, one_box=True),
+        number("Margin", f"max {EACH} (grid_gpu_temperature_margin_celsius{{BOX}})", "celsius", least=66),
         worst_by="Needs",
         empty="No GPU metrics now",
     )
@@ -50,7 +52,7 @@ def versions() -> Panel:
     return table(
         "Driver and firmware",
         "A row a GPU: the versions of its driver and of its video BIOS.",
-        text("GPU", "gpu", 66),
+        text("GPU", "gpu", least=66),
         text("Driver", "driver_version", least=110),
         text("VBIOS", "vbios_version", least=110),
         labels_from="max by (instance, gpu, driver_version, vbios_version) (grid_gpu_info{BOX})",

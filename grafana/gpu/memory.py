@@ -30,13 +30,11 @@ def memory_by_process() -> Panel:
     return table(
         "Memory by process",
         "Which process, in which container, holds how much of which GPU.",
-        text("GPU", "gpu", 52),
-        text("Container", "container", least=100),
-        text("Process", "process", least=100),
-        number(
-            "Memory", f"sum by (instance, gpu, container, process) ({BY_PROCESS})", "bytes", 92, decimals=1
-        ),
-        worst_by="Memory",
+        text("GPU", "gpu", least=52),
+        text("Container", "container", least=88),
+        text("Process", "process", least=86),
+        number("Used", f"sum by (instance, gpu, container, process) ({BY_PROCESS})", "bytes", 82, decimals=1),
+        worst_by="Used",
         empty="No process holds GPU memory now",
     )
 
@@ -49,11 +47,11 @@ def memory_by_model() -> Panel:
     return table(
         "Memory by model",
         "Which model holds how much of which GPU, where its server names the model of its process.",
-        text("GPU", "gpu", 52),
-        text("Model", "model", least=100),
-        number("Memory", held, "bytes", 92, decimals=1),
-        share("Of GPU", f"{held} / on (instance, gpu) group_left () {whole}", width=90),
-        worst_by="Memory",
+        text("GPU", "gpu", least=52),
+        text("Model", "model", least=90),
+        number("Used", held, "bytes", 82, decimals=1),
+        share("Of GPU", f"{held} / on (instance, gpu) group_left () {whole}", width=74),
+        worst_by="Used",
         empty="No process here names its model",
     )
 
@@ -94,8 +92,8 @@ def mig() -> Panel:
     return table(
         "MIG parts",
         "The parts of GPUs that are divided by MIG, with the memory that each uses.",
-        text("GPU", "gpu", 55),
-        text("Profile", "profile", least=100),
+        text("GPU", "gpu", least=80),
+        text("Profile", "profile", least=80),
         number("Used", f"max {each} (grid_gpu_mig_memory_used_bytes{{BOX}})", "bytes", 85, decimals=1),
         number("Total", f"max {each} (grid_gpu_mig_memory_total_bytes{{BOX}})", "bytes", 85, decimals=1),
         hidden=("exported_instance",),

@@ -58,8 +58,8 @@ def checks() -> Panel:
         "Last check",
         "When the files were checked, how the check ended, and how long it took.",
         moment("Checked", f"{each} (grid_aide_last_check_timestamp_seconds{{BOX}}) * 1000"),
-        text_of("Check", f"{each} (grid_aide_check_success{{BOX}})", RESULTS, 95),
-        number("Took", f"{each} (grid_aide_check_duration_seconds{{BOX}})", "s", least=80, decimals=1),
+        text_of("Check", f"{each} (grid_aide_check_success{{BOX}})", RESULTS, 88),
+        number("Took", f"{each} (grid_aide_check_duration_seconds{{BOX}})", "s", least=74, decimals=1),
         empty="No AIDE now",
     )
 
@@ -75,7 +75,7 @@ def database() -> Panel:
         "Acceptance and database",
         "When findings were accepted, and when the database was made that files are compared with.",
         day("Accepted", f"{each} (grid_aide_accept_timestamp_seconds{{BOX}}) * 1000"),
-        text_of("Acceptance", accepted, RESULTS, 105),
+        text_of("Result", accepted, RESULTS, 88),
         day("Database", f"{each} (grid_aide_database_timestamp_seconds{{BOX}}) * 1000"),
         empty="No AIDE now",
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from grafana import value_mappings
-from grafana.alerts_table import with_what
+from grafana.alerts_table import described
 from grafana.annotations import alerts, reboots
 from grafana.dashboard import Page
 from grafana.events_table import events_table
 from grafana.links import to_box
-from grafana.sdk import Panel
+from grafana.sdk import SEVERAL, Panel
 from grafana.tables import Column, number, table, text, text_of
 from grafana.value_mappings import NO_VALUE, OFF, PLAIN
 
@@ -46,14 +46,14 @@ def what_changed() -> Panel:
     events = " or ".join((*_starts(), *_llm_servers(), *_models(), *_exporter()))
     return events_table(
         "What changed",
-        "Everything that happened in the range, newest first. A click opens its page at that time.",
+        "What happened in the range, newest first; new exits of Tor only of one box. A click opens the page.",
         happened=f"({events}) * 1000",
         lasting=f"{_alert(f'({FIRED} and ignoring (alertstate) {FIRING})')} * 1000",
         empty="Nothing changed in this range",
     )
 
 
-def _event(event: str, page: str, times: str, what: str = "instance") -> str:
+def _event(event: str, page: str, times: str, what: str = "") -> str:
     """PromQL: times of events, with the labels instance, event, what and page."""
     named = f'label_replace({times}, "what", "$1", "{what}", "(.+)")'
     labelled = f'label_replace(label_replace({named}, "event", "{event}", "", ""), "page", "{page}", "", "")'
@@ -72,8 +72,7 @@ def _step_of(promql: str) -> str:
 
 def _alert(promql: str) -> str:
     """PromQL of alerts with the labels of an event."""
-    event = f'label_replace({with_what(promql)}, "event", "$1", "alertname", "(.+)")'
-    paged = f'label_replace({event}, "page", "grid-$1", "domain", "(.+)")'
+    paged = f'label_replace({described(promql)}, "page", "grid-$1", "domain", "(.+)")'
     return f"max by (instance, event, what, page) ({paged})"
 
 
@@ -97,7 +96,7 @@ def _starts() -> tuple[str, ...]:
             _recent("grid_service_started_timestamp_seconds{BOX}"),
             "name",
         ),
-        _event("New Tor exit", "grid-tor", _recent(exit_address), "address"),
+        _event("New Tor exit", "grid-tor", f"{_recent(exit_address)} unless on () ({SEVERAL})", "address"),
     )
 
 

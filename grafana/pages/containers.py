@@ -87,14 +87,14 @@ def stats() -> Panel:
 
 
 def over_the_range() -> Panel:
-    """A row_height a container; a restart loop is stripes."""
+    """A row a container; a restart loop is stripes."""
     return timeline(
         "Containers over time",
         "Each container's state and health as one state. A restart loop shows as stripes.",
         over_time(CODE, "${who}{{container}}"),
         texts=TEXTS,
         empty=NO_CONTAINERS,
-        paged=True,
+        rows_a_page=12,
     )
 
 
@@ -136,7 +136,7 @@ def stopped_now() -> Panel:
         "A row a container that does not run: how it ended, and its restart policy.",
         text("Container", "container", least=98),
         text_of("Last exit", last_exit(), EXITS, 124, *threshold_steps.WARN_FROM_ONE),
-        text("Restart policy", "restart_policy", 128),
+        text("Restart policy", "restart_policy", width=128),
         labels_from=f"{policy} and on (instance, container) {STOPPED}",
         worst_by="Last exit",
         empty="Every container runs",

@@ -142,7 +142,7 @@ def space_now() -> Panel:
             decimals=1,
         ),
         number("Size", f"max {FILE_SYSTEM} (grid_filesystem_size_bytes{{BOX}})", "decbytes", 80, decimals=1),
-        text("Type", "fstype", 60),
+        text("Type", "fstype", width=60),
         worst_by="Available",
         ascending=True,
         hidden=("device",),

@@ -8,7 +8,7 @@ from grafana.charts import bars, lines, log_lines, paint, ranking, timeline
 from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
-from grafana.tables import number, state, table, text
+from grafana.tables import number, shortened, state, table, text
 from grafana.threshold_steps import steps
 from prometheus.health import EXPORTER
 
@@ -26,6 +26,9 @@ TEXTS = {
 }
 # At the scrape: time() would call a probe old that is fresh at every scrape, a minute later.
 AGE = "timestamp(grid_probe_last_run_timestamp_seconds{BOX}) - grid_probe_last_run_timestamp_seconds{BOX}"
+
+# Of a long path only the end, so that phones show it.
+END_OF_PATH = ("disk:/.+(/[^/]+/[^/]+)", "…$1")
 
 
 def page() -> Page:
@@ -67,11 +70,10 @@ def probes_now() -> Panel:
     off = f"(max {EACH} (grid_probe_enabled{{BOX}}) == 0) * 0"
     return table(
         "Probes now",
-        "A row a probe, worst first: how its last run ended and took, and how old its values are.",
-        text("Probe", "probe", least=98),
+        "A row a probe, worst first: how its last run ended, and how long it took.",
+        text("Probe", "probe", least=170, short=END_OF_PATH),
         state("Last run", f"{LAST_RUN} or {off}", TEXTS, 100),
         number("Took", f"max {EACH} (grid_probe_duration_seconds{{BOX}})", "s", 80),
-        number("Age", f"clamp_min(max {EACH} ({AGE}), 0)", "s", 65, decimals=0),
         worst_by="Last run",
         empty="No grid-exporter answers",
     )
@@ -84,9 +86,8 @@ def runs_now() -> Panel:
     failed = f'sum {EACH} (increase(grid_probe_runs_total{{BOX, outcome!="success"}}[$__range]))'
     return table(
         "Runs of probes",
-        "A row a probe: its runs in the range, the share that failed, and how long ago one succeeded.",
-        text("Probe", "probe", least=98),
-        number("Runs", runs, "short", 65, decimals=0),
+        "A row a probe: the share of its runs in the range that failed, and how long ago one succeeded.",
+        text("Probe", "probe", least=170, short=END_OF_PATH),
         number(
             "Failed",
             f"{failed} / ({runs} > 0)",
@@ -102,14 +103,14 @@ def runs_now() -> Panel:
 
 
 def probes_over_time() -> Panel:
-    """A row_height a probe."""
+    """A row a probe."""
     return timeline(
         "Probes over time",
         "How each probe's last run had ended at the time.",
-        over_time(LAST_RUN, "${who}{{probe}}"),
+        over_time(shortened(LAST_RUN, "probe", "short", END_OF_PATH), "${who}{{short}}"),
         texts=TEXTS,
         empty=NO_EXPORTER,
-        paged=True,
+        rows_a_page=10,
     )
 
 
@@ -130,8 +131,8 @@ def age_when_served() -> Panel:
     return ranking(
         "Age when served, in lifetimes",
         "How old each probe's values were at the last scrape, in its ttl; above 2 they were served late.",
-        lifetimes,
-        "${who}{{probe}}",
+        shortened(lifetimes, "probe", "short", END_OF_PATH),
+        "${who}{{short}}",
         *steps(threshold_steps.PROBE_AGE),
         high=4,
         empty="No grid-exporter answers",
@@ -188,7 +189,7 @@ def own_metrics_now() -> Panel:
     return table(
         "Values of own commands",
         "The series that the configured commands print, as they are now.",
-        text("Command", "command", 90),
+        text("Command", "command", width=90),
         text("Metric", "metric", least=160),
         number("Value", f"max by (instance, command, metric) ({value})", "short", 80),
         worst_by="Metric",

@@ -36,7 +36,7 @@ NO_RULES = "No recorded health: are the rules loaded?"
 def page() -> Page:
     """The page."""
     fleet = Page(FLEET, PAGE, since="6h", refresh="1m")
-    fleet.band(3, stats())
+    fleet.band(4, stats())
     fleet.band(14, boxes(), use_of_boxes(), widths=(14, 10))
     fleet.band(9, problems_now())
     fleet.band(7, firing_now())
@@ -61,7 +61,7 @@ def stats() -> Panel:
                 for name in ("NVIDIA", "AMD", "Intel")
             ),
             ASLEEP,
-            Value("GPU memory used", used, "percentunit", decimals=0),
+            Value("VRAM", used, "percentunit", decimals=0),
             Value("Power", "sum(grid:gpu_power_draw_watts:sum{BOX})", "watt", decimals=1),
         ),
     )
@@ -147,5 +147,5 @@ def worst_over_time() -> Panel:
         texts=value_mappings.state_texts(),
         empty="Every box was OK, or the rules are not loaded",
         row_height=0.8,
-        paged=True,
+        rows_a_page=13,
     )

@@ -76,7 +76,7 @@ def gpus_now() -> Panel:
     return table(
         "GPUs now",
         "A row a GPU, the hottest first: its use, power of its limit, core temperature, what slows it down.",
-        text("GPU", "gpu", 52),
+        text("GPU", "gpu", least=52),
         text_of(
             "Slowed by",
             throttling.THROTTLED_BY,
@@ -84,12 +84,12 @@ def gpus_now() -> Panel:
             110,
         ),
         number("Use", f"max {EACH} (grid_gpu_utilization_ratio{{BOX}})", "percentunit", least=56, decimals=0),
-        number("Power", of_limit, "percentunit", least=56, decimals=0),
+        number("Power", of_limit, "percentunit", least=56, decimals=0, one_box=True),
         number(
             "Core",
             f"max {EACH} (grid_gpu_temperature_celsius{{BOX}})",
             "celsius",
-            74,
+            72,
             *steps(threshold_steps.GPU_HEAT),
         ),
         labels_from=f"max {EACH} (grid_gpu_info{{BOX}})",
@@ -109,8 +109,7 @@ def memory_now() -> Panel:
     return table(
         "GPU memory now",
         "A row a GPU, the fullest first: memory used and free, uncorrected memory errors since boot (ECC).",
-        text("GPU", "gpu", 52),
-        text("Model", "model", least=80),
+        text("GPU", "gpu", "model", least=80),
         number("Used", f"max {EACH} ({GPU_MEMORY_USED_RATIO})", "percentunit", 76, *full, decimals=0),
         number("Free", memory.FREE, "bytes", 76, decimals=1),
         text_of("ECC", errors, {-1: ("no ECC", OFF)}, 66, *threshold_steps.CRITICAL_FROM_ONE),

@@ -6,10 +6,10 @@ from grafana import threshold_steps, value_mappings
 from grafana.alerts_table import firing_now
 from grafana.annotations import alerts, limited_to, reboots
 from grafana.charts import GPU_NAMES, MOUNTPOINTS, lines, timeline
-from grafana.dashboard import SEVERAL, Page
+from grafana.dashboard import Page
 from grafana.gpu_panels import ASLEEP, PER_GPU
 from grafana.host_queries import PROCESSORS_BUSY
-from grafana.sdk import Panel, over_time
+from grafana.sdk import SEVERAL, Panel, over_time
 from grafana.stat_panels import Value, names_stat, states_stat, values_stat
 from grafana.threshold_steps import steps
 from prometheus.expressions import DISK_USED, GPU_MEMORY_USED_RATIO, MEMORY_USED, SWAP_USED
@@ -119,6 +119,7 @@ def states_over_time() -> Panel:
         *(over_time(_drawn(domain), f"${{who}}{domain.title}", CHOSEN) for domain in DOMAINS),
         texts=value_mappings.state_texts(),
         empty="No grid-exporter answered in this range",
+        rows_a_page=9,
     )
 
 

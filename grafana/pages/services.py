@@ -9,7 +9,7 @@ from grafana.dashboard import Page
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, absent, names_stat, state_stat, values_stat
 from grafana.state_codes import one_code
-from grafana.tables import Column, number, state, table, text
+from grafana.tables import Column, number, shortened, state, table, text
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, WARNING
 from prometheus.health import SERVICES
 from prometheus.thresholds import TIMER_OVERDUE_SECONDS
@@ -47,6 +47,9 @@ TEXTS = {
     6: ("not found", OFF),
     20: ("failed", CRITICAL),
 }
+
+# The ending of a unit is clear from its table.
+WITHOUT_TYPE = (r"(.+)\\.(?:service|timer)", "$1")
 
 
 def page() -> Page:
@@ -100,14 +103,14 @@ def system() -> Panel:
 
 
 def over_the_range() -> Panel:
-    """A row_height a service."""
+    """A row a service."""
     return timeline(
         "Services over time",
         "systemd's state of each watched service.",
-        over_time(CODE, "${who}{{name}}"),
+        over_time(shortened(CODE, "name", "unit", WITHOUT_TYPE), "${who}{{unit}}"),
         texts=TEXTS,
         empty=NO_SERVICES,
-        paged=True,
+        rows_a_page=12,
     )
 
 
@@ -118,7 +121,7 @@ def services_now() -> Panel:
     return table(
         "Services now",
         "A row a watched service, worst first. Restarts are those of the chosen range.",
-        text("Service", "name", least=98),
+        text("Service", "name", least=98, short=WITHOUT_TYPE),
         state("State", CODE, TEXTS, 90),
         number("Up for", up_for, "s", 82, decimals=1, empty=NO_VALUE),
         number("Restarts", restarts, "short", 80, *threshold_steps.WARN_FROM_ONE),
@@ -134,8 +137,8 @@ def use_now() -> Panel:
     return table(
         "What services use",
         "A row a watched service: its category, memory with its file cache, and processor cores.",
-        text("Service", "name", least=98),
-        text("Category", "category", 90),
+        text("Service", "name", least=98, short=WITHOUT_TYPE),
+        text("Category", "category", width=90),
         number("Memory", MEMORY, "bytes", 92, decimals=0, empty=NO_VALUE),
         number("Cores", cores, "none", 65, decimals=2, empty=NO_VALUE),
         labels_from=f"max {EACH} (grid_service_state{{{CHOSEN}}} == 1)",
@@ -150,7 +153,7 @@ def timers() -> Panel:
     return table(
         "Timers",
         "systemd's timers: how long ago each ran, and the next to trigger first.",
-        text("Timer", "name", least=92),
+        text("Timer", "name", least=92, short=WITHOUT_TYPE),
         state("State", late, {0: ("on time", OK), 1: ("overdue", WARNING)}, 85),
         number("Last ran", f"clamp_min(time() - {LAST}, 0)", "s", 80, decimals=1, empty="never"),
         Column(

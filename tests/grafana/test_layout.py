@@ -13,6 +13,10 @@ from tests.grafana.dashboards import ABSENT, ALL, EVENTS, UIDS, Json, organized,
 
 WIDTH = 24
 SCREEN = 22  # rows of the grid in a window of 1080 pixels
+FOR_LINKS = {"Box", "instance", "page", "domain", "alertname", "from", "to"}
+RUNBOOK_OF_A_ROW = "/${__data.fields.alertname}.md"
+UNIT, TEXT = 38, 18  # the height of a cell of the grid, and of a line
+PAGER = 105  # below the rows of a timeline in several pages, with their axis and its title
 FROM_A_ROW = {"${__data.fields.page}", "grid-${__data.fields.domain}"}
 # Pixels, measured in Grafana 12.2: the page's body at 1280 with the menu docked, and what text takes.
 BODY, LETTER, CAPITAL, ICON, TABLE_MARGIN, HEADER, ARROW = 930, 8, 2, 40, 18, 14, 20
@@ -96,17 +100,29 @@ def test_tables_fit_their_panels(page: Json) -> None:
 
 
 def test_tables_fit_a_phone(page: Json) -> None:
-    """For one box, the columns are no wider than a phone; those without a width share the rest equally."""
+    """The columns are no wider than a phone, for several boxes too; those without a width share the rest."""
     for panel in (panel for panel in panels(page) if panel["type"] == "table"):
         columns = [
             {change["id"]: change["value"] for change in override["properties"]}
             for override in panel["fieldConfig"]["overrides"]
-            if (override["matcher"]["options"], "box" in organized(panel)["renameByName"]) != ("Box", True)
         ]
         seen = [column for column in columns if not column.get("custom.hidden")]
         fixed = sum(column.get("custom.width", 0) for column in seen)
         sharing = [column["custom.minWidth"] for column in seen if "custom.minWidth" in column]
         assert fixed + len(sharing) * max(sharing, default=0) <= PHONE, panel["title"]
+
+
+def test_rows_of_tables_have_their_box(page: Json) -> None:
+    """Where several boxes are chosen, a row begins with its box, or has it in what it is about."""
+    for panel in (panel for panel in panels(page) if panel["type"] == "table"):
+        assert {"row", "box", "instance", "what"} & organized(panel)["renameByName"].keys(), panel["title"]
+
+
+def test_rows_of_timelines_can_be_read(page: Json) -> None:
+    """The rows of a page of a timeline are no lower than their text."""
+    for panel in (panel for panel in panels(page) if panel["options"].get("perPage")):
+        rows = panel["gridPos"]["h"] * UNIT - PAGER
+        assert rows / panel["options"]["perPage"] >= TEXT, panel["title"]
 
 
 def test_headers_of_columns_fit(page: Json) -> None:
@@ -131,7 +147,7 @@ def test_columns_are_found_under_their_names(page: Json) -> None:
             if override["matcher"]["id"] == "byName"
         }
         assert titles - {"Box"} <= styled, panel["title"]
-        assert styled - titles <= {"Box", "instance", "page", "domain", "from", "to"}, panel["title"]
+        assert styled - titles <= FOR_LINKS, panel["title"]
         assert not organize["excludeByName"].keys() & organize["renameByName"].keys()
         assert {key["displayName"] for key in panel["options"].get("sortBy", [])} <= titles
 
@@ -176,7 +192,8 @@ def test_alerts_and_events_link_to_page_time_and_runbook() -> None:
         assert all(
             "from=${__data.fields.from.numeric}&to=${__data.fields.to.numeric}" in url for url in moments
         )
-        assert any(url.endswith("/${__value.raw}.md") for url in _urls(panel)) == (panel["title"] != EVENTS)
+        runbooks = [url for url in _urls(panel) if url.endswith(RUNBOOK_OF_A_ROW)]
+        assert bool(runbooks) == (panel["title"] != EVENTS)
 
 
 def _width(panel: Json) -> float:

@@ -30,6 +30,7 @@ OPTIONS = {
 # Known to some of the versions only, and why that does no harm.
 SOME = {
     ("state-timeline", "perPage"): "11.0 shows all rows at once.",
+    ("table", "wrapText"): "What 12 and 13 call so is a property of the cell in 11: both are set.",
     ("table", "hidden"): "What 11 calls so, 12 and 13 call hideFrom: both are set.",
 }
 CUSTOM = {
@@ -102,6 +103,14 @@ def test_hidden_columns_are_hidden_in_every_version() -> None:
         names = [name for name, _ in _properties(panel)]
         hidden = names.count("custom.hidden")
         assert not hidden or hidden <= names.count("custom.hideFrom")
+
+
+def test_names_wrap_in_every_version() -> None:
+    """The property moved: a column has both or neither."""
+    for panel in EVERY:
+        wrapped = [name for name, value in _properties(panel) if name == "custom.wrapText" and value]
+        cells = [value for name, value in _properties(panel) if name == "custom.cellOptions"]
+        assert len(wrapped) == len([cell for cell in cells if cell.get("wrapText")])
 
 
 def test_variables_are_known() -> None:
