@@ -15,6 +15,7 @@ from prometheus.stack.programs import MissingError, Running
 from prometheus.stack.sink import Alert, received
 
 INTERVAL = "5s"  # a person is watching
+RATES = "15s"  # as often as LLM servers are asked: within less their counters stand still
 PORTS = {"exporter": 10058, "Alertmanager": 9093, "Prometheus": 9090, "Grafana": 3000}
 
 
@@ -72,7 +73,7 @@ def running(folder: Path, boxes: Sequence[Box], take: Callable[[str, Alert], Non
             alertmanager=at["Alertmanager"],
             interval=INTERVAL,
         )
-        settings = copies.grafana(folder, f"http://{at['Prometheus']}", INTERVAL)
+        settings = copies.grafana(folder, f"http://{at['Prometheus']}", RATES)
         starts: dict[str, Callable[[Path, str], Running]] = {
             "exporter": lambda folder, where: programs.exporter(folder, where, first.flags, first.env),
             "Alertmanager": programs.alertmanager,

@@ -149,6 +149,10 @@ class FakeBox:
         """Puts a unit into a state, such as ``failed``; properties are systemctl's own."""
         units.alter(self.directory, name, ActiveState=state, **properties)
 
+    def start_service(self, name: str) -> None:
+        """Starts a unit now."""
+        units.start(self.directory, name, self.now())
+
     def reset_services(self) -> None:
         """All units are as they were at first."""
         units.born(self.directory, self.now())

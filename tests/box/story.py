@@ -42,7 +42,7 @@ FAULTS = (
     Fault(
         "rag-index@mail.service has failed",
         lambda box: box.service("rag-index@mail.service", "failed"),
-        lambda box: box.service("rag-index@mail.service", "active"),
+        lambda box: box.start_service("rag-index@mail.service"),
     ),
     Fault(
         "the container vllm is stopped, and its LLM server is down",

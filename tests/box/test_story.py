@@ -52,7 +52,8 @@ async def test_every_fault_begins_and_ends(box: FakeBox, fault: Fault) -> None:
     """Each shows while it lasts, and after it all is as it was before."""
     box.freeze(1.8e9)
     box.memory(0.5)
-    box.container("vllm", started=box.now())  # it is stopped, and starts anew
+    box.container("vllm", started=box.now())  # these are started anew
+    box.start_service("rag-index@mail.service")
     before = await all_found(box)
     fault.begin(box)
     if fault.message == "docker hangs":

@@ -66,6 +66,12 @@ def alter(box: Path, name: str, **changes: str) -> None:
     _save(box, _load(box, name) | changes)
 
 
+def start(box: Path, name: str, moment: float) -> None:
+    """Starts a unit, which has used nothing yet."""
+    times = {"ActiveEnterTimestamp": moment_text(moment), "X-Since": f"{moment:.0f}"}
+    _save(box, _load(box, name) | {"ActiveState": "active"} | times)
+
+
 def overdue(box: Path, name: str, moment: float) -> None:
     """Has a timer fail: it elapsed two hours before ``moment``, and should have one hour before it."""
     timer = _load(box, name)
