@@ -68,7 +68,8 @@ def worst_problem(domain: str, boxes: str = CHOSEN) -> str:
     """PromQL for the worst code over the chosen boxes, one series, with its reason in a label."""
     ok, off = _without_problem(domain)
     absent = {each.name: each.absent for each in DOMAINS}[domain]
-    fine = f"{_with_reason(ok, 'healthy')} or {_with_reason(off, absent)}"
+    # Without its box: all are fine where no box has a problem.
+    fine = f"max by (reason) ({_with_reason(ok, 'healthy')} or {_with_reason(off, absent)})"
     return f"topk(1, {problems(domain, boxes)} or {_filled(fine, boxes)})"
 
 
