@@ -120,7 +120,8 @@ def _shows(scraped: Series, tiles: dict[str, str]) -> dict[str, Any]:
         reason = tiles.get(domain.name, "healthy")
         code = codes.get(reason.partition(" · ")[0], 0)
         worst = worst_problem(domain.name, 'job="grid"')
-        expected = [{"labels": f'{{{BOX}, reason="{reason}"}}', "value": code}]
+        box = f"{BOX}, " if code else ""  # all are healthy, or this one has a problem
+        expected = [{"labels": f'{{{box}reason="{reason}"}}', "value": code}]
         query = f"max by (job, instance, reason) ({worst})"
         checks.append({"expr": query, "eval_time": "1m", "exp_samples": expected})
     series = []
