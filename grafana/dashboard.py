@@ -138,13 +138,14 @@ def _many() -> build.QueryVariable:
 
 
 def _shown(uid: str) -> build.QueryVariable:
-    """The boxes that charts draw: of several the worst of the page's domain, if any had a problem."""
+    """The boxes that charts draw: of many a few, the worst of the page's domain first."""
     domain = uid.removeprefix("grid-")
     of_domain = f'domain="{domain}", ' if domain in {each.name for each in DOMAINS} else ""
     codes = f"max_over_time({HEALTH}{{{of_domain}{CHOSEN}}}[$__range])"
     not_ok = f"topk({MOST_DRAWN}, max by (instance) ({codes}) > 0)"
     chosen = f"group by (instance) (last_over_time(up{{{CHOSEN}}}[$__range]))"
-    boxes = f"{not_ok} or ({chosen} unless on () ({SEVERAL} and on () count({not_ok})))"
+    others = f"{chosen} unless on () ({SEVERAL} and on () count({not_ok}))"
+    boxes = f"{not_ok} or topk({MOST_DRAWN}, {others})"
     shown = _derived("shown", boxes, label="instance").multi(multi=True).include_all(include_all=True)
     return shown.current(_everything())
 
