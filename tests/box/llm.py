@@ -36,7 +36,8 @@ EMBEDDING = ("nomic-embed-text:latest", 0.6, 0.6)
 PIDS = {name: 52_000 + number for number, name in enumerate((EMBEDDING[0], *LOADS))}
 QUEUE = (70, 230, 14)  # from when until when requests wait, and how many at most
 MODEL, BLOCKS = "Qwen/Qwen3-14B-AWQ", 4200
-REQUESTS, PROMPT, GENERATED = 0.7, 900.0, 240.0  # a second: requests, tokens read and generated
+REQUESTS = 0.7  # a second
+PROMPT, GENERATED = 1290, 340  # tokens of a request, read and generated
 
 
 def ollama(second: float, moment: float) -> dict[str, Answer]:
@@ -73,14 +74,14 @@ def vllm(since: float, moment: float) -> dict[str, Answer]:
     second = moment - since
     finished = total("requests", since, moment, REQUESTS)
     queued = 5 * sum(waiting(at) for at in range(0, int(second), 5))  # seconds, of all that waited
-    prompt = total("prompt", since, moment, PROMPT)
+    prompt = PROMPT * finished
     samples: dict[str, float | str] = {
         f"num_requests_running{{{labels}}}": round(wave("running", moment, 1, 9)),
         f"num_requests_waiting{{{labels}}}": waiting(second),
         f"kv_cache_usage_perc{{{labels}}}": wave("kv", moment, 0.2, 0.9) if waiting(second) < 5 else 0.99,
         f"prompt_tokens_total{{{labels}}}": prompt,
         f"prompt_tokens_cached_total{{{labels}}}": 0.4 * prompt,
-        f"generation_tokens_total{{{labels}}}": total("generated", since, moment, GENERATED),
+        f"generation_tokens_total{{{labels}}}": GENERATED * finished,
         f"request_prefill_time_seconds_sum{{{labels}}}": 0.2 * finished,
         f"request_decode_time_seconds_sum{{{labels}}}": 5.2 * finished,
         f'cache_config_info{{block_size="16",engine="0",num_gpu_blocks="{BLOCKS}"}}': 1,
