@@ -40,14 +40,11 @@ class Scraper:
         self.cache = cache
         self.own = own
         self._kept: dict[Hashable, Body] = {}  # the oldest first
+        self._asked: dict[Hashable, Body] = {}  # those of them that were asked for since, by how
 
     def kept(self, names: Collection[str], *, compress: bool) -> bytes | None:
-        """The body last made of these probes, where nothing has changed since and nothing is due.
-
-        Raises:
-            KeyError: as ``scrape`` does.
-        """
-        body = self._kept.get(_key(self.cache.select(names), compress=compress))
+        """The body that such a scrape got last, where nothing has changed since and nothing is due."""
+        body = self._asked.get((compress, *names))
         if body and body.generation == self.cache.generation and self.cache.clock() < body.next_due_at:
             return body.data
         return None
@@ -74,6 +71,9 @@ class Scraper:
             body = self._make(runners, now, compress=compress)
             self._keep(key, body, now)
         body.next_due_at = min(body.expires_at, self.cache.next_due_at(runners, now))
+        if len(self._asked) >= KEPT:
+            self._asked.clear()
+        self._asked[compress, *names] = body
         return body.data
 
     def _make(self, runners: list[Runner], now: float, *, compress: bool) -> Body:
@@ -86,6 +86,7 @@ class Scraper:
 
     def _keep(self, key: Hashable, new: Body, now: float) -> None:
         """Keeps a body, and drops those that are of no use any more or too many."""
+        self._asked.clear()
         generation = self.cache.generation
         for other, body in list(self._kept.items()):
             if body.generation != generation or now >= body.expires_at:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from pathlib import Path
 
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -74,7 +75,8 @@ class _Handlers:
 
     async def metrics(self, request: web.Request) -> web.Response:
         compress = takes_gzip(request.headers.get("Accept-Encoding", ""))
-        scraper, names = self._exporter.scraper, dict.fromkeys(request.query.getall("collect[]", []))
+        asked = request.query.getall("collect[]", []) if request.query_string else ()
+        scraper, names = self._exporter.scraper, dict.fromkeys(asked)
         try:
             body = scraper.kept(names, compress=compress)
             if body is None:
@@ -99,6 +101,7 @@ class _Handlers:
         return web.Response(status=503, text="not ready: the first runs are under way\n")
 
 
+@lru_cache(maxsize=64)  # nearly all scrapers send the same
 def takes_gzip(accepted: str) -> bool:
     """Whether an Accept-Encoding header allows gzip (``gzip;q=0`` forbids it)."""
     for part in accepted.split(","):

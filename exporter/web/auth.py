@@ -183,7 +183,7 @@ class Auth:
 
 
 async def _is_allowed(request: web.Request, credentials: Credentials) -> bool:
-    if request.path in OPEN_PATHS or request.path.startswith(OWN_AUTH):
+    if not credentials.needed or request.path in OPEN_PATHS or request.path.startswith(OWN_AUTH):
         return True
     try:
         return await credentials.authenticate(authorization(request), client_key(request.remote))

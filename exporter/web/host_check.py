@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -24,7 +25,7 @@ async def check_host(
     With TLS the browser does, by the certificate; a socket in the file system (no address) it can't reach.
     """
     host = host_name(request.headers.get("Host", ""))
-    if request.secure or not request.remote or is_local(host):
+    if is_local(host) or request.secure or not request.remote:
         return await handler(request)
     raise web.HTTPForbidden(text=f"This exporter listens on loopback alone and is not {host!r}; {HINT}.\n")
 
@@ -37,8 +38,15 @@ def host_name(header: str) -> str:
 
 def is_local(host: str) -> bool:
     """Whether no page can have this host: an address, this machine's name, one without a dot."""
+    if "." not in host or host.endswith(".localhost") or _is_address(host):
+        return True
+    return host == socket.gethostname().lower()
+
+
+@lru_cache(maxsize=64)  # nearly all requests are for the same
+def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return "." not in host or host.endswith(".localhost") or host == socket.gethostname().lower()
+        return False
     return True

@@ -12,7 +12,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 MOST_HEADERS = 64  # of a request, each of at most 8 KB
 HEAD_LIMIT = 64 * 1024  # bytes of all of them together, give or take a piece
 PIECE = 16 * 1024  # bytes that are parsed at once
-MOST_WAITING = 1  # request that is read while the one before it is being answered
+MOST_WAITING = 2  # requests that are read ahead; with one, each request would stop and start the reading
 
 # aiohttp has no switch for these: it sends every stranger its version, and reads 32 requests ahead.
 web_response.SERVER_SOFTWARE = "grid-exporter"  # type: ignore[attr-defined]
@@ -27,6 +27,7 @@ class BoundedParser:
 
     def __init__(self, parser: Any) -> None:
         self._parser = parser
+        self.message_consumed = parser.message_consumed  # looked up for each request
         self._waiting = b""
         self._head = 0  # bytes since the last request
         self._payload: Any = EMPTY_PAYLOAD
@@ -42,21 +43,27 @@ class BoundedParser:
             BadHttpMessage: its head is too large.
             HttpProcessingError: it is no HTTP.
         """
+        if not self._waiting and len(data) <= PIECE:  # as nearly always
+            return self._feed(data)
         self._waiting += data
         while True:
             piece, self._waiting = self._waiting[:PIECE], self._waiting[PIECE:]
-            if self._payload.is_eof():
-                self._head += len(piece)
-            messages, upgraded, rest = self._parser.feed_data(piece)
-            if messages:
-                self._head, self._payload = 0, messages[-1][1]
-            if self._head > HEAD_LIMIT:
-                self._waiting = b""
-                raise BadHttpMessage(f"the head is larger than {HEAD_LIMIT // 1024} KiB")
+            messages, upgraded, rest = self._feed(piece)
             if upgraded:
                 rest, self._waiting = rest + self._waiting, b""
             if messages or upgraded or not self._waiting:
                 return messages, upgraded, rest
+
+    def _feed(self, piece: bytes) -> tuple[Sequence[Any], bool, bytes]:
+        if self._payload.is_eof():
+            self._head += len(piece)
+        messages, upgraded, rest = self._parser.feed_data(piece)
+        if messages:
+            self._head, self._payload = 0, messages[-1][1]
+        if self._head > HEAD_LIMIT:
+            self._waiting = b""
+            raise BadHttpMessage(f"the head is larger than {HEAD_LIMIT // 1024} KiB")
+        return messages, upgraded, rest
 
 
 class Protocol(web.RequestHandler):

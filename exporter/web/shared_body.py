@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
-PART = 64 * 1024  # bytes that are under way to one client
+PART = 128 * 1024  # bytes that are under way to one client
 
 
 class SharedBody(Payload):
