@@ -217,7 +217,7 @@ def eventful() -> Scene:
             "containers": result(CONTAINERS),
             "services": result(SERVICES),
             "aide": result(AIDE, *DIFFERENCES),
-            "command:ups": result("ups_battery_ratio 0.97\nups_load_ratio 0.31\n"),
+            "llm:ollama": result(LLM),
         },
         {"commands": NOT_ASKED},
         unkillable=frozenset({"disk:/mnt/nas/models"}),
