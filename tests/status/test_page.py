@@ -64,7 +64,7 @@ async def test_what_needs_attention_comes_first() -> None:
     assert page.text["h2"] == ["Needs attention", "Working", "Not monitored"]
     assert page.text["h3"] == [
         "disk:/mnt/nas/models", "gpu", "aide",
-        "host", "disk:/ai/models", "tor", "containers", "services", "command:ups",
+        "host", "disk:/ai/models", "tor", "containers", "services", "llm:ollama",
         "disk:/home/ada/.cache/huggingface/hub",
         "commands",
     ]  # fmt: skip
