@@ -52,8 +52,7 @@ def work_now() -> Panel:
     return table(
         "What models do",
         "A row a model: its server, the tokens that it generates a second, when it is unloaded.",
-        text("Model", "model", least=85),
-        text("Server", "server", least=85),
+        text("Model", "model", "server", least=170),
         number("Tokens/s", rate, "none", 100, decimals=1, empty=NO_VALUE),
         Column(
             title="Unloads",
@@ -72,15 +71,15 @@ def work_now() -> Panel:
 
 def sizes_now() -> Panel:
     """A row a model: its size and context."""
-    tokens = {"KV tokens": "grid_llm_kv_cache_capacity_tokens", "Context": "grid_llm_model_context_tokens"}
+    tokens = {"KV": "grid_llm_kv_cache_capacity_tokens", "Context": "grid_llm_model_context_tokens"}
     disk = f"max {EACH} (grid_llm_model_disk_bytes{{BOX}})"
     return table(
         "Sizes of models",
-        "A row a model: its size on disk, its context and the KV cache's capacity in tokens.",
+        "A row a model: its size on disk, and in tokens the capacity of its KV cache and its context.",
         text("Model", "model", least=85),
         number("Disk", disk, "bytes", 80, decimals=1, empty=NO_VALUE),
         *(
-            number(title, f"max {EACH} ({family}{{BOX}})", "short", 90, empty=NO_VALUE)
+            number(title, f"max {EACH} ({family}{{BOX}})", "short", 78, empty=NO_VALUE)
             for title, family in tokens.items()
         ),
         hidden=("server",),

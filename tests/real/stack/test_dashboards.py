@@ -54,7 +54,7 @@ CONSTANT = {
     "/ Memory by model:": "the same, by model",
     "/ All boxes: sum(grid:gpu_memory_used_bytes:sum{": "how full the GPUs are",
     "/ Use of boxes: max by (job, instance) (up{": "boxes that answer",
-    "/ What services use: max by (instance, category, name) (grid_service_state{": "which services there are",
+    'instance=~"$instance", category=~"$category"} == 1)': "which services there are",
     "process_resident_memory_bytes{": "the exporter's own memory, which a broken box need not change",
 }
 # What the box of this test does not have, or only at times.
