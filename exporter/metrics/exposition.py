@@ -21,8 +21,9 @@ SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_co
 
 
 class Rendered(Struct, frozen=True):
-    """One family in the text format: its HELP and TYPE lines, and its samples, a line each."""
+    """One family in the text format: its type, its HELP and TYPE lines, and its samples, a line each."""
 
+    type: str
     header: bytes
     samples: bytes
 
@@ -66,7 +67,8 @@ def render(families: Iterable[Metric]) -> dict[str, Rendered]:
         help_ = clean(family.documentation).replace("\\", r"\\")
         lines = _lines(name, family.samples)
         samples = _by_library(name, family.samples) if lines is None else "".join(lines).encode()
-        rendered[name] = Rendered(f"# HELP {name} {help_}\n# TYPE {name} {type_}\n".encode(), samples)
+        header = f"# HELP {name} {help_}\n# TYPE {name} {type_}\n".encode()
+        rendered[name] = Rendered(type_, header, samples)
     return rendered
 
 
@@ -173,7 +175,7 @@ def merge(parts: Iterable[Mapping[str, Rendered]]) -> dict[str, Rendered]:
     names = Names()
     for part in parts:
         for name, family in part.items():
-            if not names.add(name, _type(family)):
+            if not names.add(name, family.type):
                 together.setdefault(name, []).append(family)
     return {
         name: families[0] if len(families) == 1 else _one(families) for name, families in together.items()
@@ -194,18 +196,20 @@ class Names:
     def add(self, name: str, type_: str) -> str:
         """Adds a family; where it clashes it is not added, and the other's name and type are returned."""
         samples = [name + suffix for suffix in SUFFIXES.get(type_, ())]
-        if self._types.get(name, type_) != type_:
-            return f"{name} of type {self._types[name]}"
-        for other in (self._owners.get(name), *(each for each in samples if each in self._types)):
-            if other:
-                return f"{other} of type {self._types[other]}"
+        other = name if self._types.get(name, type_) != type_ else self._owners.get(name)
+        for sample in samples:
+            if sample in self._types:
+                other = other or sample
+        if other:
+            return f"{other} of type {self._types[other]}"
         self._types[name] = type_
         self._owners.update(dict.fromkeys(samples, name))
         return ""
 
 
 def _one(families: Sequence[Rendered]) -> Rendered:
-    return Rendered(families[0].header, _once(each.samples for each in families))
+    first = families[0]
+    return Rendered(first.type, first.header, _once(each.samples for each in families))
 
 
 def _once(blocks: Iterable[bytes]) -> bytes:
@@ -215,7 +219,3 @@ def _once(blocks: Iterable[bytes]) -> bytes:
         for line in block.splitlines(keepends=True):
             lines.setdefault(line.rpartition(b" ")[0], line)
     return b"".join(lines.values())
-
-
-def _type(family: Rendered) -> str:
-    return family.header.rstrip().rpartition(b" ")[2].decode()

@@ -5,6 +5,7 @@ Only GET is used, so that a proxy may refuse everything else.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -133,7 +134,7 @@ class Api:
         )
 
     def _is_local(self, container: Container) -> bool:
-        return container.pid > 0 and (self._proc / str(container.pid)).exists()
+        return container.pid > 0 and os.path.exists(f"{self._proc}/{container.pid}")  # noqa: PTH110 - of each container
 
     def _now_known(self, listed: _Listed, container: Container) -> _Known:
         # The containers of a first run are not all inspected again in the same one.
