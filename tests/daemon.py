@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
-PATIENCE = 100.0  # seconds that anything here may take on a busy machine
+TIMEOUT = 100.0  # seconds that anything here may take on a busy machine
 
 
 def free_port() -> int:
@@ -40,7 +40,7 @@ def command_line(*arguments: object) -> list[str]:
 def run(*arguments: object, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs grid-exporter to its end and returns what it printed."""
     return subprocess.run(
-        command_line(*arguments), cwd=PROJECT, env={**os.environ, **(env or {})}, timeout=PATIENCE * 2,
+        command_line(*arguments), cwd=PROJECT, env={**os.environ, **(env or {})}, timeout=TIMEOUT * 2,
         capture_output=True, text=True, check=False, errors="surrogateescape",
     )  # fmt: skip
 
@@ -60,14 +60,14 @@ class Daemon:
         url = f"{scheme}://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, headers=dict(headers or {}))
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE, context=self.tls) as answer:
+            with urllib.request.urlopen(request, timeout=TIMEOUT, context=self.tls) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
     def wait_ready(self) -> None:
         """Waits until /-/ready says so; fails with the log where the exporter ends instead."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 break
@@ -79,7 +79,7 @@ class Daemon:
 
     def wait_logged(self, text: str) -> None:
         """Waits until the log says this."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while text not in self.log.read_text():
             assert time.monotonic() < end, f"{text!r} is not in the log:\n{self.log.read_text()}"
             time.sleep(0.02)
@@ -94,7 +94,7 @@ class Daemon:
     def stop(self) -> int:
         """Ends it as a service manager does; returns its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 @contextlib.contextmanager

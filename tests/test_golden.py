@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.probes.tor.exit_memory import ExitMemory
 from tests.box import control
 from tests.box.box import make
-from tests.daemon import PATIENCE, Daemon, daemon
+from tests.daemon import TIMEOUT, Daemon, daemon
 
 GOLDEN = Path(__file__).parent / "captures" / "golden.prom"
 MOMENT = 1_795_400_000.0
@@ -108,7 +108,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def settled(exporter: Daemon) -> str:
     """A scrape once every probe has run, and the containers' names are known to the cards' probe."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while True:
         _, text = exporter.get()
         if text.count("\ngrid_probe_success{") == PROBES and 'container="ollama",gpu=' in text:

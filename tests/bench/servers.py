@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.box.box import FakeBox
-from tests.daemon import PATIENCE, PROJECT, command_line, free_port
+from tests.daemon import PROJECT, TIMEOUT, command_line, free_port
 
 # Of the clocks that the kernel keeps for a process, the one that its scheduler counts by (CPUCLOCK_SCHED).
 _CPU_CLOCK = 2
@@ -36,7 +36,7 @@ class Server:
             AssertionError: it isn't encoded as it was asked for.
         """
         request = urllib.request.Request(self.url, headers={"Accept-Encoding": encoding})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             if answer.headers.get("Content-Encoding", "identity") != encoding:
                 raise AssertionError(f"{self.url} answers {encoding} with {answer.headers}")
             return bytes(answer.read())
@@ -124,7 +124,7 @@ def wait_for(process: subprocess.Popen[bytes], server: Server) -> bytes:
     Raises:
         AssertionError: it never does.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while process.poll() is None and time.monotonic() < end:
         with contextlib.suppress(OSError):
             return server.get()

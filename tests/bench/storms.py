@@ -24,7 +24,7 @@ NOW_AND_THEN = 0.1  # seconds
 SETTLE = 0.5  # seconds: after a rest all tools start at once, which in a lasting storm they do not
 
 SHOWN = {"grid-exporter": "slow", "node_exporter": "node"}
-PATIENCE = 60.0  # seconds
+TIMEOUT = 60.0  # seconds
 KNOWN = "grid_probe_ttl_seconds"  # each probe has one, whatever becomes of it
 SAME = 1.05  # times as long may a body be: some series come and go
 
@@ -102,7 +102,7 @@ def _all(directory: Path) -> Iterator[Servers]:
 
 def _until_whole(server: Server) -> None:
     """Waits until every probe has found out what it asks for."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while missing := _not_found_out(server):
         if time.monotonic() > end:
             raise AssertionError(f"no success: {missing}")

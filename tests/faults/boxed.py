@@ -16,7 +16,7 @@ from tests.box.files import link, put
 from tests.daemon import Daemon, daemon
 from tests.faults.vitals import scraped
 
-PATIENCE = 100.0  # seconds that anything may take on a busy machine
+TIMEOUT = 100.0  # seconds that anything may take on a busy machine
 OWN = ("grid_probe_", "grid_exporter_", "process_")
 TOOLLESS = ("grid_memory_", "grid_cpu", "grid_load", "grid_aide_")  # what is read without a tool
 # A fault is as the box's faults.py describes it, or "lie".
@@ -65,7 +65,7 @@ class Boxed:
 
     def until(self, done: Callable[[dict[str, float]], bool]) -> dict[str, float]:
         """Scrapes until this is so."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not done(series := self.scrape()):
             assert time.monotonic() < end, self.exporter.log.read_text()
             time.sleep(0.1)
@@ -78,7 +78,7 @@ class Boxed:
     def repair(self, healthy: dict[str, float]) -> None:
         """Repairs every tool and waits until the values are what they were."""
         self.box.repair()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while (now := self.values()) != healthy:
             assert time.monotonic() < end, dict(now.items() ^ healthy.items())
             time.sleep(0.1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.box.files import put
-from tests.daemon import PATIENCE, daemon
+from tests.daemon import TIMEOUT, daemon
 from tests.faults.boxed import Boxed, boxed
 from tests.faults.vitals import at_rest, scraped
 
@@ -69,7 +69,7 @@ def test_no_descriptor_for_a_connection(fake_host: Boxed, healthy: dict[str, flo
     log = fake_host.exporter.log.read_text()
     address = ("127.0.0.1", fake_host.exporter.port)
     with socket.socket() as client:
-        client.settimeout(PATIENCE)
+        client.settimeout(TIMEOUT)
         with limited(
             fake_host, "nofile", 3, "1024"
         ):  # those numbers are always taken, so nothing new is opened
@@ -108,7 +108,7 @@ def test_no_room_for_the_state(fake_host: Boxed, healthy: dict[str, float]) -> N
         fake_host.until(lambda series: 'grid_tor_exit_info{address="192.0.2.1"}' in series)
         assert "could not be written to" in fake_host.exporter.get("/")[1]
         (state / "fill").unlink()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while "could not be written to" in fake_host.exporter.get("/")[1]:
             assert time.monotonic() < end
             time.sleep(0.2)
@@ -125,7 +125,7 @@ def test_no_room_for_the_log(tmp_path: Path) -> None:
     with daemon(tmp_path, "probes: {host: {}}\n") as exporter:
         (tmp_path / "config.yml").write_text("probes: {host: {ttl: soon}}\n")
         exporter.process.send_signal(1)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while scraped(exporter)["grid_exporter_config_last_reload_successful"]:
             assert time.monotonic() < end
             time.sleep(0.05)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import PATIENCE, Daemon, daemon
+from tests.daemon import TIMEOUT, Daemon, daemon
 from tests.faults.vitals import scraped, vitals
 
 MIB = 1024 * 1024
@@ -53,7 +53,7 @@ def ask(exporter: Daemon) -> None:
 def settled(exporter: Daemon, successful: float, ttl: float) -> None:
     """Asks for a reload and waits until it has come to this."""
     ask(exporter)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while (series := scraped(exporter))[SUCCESSFUL] != successful or series[TTL] != ttl:
         assert time.monotonic() < end, exporter.log.read_text()
         time.sleep(0.02)

@@ -18,7 +18,7 @@ import pytest
 
 from tests.box.box import TOOLS
 from tests.box.files import put
-from tests.faults.boxed import FAULTS, PATIENCE, Boxed, boxed
+from tests.faults.boxed import FAULTS, TIMEOUT, Boxed, boxed
 from tests.faults.vitals import Vitals, at_rest, vitals
 from tests.record import record
 from tests.strict import parsed
@@ -74,7 +74,7 @@ class Soak:
 
     def _scrape(self, number: int) -> Iterator[None]:
         """A scraper that keeps its connection; some of its answers are read as strictly as can be."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.host.exporter.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.host.exporter.port, timeout=TIMEOUT)
         headers = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
         with contextlib.closing(connection) as client:
             while True:
@@ -105,7 +105,7 @@ class Soak:
             with contextlib.ExitStack() as block:
                 for number in range(20):
                     address = ("127.0.0.1", self.host.exporter.port)
-                    client = block.enter_context(socket.create_connection(address, PATIENCE))
+                    client = block.enter_context(socket.create_connection(address, TIMEOUT))
                     client.sendall(SENSELESS[number % len(SENSELESS)])
             time.sleep(0.2)
             yield

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.box.box import TOOLS
-from tests.faults.boxed import FAULTS, PATIENCE, TOOLLESS, Boxed, boxed
+from tests.faults.boxed import FAULTS, TIMEOUT, TOOLLESS, Boxed, boxed
 from tests.faults.vitals import vitals
 
 MIB = 1024 * 1024
@@ -122,7 +122,7 @@ def test_flapping_tools_are_logged_when_they_change(fake_host: Boxed, healthy: d
 
 def test_nothing_is_left_of_all_that(fake_host: Boxed) -> None:
     """No process, no descriptor, no memory, and no trace of a bug in the log."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while (now := vitals(fake_host.exporter)).children or now.descriptors > 12:
         assert time.monotonic() < end, now
         time.sleep(0.02)

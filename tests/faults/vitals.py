@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.daemon import PATIENCE, Daemon
+from tests.daemon import TIMEOUT, Daemon
 from tests.strict import parsed
 
 
@@ -35,7 +35,7 @@ def vitals(exporter: Daemon) -> Vitals:
 
 def at_rest(exporter: Daemon) -> Vitals:
     """How it is once no tool runs: who isn't asked rests."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while (now := vitals(exporter)).children:
         assert time.monotonic() < end, now
         time.sleep(0.02)

@@ -129,7 +129,7 @@ def test_unknown_values_are_left_out(kind: str) -> None:
 def test_no_name_passes_for_a_label() -> None:
     """A container that is named as a label is written counts by its own state alone."""
     name = 'x",state="running'
-    metric = Metric("grid_container_state", "Told.", "gauge")
+    metric = Metric("grid_container_state", "Reported.", "gauge")
     for state, value in (("running", 0), ("exited", 1)):
         metric.add_sample("grid_container_state", {"container": name, "state": state}, value)
     assert SUMMARIES["containers"](render([metric]), NOW).startswith("0 of 1 container running")
@@ -145,5 +145,5 @@ def test_no_values_break_it(kind: str, samples: list[tuple[int, str, float]]) ->
     for which, text, value in samples:
         name = names[which % len(names)]
         labels = {label: text for sample in families[name].samples for label in sample.labels}
-        made.setdefault(name, Metric(name, "Told.", "gauge")).add_sample(name, labels, value)
+        made.setdefault(name, Metric(name, "Reported.", "gauge")).add_sample(name, labels, value)
     assert isinstance(SUMMARIES[kind](render(made.values()), NOW), str)

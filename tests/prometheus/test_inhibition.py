@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.daemon import PATIENCE, free_port
+from tests.daemon import TIMEOUT, free_port
 from tests.prometheus.promtool import FOLDER, alert_rules, load
 
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager") or ""
@@ -185,12 +185,12 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://{address}/api/v2/alerts"
     finally:
         process.terminate()
-        process.wait(timeout=PATIENCE)
+        process.wait(timeout=TIMEOUT)
 
 
 def wait_until_ready(url: str, log: Path) -> None:
     """Waits until somebody answers; fails with the log where nobody does."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         try:
             urllib.request.urlopen(url, timeout=1).close()
@@ -205,7 +205,7 @@ def request_json(url: str, body: Any = None) -> Any:
     """Alertmanager's answer."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         return json.loads(answer.read() or "null")
 
 
@@ -220,7 +220,7 @@ def sent(alertmanager: str) -> dict[str, list[str]]:
     """The alerts of each box that nothing inhibits, when all of it happens at once."""
     request_json(alertmanager, [firing(alert, box) for box, (alerts, _) in BOXES.items() for alert in alerts])
     expected = {box: names for box, (_, names) in BOXES.items()}
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while (names := active(alertmanager)) != expected and time.monotonic() < end:
         time.sleep(0.1)
     return names

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-PATIENCE = 30.0  # seconds that anything here may take on a busy machine
+TIMEOUT = 30.0  # seconds that anything here may take on a busy machine
 COMMAND = (
     "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-quic", "--hide-scrollbars",
@@ -47,7 +47,7 @@ class Page:
         self._answers[number] = answer = asyncio.get_running_loop().create_future()
         message = {"id": number, "method": method, "params": parameters}
         await self.socket.send_json({**message, "sessionId": self.session} if self.session else message)
-        return await asyncio.wait_for(answer, PATIENCE)
+        return await asyncio.wait_for(answer, TIMEOUT)
 
     async def listen(self) -> None:
         """Takes what the browser sends, until it closes."""
@@ -87,7 +87,7 @@ class Page:
         self.requests.clear()
         self._loaded.clear()
         await self.call("Page.navigate", url=url)
-        await asyncio.wait_for(self._loaded.wait(), PATIENCE)
+        await asyncio.wait_for(self._loaded.wait(), TIMEOUT)
 
     async def look(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         """Gives it a size and a colour scheme."""
@@ -136,7 +136,7 @@ async def chromium() -> AsyncIterator[Page]:
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:
-            address = await asyncio.wait_for(_address(Path(home, "DevToolsActivePort")), PATIENCE)
+            address = await asyncio.wait_for(_address(Path(home, "DevToolsActivePort")), TIMEOUT)
             async with aiohttp.ClientSession() as http, http.ws_connect(address, max_msg_size=0) as socket:
                 page = Page(socket)
                 listener = asyncio.create_task(page.listen())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path("/sys/fs/cgroup")
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 @contextlib.contextmanager
@@ -49,14 +49,14 @@ def frozen(pid: int) -> Iterator[None]:
 
 def _turn(path: Path, state: str) -> None:
     (path / "freezer.state").write_text(state)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while (path / "freezer.state").read_text().strip() != state:
         assert time.monotonic() < end, state
         time.sleep(0.01)
 
 
 def _empty(path: Path) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while members := (path / "cgroup.procs").read_text().split():
         for pid in members:
             with contextlib.suppress(ProcessLookupError):

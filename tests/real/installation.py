@@ -31,13 +31,13 @@ RELEASES = ("bookworm", "trixie")
 class Installation:
     """What a box's `make install` left.
 
-    system: the root of the release. said: what it printed. place: where more boxes can be put.
+    system: the root of the release. output: what it printed. place: where more boxes can be put.
     """
 
     system: Path
     place: Path
     layer: Path
-    said: str
+    output: str
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @contextlib.contextmanager
@@ -67,8 +67,8 @@ def installed(
             _copy_project(box.root / SOURCE.lstrip("/"))
             shutil.copytree(wheels, box.root / WHEELS.lstrip("/"))
             box.boot()
-            said = make(box, "install")
-        yield Installation(system, place, place / "installing/upper", said)
+            output = make(box, "install")
+        yield Installation(system, place, place / "installing/upper", output)
 
 
 @contextlib.contextmanager

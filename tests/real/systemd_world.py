@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 60.0  # seconds that anything here may take on a busy machine
+TIMEOUT = 60.0  # seconds that anything here may take on a busy machine
 CGROUPS = [Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup")]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Enters the control groups named before --, then becomes the program named after it.
@@ -81,7 +81,7 @@ class World:
         if self.nspawn is None:
             return
         os.kill(self._pid1() or self.nspawn.pid, signal.SIGKILL)
-        self.nspawn.wait(PATIENCE)
+        self.nspawn.wait(TIMEOUT)
         self.nspawn = None
         until(lambda: all(map(_removed, self._cgroups())), lambda: f"processes of {self.name} are left")
 
@@ -97,7 +97,7 @@ class World:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=5 * PATIENCE,
+            timeout=5 * TIMEOUT,
             check=False,
             env={"PATH": PATH, "LANG": "C.UTF-8", **(env or {})},
         )
@@ -207,7 +207,7 @@ def memory(place: Path) -> Iterator[Path]:
 
 def until(is_so: Callable[[], bool], message: Callable[[], str] = lambda: "it did not come to pass") -> None:
     """Waits until something is so."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not is_so():
         assert time.monotonic() < end, message()
         time.sleep(0.05)

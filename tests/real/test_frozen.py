@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import PATIENCE, Daemon, daemon
+from tests.daemon import TIMEOUT, Daemon, daemon
 from tests.faults.vitals import scraped, vitals
 from tests.real.dockerd import FOR_EVER, Docker
 
@@ -18,7 +18,7 @@ STATE = 'grid_container_state{container="web",state="running"}'
 
 def until(exporter: Daemon, **wanted: float | None) -> dict[str, float]:
     """Scrapes until the containers probe's values are these; None stands for absent."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while True:
         series = scraped(exporter)
         seen = {

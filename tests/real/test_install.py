@@ -76,7 +76,7 @@ def test_doctor_tells_of_closed_homes(host: World) -> None:
 
 def test_it_says_what_to_do_next(installed: Installation) -> None:
     """Its last words are commands that work, and all the lines that Prometheus needs."""
-    first, *_, advice = installed.said.partition("Prometheus needs")
+    first, *_, advice = installed.output.partition("Prometheus needs")
     assert re.search(r"^grid-exporter \d+\.\d+\.\d+ is installed\.$", first, re.MULTILINE)
     assert "sudo -u grid-exporter grid-exporter doctor" in first
     with installed.box() as host:
@@ -133,7 +133,7 @@ def test_alert_settings_make_rules_and_dashboards(host: World) -> None:
 def test_an_upgrade_keeps_what_is_the_owners(host: World) -> None:
     """Settings, targets, AIDE's findings and what was switched off stay, a mistake in the settings too.
 
-    The new version says so, and runs as soon as that is mended.
+    The new version reports it, and runs as soon as that is fixed.
     """
     kept = {
         "/etc/grafana/provisioning/datasources/own.yaml": "apiVersion: 1\n",

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from exporter.probe import ProbeError
-from tests.daemon import PATIENCE, free_port
+from tests.daemon import TIMEOUT, free_port
 from tests.probes.llm.replay import probe
 from tests.probes.llm.test_kinds import values
 
@@ -88,13 +88,13 @@ def served(folder: Path, *options: str) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
 
 
 def ask(url: str) -> Any:
     """The answer to a request; None where there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             return json.load(answer)
     except OSError:
         return None
@@ -102,7 +102,7 @@ def ask(url: str) -> Any:
 
 def wait_for(happens: Callable[[], bool]) -> None:
     """Waits until something happens."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not happens():
         assert time.monotonic() < end
         time.sleep(0.2)
@@ -118,7 +118,7 @@ async def test_a_model_that_sleeps_is_not_woken(tmp_path: Path) -> None:
         assert (got["up{}"], got["ready{}"], got['models{where="loaded"}']) == (1, 1, 1)
         assert got['model_state{model="tiny",state="loaded"}'] == 1
         assert got['model_context_tokens{model="tiny"}'] == 512
-        for _ in range(int(PATIENCE)):
+        for _ in range(int(TIMEOUT)):
             got = values(await run())
             if got['model_state{model="tiny",state="sleeping"}']:
                 break

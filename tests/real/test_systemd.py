@@ -164,7 +164,7 @@ def test_a_live_exporter_is_left_alone(host: World) -> None:
 
 
 def test_a_bad_file_changes_nothing(host: World) -> None:
-    """Reloading it fails for whoever asks, shows in the metrics, and goes on serving; a good one mends it."""
+    """Reloading it fails for whoever asks, shows in the metrics, and goes on serving; a good one fixes it."""
     reloaded = "grid_exporter_config_last_reload_successful"
     before = host.show(UNIT, "MainPID")
     host.put(CONFIG_FILE, "probes: {host: {tll: 60s}}\n")

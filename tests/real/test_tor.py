@@ -18,7 +18,7 @@ from exporter.probe import Duration, Host, Note, Probe, ProbeError
 from exporter.probes.tor import control as tor_control
 from exporter.probes.tor import probe as tor
 from exporter.system import subprocesses
-from tests.daemon import PATIENCE, Daemon, daemon
+from tests.daemon import TIMEOUT, Daemon, daemon
 from tests.faults.vitals import scraped
 from tests.real.tor_network import EXITS, TorNetwork, exit_address
 from tests.real.tor_pages import serve_pages
@@ -239,7 +239,7 @@ def test_scrapes_while_there_is_no_exit(world: World, tmp_path: Path) -> None:
     tor_part = f"{{socks: {world.network.socks!r}, url: {url!r}, ttl: 1s, timeout: 5s}}"
 
     def until(exporter: Daemon, up: float) -> dict[str, float]:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while (series := scraped(exporter)).get("grid_tor_up") != up:
             assert time.monotonic() < end, exporter.log.read_text()
             time.sleep(0.1)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.box.files import put
-from tests.faults.boxed import PATIENCE, Boxed, boxed, hurry
+from tests.faults.boxed import TIMEOUT, Boxed, boxed, hurry
 from tests.faults.vitals import vitals
 from tests.real.cgroups import enter, frozen, group
 from tests.real.test_disk import unanswered
@@ -98,7 +98,7 @@ def reload(fake_host: Boxed) -> None:
     done = "the configuration was read again"
     before = fake_host.exporter.log.read_text().count(done)
     fake_host.exporter.process.send_signal(signal.SIGHUP)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while fake_host.exporter.log.read_text().count(done) == before:
         assert time.monotonic() < end, fake_host.exporter.log.read_text()
         time.sleep(0.02)

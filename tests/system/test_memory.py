@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import PATIENCE, PROJECT
+from tests.daemon import PROJECT, TIMEOUT
 
 # Frees large blocks of which the last is kept: on a heap it holds all those before it.
 SCRIPT = """
@@ -37,7 +37,7 @@ def grown(*, prepared: bool) -> float:
         capture_output=True,
         text=True,
         check=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     return float(done.stdout.splitlines()[-1])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import PATIENCE, PROJECT, Daemon, daemon
+from tests.daemon import PROJECT, TIMEOUT, Daemon, daemon
 from tests.system.test_subprocesses import alive
 from tests.test_daemon import wait_for
 
@@ -50,7 +50,7 @@ def in_python(script: str, *arguments: object) -> str:
     )
     done = subprocess.run(
         [sys.executable, "-c", head + script, *map(str, arguments)],
-        cwd=PROJECT, capture_output=True, text=True, check=False, timeout=PATIENCE,
+        cwd=PROJECT, capture_output=True, text=True, check=False, timeout=TIMEOUT,
     )  # fmt: skip
     return done.stdout + done.stderr
 
@@ -128,7 +128,7 @@ def test_a_tree_of_daemons_is_ended(tmp_path: Path) -> None:
 
 
 def scrape_until(exporter: Daemon, text: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while text not in exporter.get()[1]:
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -79,7 +79,7 @@ def test_worker_has_the_model_of_its_server(host: Host) -> None:
 
 
 def test_file_of_several_names_is_the_loaded_one(host: Host) -> None:
-    """Two names for one file are told apart by what is loaded; where that doesn't help there is no name."""
+    """Two names for one file are distinguished by what is loaded; else there is no name."""
     pid = start(host, "ollama", "runner", "--model", f"{STORE}/{B}")
     assert model_of(pid, host) == ""
     host.loaded_models["ollama"] = {"alias:v2", "other:1b"}

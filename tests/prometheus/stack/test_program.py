@@ -47,7 +47,7 @@ def test_a_program_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_error_of_a_program_that_ends_at_once(tmp_path: Path) -> None:
-    """The error holds the last that it said."""
+    """The error holds the end of its output."""
     argv = [sys.executable, "-c", "import sys; sys.exit('no such file: prometheus.yml')"]
     with (
         pytest.raises(StackError, match=r"Server has ended:\n +no such file: prometheus\.yml"),

@@ -15,7 +15,7 @@ from prometheus.stack.stack import Stack
 
 @pytest.fixture
 def ended(tmp_path: Path) -> Program:
-    """A program that has come to its end, and said something."""
+    """A program that has come to its end, with output."""
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-c", "print('disk full')"], stdout=output)

@@ -81,7 +81,7 @@ def test_rows_that_wait_for_a_reset(cell: str, pending: float | None) -> None:
 
 
 def test_pages_and_rows() -> None:
-    """What was replaced or given up is told apart by the kind of error."""
+    """What was replaced or given up is distinguished by the kind of error."""
     cells = {"remapped_rows__correctable": "3", "remapped_rows__uncorrectable": "1"}
     pages = {"retired_pages__single_bit_ecc__count": "2", "retired_pages__double_bit__count": "0"}
     assert metrics(**cells, **pages) == {
