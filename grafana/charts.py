@@ -180,7 +180,7 @@ def ranking(
     title: str, description: str, promql: str, legend: str, *steps: Step, high: float, empty: str
 ) -> Panel:
     """Current values as bars."""
-    # The size of names stays Grafana's own: a size set by hand cuts them.
+    # Above the bars, names are whole on a phone, in Grafana's own size: one set by hand cuts them.
     builder = (
         bargauge.Panel()
         .unit("none")
@@ -190,11 +190,11 @@ def ranking(
         .orientation(VizOrientation.HORIZONTAL)
         .display_mode(BarGaugeDisplayMode.BASIC)
         .value_mode(BarGaugeValueMode.TEXT)
-        .name_placement(BarGaugeNamePlacement.LEFT)
+        .name_placement(BarGaugeNamePlacement.TOP)
         .show_unfilled(show_unfilled=True)
         .sizing(BarGaugeSizing.MANUAL)
-        .min_viz_height(16)
-        .max_viz_height(28)
+        .min_viz_height(36)
+        .max_viz_height(44)
         .color_scheme(sdk.colour(FieldColorModeId.THRESHOLDS))
         .thresholds(sdk.thresholds(value_mappings.NEUTRAL, *steps))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False).fields(""))

@@ -131,8 +131,8 @@ def age_when_served() -> Panel:
     return ranking(
         "Age when served, in lifetimes",
         "How old each probe's values were at the last scrape, in its ttl; above 2 they were served late.",
-        shortened(lifetimes, "probe", "short", END_OF_PATH),
-        "${who}{{short}}",
+        lifetimes,
+        "${who}{{probe}}",
         *steps(threshold_steps.PROBE_AGE),
         high=4,
         empty="No grid-exporter answers",
