@@ -347,14 +347,14 @@ def nightly_update() -> dict[str, Value]:
 
 
 def removed() -> dict[str, Value]:
-    """A container is stopped at minute 30 and removed a minute later."""
+    """A container is stopped at minute 30 and removed two minutes later."""
 
     def until_then(series: str) -> Callable[[int], float | None]:
         state = int('state="running"' in series), int('state="exited"' in series)
         otherwise = healthy()[series]
         assert not callable(otherwise)
         changed = state if "grid_container_state" in series else (otherwise, otherwise)
-        return lambda now: changed[0] if now < 30 else changed[1] if now == 30 else None
+        return lambda now: changed[0] if now < 30 else changed[1] if now < 32 else None
 
     return {series: until_then(series) for series in healthy() if VLLM in series}
 

@@ -53,7 +53,7 @@ def timelines(
     }
     content = {"rule_files": [str(rules)], "evaluation_interval": f"{every}m", "tests": [test]}
     file.write_text(json.dumps(content), "utf-8")
-    done = run("promtool", "test", "rules", file, timeout=600)
+    done = run("promtool", "test", "rules", file, timeout=1800)
     output = done.stdout + done.stderr
     assert done.returncode == 0 or "got:" in output, output
     seen: dict[Labels, list[int]] = {}

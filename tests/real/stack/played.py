@@ -32,7 +32,7 @@ from tests.real.stack import hurry
 
 TIMES = 900  # a quarter of an hour is a second
 SECOND = TIMES / 60  # in minutes of the days
-LEAD = 5  # seconds until the days begin: Alertmanager starts meanwhile
+LEAD = 10  # seconds until the days begin: Alertmanager starts meanwhile
 BEFORE, AFTER = 5, 30  # minutes around alerts; the rest, in which nothing fires, is left out
 FOR_EVER = "2100-01-01T00:00:00Z"
 

@@ -18,7 +18,7 @@ from tests.real.stack.played import Message, play
 
 pytestmark = [
     pytest.mark.real("promtool", "prometheus-alertmanager", "amtool"),
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(2400),
 ]
 MORNING, NIGHT = 7 * 60 + 30, 22 * 60  # between them warnings are sent
 
