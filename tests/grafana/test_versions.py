@@ -30,7 +30,7 @@ OPTIONS = {
 # Known to some of the versions only, and why that does no harm.
 SOME = {
     ("state-timeline", "perPage"): "11.0 shows all rows at once.",
-    ("table", "wrapText"): "What 12 and 13 call so is a property of the cell in 11: both are set.",
+    ("table", "wrapText"): "A property of the cell in late 11s, where both are set; 11.0 cuts long names.",
     ("table", "hidden"): "What 11 calls so, 12 and 13 call hideFrom: both are set.",
 }
 CUSTOM = {
