@@ -14,6 +14,8 @@ BURST = 420  # seconds from one burst of work to the next
 WARMING = (0, 20, 40, 60)  # seconds ago; a chip is as warm as the load of the last minute made it
 OWN = 512  # MiB that a card's context takes beside its processes
 ALL_BUSY = 0.97
+THROTTLED = ("hot", "throttled")  # faults of a card that is busy, and as slow as this
+PACE = 0.35
 LOST = "Unable to determine the device handle for GPU{index}: {bus}: Unknown Error\n"
 
 
@@ -93,15 +95,17 @@ def _used(box: str, moment: float) -> dict[str, int]:
 
 def _card(row: Row, moment: float, used: int, fault: str) -> Row:
     """A card as it is now."""
-    busy = _busy(row["uuid"], moment)
+    throttled = fault in THROTTLED
+    busy = ALL_BUSY if throttled else _busy(row["uuid"], moment)
+    pace = PACE if throttled else busy
     warm = sum(_busy(row["uuid"], moment - ago) for ago in WARMING) / len(WARMING)
     limit, total = float(row["enforced.power.limit"]), int(row["memory.total"])
     used = min(used + OWN, total - int(row["memory.reserved"]))
-    power = limit * (0.08 + 0.9 * busy)
-    clock = float(row["clocks.max.graphics"]) * (0.3 + 0.6 * busy)
+    power = limit * (0.08 + 0.9 * pace)
+    clock = float(row["clocks.max.graphics"]) * (0.3 + 0.6 * pace)
     row |= {
         "utilization.gpu": f"{100 * busy:.0f}",
-        "utilization.memory": f"{55 * busy:.0f}",
+        "utilization.memory": f"{55 * pace:.0f}",
         **_memory(row, used),
         "temperature.gpu": f"{34 + 38 * warm:.0f}",
         **_where_reported(row, "temperature.memory", f"{42 + 40 * warm:.0f}"),
@@ -131,13 +135,11 @@ def _faulty(row: Row, fault: str) -> Row:
     thermal = {
         **{f"clocks_event_reasons.{name}": "Active" for name in reasons},
         **{f"clocks_event_reasons.{name}": "Not Active" for name in ("gpu_idle", "sw_power_cap")},
-        "clocks.current.sm": "420",
     }
     most = int(row["memory.total"]) - int(row["memory.reserved"])
     changes: dict[str, Row] = {
         "hot": {
             **thermal,
-            "utilization.gpu": "100",
             "temperature.gpu": "93",
             **_where_reported(row, "temperature.memory", "108"),
         },

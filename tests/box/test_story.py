@@ -175,6 +175,9 @@ async def test_a_hot_card_is_held_back_by_heat(box: FakeBox) -> None:
     card = {name: value for name, value in (await collect(box, "gpu")).items() if 'gpu="1"' in name}
     active = {name.split('"')[3] for name, value in card.items() if "throttle_active" in name and value}
     assert active == {"hw_slowdown", "hw_thermal_slowdown"}
+    values = {name.partition("{")[0]: value for name, value in card.items() if "clock" not in name}
+    assert values["grid_gpu_utilization_ratio"] == 0.97
+    assert values["grid_gpu_power_draw_watts"] < 0.5 * values["grid_gpu_power_limit_watts"]
 
 
 def test_story_ends_when_asked(box: FakeBox) -> None:
