@@ -15,9 +15,10 @@ from exporter.probe import Duration, Host, Kind, Note, Probe, ProbeError, Result
 from exporter.probes.commands.summary import summarize
 from exporter.probes.commands.textformat import Family, parse
 from exporter.system.subprocesses import run
-from exporter.system.threads import run_in_thread
+from exporter.system.threads import run_in_thread_if_large
 
 OUTPUT_LIMIT = 1024 * 1024
+SLOWER = 16  # times as long as other text takes to read: a thread from 4 KB on
 NAMED = 5  # refused families that a note names
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
 HELP = "Printed by a configured command, cached."
@@ -106,7 +107,8 @@ async def collect(command: Command, host: Host) -> Result:
     hint = f"see its output: `grid-exporter --config.file FILE probe command:{command.name}`"
     if output.code != 0:
         raise ProbeError(f"{command.argv[0]} failed: {output.ending}", hint)
-    printed = await run_in_thread(parse, output.stdout, time.time())
+    length = SLOWER * len(output.stdout)
+    printed = await run_in_thread_if_large(length, parse, output.stdout, time.time())
     clashes = claim(command.name, printed.families, host.family_types)
     served = [family for family in printed.families if family.name not in clashes]
     refused = {**clashes, **printed.refused}
@@ -114,7 +116,7 @@ async def collect(command: Command, host: Host) -> Result:
         problem = f": {_listed(refused)}" if refused else ""
         raise ProbeError(f"{command.argv[0]} printed no metrics that can be served{problem}", hint)
     notes = (Note(f"left out: {_listed(refused)}", "docs/commands.md has the rules"),) if refused else ()
-    return Result(await run_in_thread(metrics, served, command.name), notes)
+    return Result(await run_in_thread_if_large(length, metrics, served, command.name), notes)
 
 
 def _listed(refused: Mapping[str, str]) -> str:
