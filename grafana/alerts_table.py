@@ -18,12 +18,13 @@ FIRING = 'ALERTS{BOX, alertstate="firing"}'
 SINCE = "ALERTS_FOR_STATE{BOX}"
 EACH = "by (instance, alertname, severity, domain, event, what)"
 WORD = "([A-Z][a-z]+)?"
+ACRONYMS = ("GPU", "LLM", "AIDE")  # at the beginning of alerts' names
 
 
 def described(alerts: str, *first: str) -> str:
     """PromQL: alerts with labels for people.
 
-    ``event`` is the alert's name in words, which wrap: Disk Full Soon. ``what`` is what is affected, after
+    ``event`` is the alert's name in words, which wrap: GPU Memory Full. ``what`` is what is affected, after
     the labels ``first``.
     """
     labels = ", ".join(f'"{label}"' for label in (*first, *WHAT))
@@ -31,7 +32,10 @@ def described(alerts: str, *first: str) -> str:
     named = (
         f'label_replace(label_join({numbered}, "what", " ", {labels}), "event", "$1", "alertname", "(.+)")'
     )
-    return f'label_replace({named}, "event", "$1 $2 $3 $4 $5", "alertname", "Grid{WORD * 5}")'
+    named = f'label_replace({named}, "event", "$1 $2 $3 $4 $5", "alertname", "Grid{WORD * 5}")'
+    for acronym in ACRONYMS:
+        named = f'label_replace({named}, "event", "{acronym}$1", "event", "{acronym.title()}( .+)")'
+    return named
 
 
 def firing_now() -> Panel:
