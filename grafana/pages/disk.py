@@ -56,7 +56,7 @@ def stats() -> Panel:
             Value("Grew", f"sum({growth()})", "decbytes", decimals=0),
             Value("Full in", full_in, "s", steps=FULL_IN, decimals=1),
             Value(
-                "Unreadable",
+                "Scan errors",
                 "sum(grid_directory_scan_errors{BOX})",
                 "short",
                 steps=threshold_steps.WARN_FROM_ONE,
