@@ -27,6 +27,10 @@ BOX = Column(
 EACH = "by (instance, container)"
 OLD = 90 * 86400  # containers older than this are marked
 
+WITHOUT_TYPE = (r"(.+)\\.service", "$1")
+# A phone wraps an address there, after its second dot: one that is cut would read as another.
+BREAKABLE = ("([0-9]+[.][0-9]+[.])(.+)", "$1\u200b$2")
+
 
 def page() -> Page:
     """The page."""
@@ -60,6 +64,11 @@ def _event(event: str, page: str, times: str, what: str = "") -> str:
     return f"max by (instance, event, what, page) ({labelled})"
 
 
+def _changed(times: str, label: str, pattern: str, left: str) -> str:
+    """PromQL: a label as an expression leaves it, where it matches."""
+    return f'label_replace({times}, "{label}", "{left}", "{label}", "{pattern}")'
+
+
 def _recent(times: str) -> str:
     """PromQL: those times that the last steps brought, so that each is seen at some step, even a late one."""
     return f"{times} > time() - 2 * $__interval_ms / 1000 - {LATE_SECONDS}"
@@ -82,6 +91,7 @@ def _starts() -> tuple[str, ...]:
         "max by (instance, address) (grid_tor_exit_info{BOX})"
         " * on (instance) group_left () max by (instance) (grid_tor_exit_changed_timestamp_seconds{BOX})"
     )
+    exit_changes = f"{_recent(exit_address)} unless on () ({SEVERAL})"
     return (
         _event("Reboot", "grid-host", _recent("grid_boot_timestamp_seconds{BOX}")),
         _event(
@@ -93,10 +103,10 @@ def _starts() -> tuple[str, ...]:
         _event(
             "Service started",
             "grid-services",
-            _recent("grid_service_started_timestamp_seconds{BOX}"),
+            _changed(_recent("grid_service_started_timestamp_seconds{BOX}"), "name", *WITHOUT_TYPE),
             "name",
         ),
-        _event("New Tor exit", "grid-tor", f"{_recent(exit_address)} unless on () ({SEVERAL})", "address"),
+        _event("New Tor exit", "grid-tor", _changed(exit_changes, "address", *BREAKABLE), "address"),
     )
 
 
