@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from prometheus.expressions import span
+from prometheus.expressions import GAP_SECONDS, span
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNBOOKS = f"{PROJECT['urls']['Repository']}/blob/main/prometheus/runbooks"
@@ -23,6 +23,7 @@ class Alert:
     severity: critical wakes somebody, warning waits for the morning, info needs nobody, none is for programs.
     expr: the condition, true while it returns series. wait: for how many seconds it must hold first.
     keep: for how many seconds the alert stays after the condition has ended.
+    value: where it stays, the left side of the condition, of which its text tells.
     summary, description: templates, as Prometheus fills them in.
     sometimes: the severity for a box that is not always on, whose target has a label ``presence: sometimes``;
     empty: the same.
@@ -34,6 +35,7 @@ class Alert:
     expr: str
     wait: int = 0
     keep: int = 0
+    value: str = ""
     summary: str
     description: str
     sometimes: Literal["", "warning", "info"] = ""
@@ -47,7 +49,7 @@ class Alert:
             grafana: where the dashboards are.
             runbooks: where the runbooks are.
         """
-        rule: dict[str, Any] = {"alert": self.name, "expr": self.expr}
+        rule: dict[str, Any] = {"alert": self.name, "expr": self._expr()}
         if self.wait:
             rule["for"] = span(self.wait)
         if self.keep:
@@ -60,6 +62,20 @@ class Alert:
             "runbook_url": f"{runbooks}/{self.name}.md",
         }
         return rule
+
+    def _expr(self) -> str:
+        """The condition; of an alert that stays, also that it fired when Prometheus restarted.
+
+        Prometheus forgets then which alerts stay. For some minutes each that fired fires on, and then stays.
+        """
+        if not self.keep:
+            return self.expr
+        fired = f'ALERTS{{alertname="{self.name}", alertstate="firing"}}'
+        restarted = f'changes(process_start_time_seconds{{job="prometheus"}}[{span(GAP_SECONDS)}]) > 0'
+        return (
+            f"{self.expr}\nor\n(\n{self.value}\n)\n"
+            f"and max without (alertname, alertstate, severity, domain) ({fired})\nand on () {restarted}"
+        )
 
     def _severity(self) -> str:
         if not self.sometimes:

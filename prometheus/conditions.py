@@ -19,6 +19,7 @@ from prometheus.thresholds import (
     AIDE_OVERDUE_SECONDS,
     CONTAINER_RESTARTED_SECONDS,
     CONTAINER_RESTARTS,
+    CONTAINER_RESTARTS_SLOW,
     DISK_FILLING_RATIO,
     DISK_FULL_BYTES,
     DISK_FULL_RATIO,
@@ -31,6 +32,7 @@ from prometheus.thresholds import (
     GPU_HOT_CELSIUS,
     GPU_MEMORY_FULL_RATIO,
     LLM_QUEUE_GROWTH,
+    LOOP_SECONDS,
     MEMORY_LOW_BYTES,
     MEMORY_LOW_RATIO,
     MEMORY_NEARLY_OUT_BYTES,
@@ -101,7 +103,8 @@ FILLING = " and ".join(
     )
 )
 RESTARTED = (
-    f"round(increase(grid_container_restarts_total{{BOX}}[1h])) > {CONTAINER_RESTARTS}"
+    f"(round(increase(grid_container_restarts_total{{BOX}}[1h])) > {CONTAINER_RESTARTS}"
+    f" or round(increase(grid_container_restarts_total{{BOX}}[{LOOP_SECONDS}s])) > {CONTAINER_RESTARTS_SLOW})"
     f" and increase(grid_container_restarts_total{{BOX}}[{CONTAINER_RESTARTED_SECONDS}s]) > 0"
 )
 # An increase outlives the last scrape; a container that is no longer scraped is no problem any more.

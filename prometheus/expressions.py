@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus import thresholds as t
+
 JOB = 'job=~"grid.*"'
 # A scrape that fails ends every series of the box at once. Looking back this far keeps what was seen, so that
 # a restart or a lost scrape neither resolves an alert nor starts its wait anew. It is longer than
@@ -32,6 +34,20 @@ def over(seconds: int, name: str, *matchers: str) -> str:
     return f"{series(name, *matchers)}[{span(seconds)}]"
 
 
+def count_over(seconds: int, counter: str) -> str:
+    """By how much each of these counters rose within so many seconds, as a whole number.
+
+    increase() extrapolates, and two restarts would read as 2.03.
+    """
+    return f"round(increase({over(seconds, counter)}))"
+
+
+def loop(counter: str, quick: int, slow: int) -> str:
+    """How often each rose within LOOP_SECONDS, where that was more than ``slow``, or ``quick`` in an hour."""
+    long = count_over(t.LOOP_SECONDS, counter)
+    return f"{long}\nand (\n  {count_over(3600, counter)} > {quick}\n  or {long} > {slow}\n)"
+
+
 def latest(name: str, *matchers: str) -> str:
     """Each series' last value, across a gap in the scrapes."""
     return f"last_over_time({over(GAP_SECONDS, name, *matchers)})"
@@ -50,14 +66,21 @@ def amount(metric: str, *labels: str) -> str:
 
     labels: those that name the series, besides job and instance.
     """
+    return own_value(metric, *labels, shown="humanize1024 }}B")
+
+
+def own_value(metric: str, *labels: str, shown: str = "humanize }}") -> str:
+    """A template of an annotation: the value of the alert's own series of a metric, such as ``65.5k``.
+
+    labels: those that name the series, besides job and instance. shown: the end of its template.
+    """
     names = ("job", "instance", *labels)
     matchers, values = (
         ", ".join(f"{name}=%q" for name in names),
         " ".join(f"$labels.{name}" for name in names),
     )
     read = f"sum(last_over_time({metric}{{{matchers}}}[{span(GAP_SECONDS)}]))"
-    shown = "{{ . | first | value | humanize1024 }}B"
-    return f"{{{{ with printf `{read}` {values} | query }}}}{shown}{{{{ end }}}}"
+    return f"{{{{ with printf `{read}` {values} | query }}}}{{{{ . | first | value | {shown}{{{{ end }}}}"
 
 
 def span(seconds: int) -> str:

@@ -4,8 +4,9 @@ The values just beyond and just short of each are in prometheus/tests/*.yml, whi
 Each name ends in its unit. "Warm", "low" and "slow" are worth a look, the others are to be acted on.
 """
 
-EXPORTER_ANSWERED_RATIO = 0.5  # of the scrapes of half an hour; below, a box that comes and goes is down
-EXPORTER_FLAPS = 3  # more changes than that within half an hour: the box comes and goes
+FLAPS_SECONDS = 2 * 3600  # in which it shows that a box or a probe comes and goes
+FLAPS = 3  # more changes than that within it
+FLAPS_RATIO = 0.8  # and it was there for less of the time than that: three short reboots are nothing
 EXPORTER_RESTARTS = 4  # more than so many within an hour is a loop
 NOTIFICATIONS_FAILED = 1  # more than so many within a quarter of an hour is no accident
 PROBE_SUCCESS_RATIO = 0.5  # of the last minutes; below, the probe fails
@@ -48,20 +49,26 @@ DISK_FULL_WITHIN_SECONDS = 3 * 86400  # predicted
 DISK_PACE_SECONDS = 6 * 3600  # the past that the prediction draws on
 DISK_PACE_LEAST_SECONDS = 3600  # a shorter past can't predict days
 INODES_LOW_RATIO = 0.03  # free, of all
+INODES_OUT_RATIO = 0.003
 DISK_FILLING_RATIO = 0.40  # available, of the size: a prediction counts below it
 DISK_FULL_SOON_SECONDS = 4 * 3600  # predicted from the last hour
 DISK_FULL_SOON_RATIO = 0.15  # available, of the size: that prediction counts below it
 DISK_FULL_SOON_BYTES = 50e9  # and below it: a download that leaves as much has fitted
+DIRECTORY_WINDOW_SECONDS = 14 * 86400  # a mount seen within it is missed
+DIRECTORY_LEFT_RATIO = 0.5  # of what a directory held; below, what it lay on was unmounted, not replaced
 DIRECTORY_GREW_BYTES = 100e9  # within an hour
 
 TOR_SLOW_SECONDS = 10
 TOR_BYPASSED_SECONDS = 3600  # six exits in a row that the check page does not know are none
 TOR_SAME_EXIT_SECONDS = 25 * 60  # a Tor exit is used for 10 minutes; what stays is no exit
 
+LOOP_SECONDS = 6 * 3600  # in which a slow loop shows: a crash each half an hour
 CONTAINER_RESTARTS = 4  # more than so many within an hour is a loop
+CONTAINER_RESTARTS_SLOW = 8  # and so many within LOOP_SECONDS
 CONTAINER_RESTARTED_SECONDS = 20 * 60  # without a restart for so long, the loop has ended
 
 SERVICE_RESTARTS = 4
+SERVICE_RESTARTS_SLOW = 8
 SERVICE_RESTARTED_SECONDS = 20 * 60
 SERVICE_FAILED_RATIO = 0.22  # of that time; beyond, it is given up and doesn't restart
 TIMER_OVERDUE_SECONDS = 15 * 60

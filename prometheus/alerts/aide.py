@@ -81,7 +81,7 @@ def _overdue() -> Alert:
         severity="warning",
         expr=f"{clock()}\n- {BOX} {latest(LAST_CHECK)}\n> {t.AIDE_OVERDUE_SECONDS}\n"
         f"or\nmax by (job, instance) (\n  {never}\n) * {t.AIDE_OVERDUE_SECONDS}",
-        wait=600,
+        wait=4 * 3600,  # a box that was off for days checks soon after it is on
         summary="{{ $labels.instance }}: no AIDE check for too long",
         description="For {{ $value | humanizeDuration }} no AIDE check of {{ $labels.instance }} has "
         "ended: whether its files are as they were is not known.",
@@ -99,7 +99,8 @@ def _database() -> Alert:
     return Alert(
         name="GridAideDatabaseChanged",
         severity="critical",
-        expr=f"{replaced}\n- {BOX} ({accepts} or {replaced} * 0)\n- {BOX} ({first} or {replaced} * 0)\n> 0",
+        expr=f"{replaced}\n- {BOX} ({accepts} or {replaced} * 0)\n- {BOX} ({first} or {BOX} {replaced} * 0)\n"
+        "> 0",
         wait=600,  # the database and its accept may be seen one after the other
         summary="{{ $labels.instance }}: the AIDE database was replaced",
         description="The AIDE database of {{ $labels.instance }} was replaced though nobody accepted a "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import latest, over, series
+from prometheus.expressions import count_over, latest, loop, over, series
 
 ITSELF = "on (job, instance, container)"
 STOPPED = latest("grid_container_state", 'state=~"created|exited|dead"')
@@ -62,7 +62,8 @@ def _states() -> list[Alert]:
             # As long as a large model may take to load after a restart.
             expr=f"{UNHEALTHY} == 1",
             wait=900,
-            keep=900,
+            keep=2700,
+            value=UNHEALTHY,
             summary="{{ $labels.instance }}: container {{ $labels.container }} is unhealthy",
             description="The health check of container {{ $labels.container }} on {{ $labels.instance }} "
             "fails.",
@@ -71,23 +72,25 @@ def _states() -> list[Alert]:
 
 
 def _events() -> list[Alert]:
-    restarts = over(3600, "grid_container_restarts_total")
+    loops = loop("grid_container_restarts_total", t.CONTAINER_RESTARTS, t.CONTAINER_RESTARTS_SLOW)
     lately = over(t.CONTAINER_RESTARTED_SECONDS, "grid_container_restarts_total")
     return [
         Alert(
             name="GridContainerRestarting",
             severity="warning",
-            # round: increase() extrapolates, and two restarts would read as 2.03.
-            expr=f"round(increase({restarts})) > {t.CONTAINER_RESTARTS}\nand increase({lately}) > 0",
+            expr=f"{loops}\nand increase({lately}) > 0",
+            value=count_over(t.LOOP_SECONDS, "grid_container_restarts_total"),
             keep=1800,
             summary="{{ $labels.instance }}: container {{ $labels.container }} keeps restarting",
             description="The engine restarted container {{ $labels.container }} on {{ $labels.instance }} "
-            "{{ $value }} times within an hour.",
+            "{{ $value }} times within six hours.",
         ),
         Alert(
             name="GridContainerOomKilled",
             severity="warning",
             expr=f"max_over_time({OOM_KILLED}) == 1",
+            keep=3600,
+            value=f"max_over_time({OOM_KILLED})",
             summary="{{ $labels.instance }}: container {{ $labels.container }} ran out of memory",
             description="The kernel killed container {{ $labels.container }} on {{ $labels.instance }}, "
             "which ran out of memory: it reached its own limit, or the box had none left.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import GAP_SECONDS, amount, latest, over
+from prometheus.expressions import GAP_SECONDS, amount, latest, over, own_value, series, span
 
 AVAILABLE = f"{latest('grid_filesystem_avail_bytes')}\n/ {latest('grid_filesystem_size_bytes')}"
 SPACE = " of ".join(amount(f"grid_filesystem_{kind}_bytes", "mountpoint") for kind in ("avail", "size"))
@@ -25,6 +25,7 @@ def _full() -> list[Alert]:
             expr=_less_than(t.DISK_FULL_RATIO, t.DISK_FULL_BYTES),
             wait=300,
             keep=3600,
+            value=AVAILABLE,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} is full",
             description=f"Only {SPACE} "
             "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
@@ -36,6 +37,7 @@ def _full() -> list[Alert]:
             expr=_less_than(t.DISK_LOW_RATIO, t.DISK_LOW_BYTES),
             wait=900,
             keep=3600,
+            value=AVAILABLE,
             summary="{{ $labels.instance }}: little space is left on {{ $labels.mountpoint }}",
             description=f"Only {SPACE} "
             "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
@@ -61,6 +63,7 @@ def _filling() -> list[Alert]:
             expr=f"{little}\nand {soon}\nand {yet}\nand {known}",
             wait=900,
             keep=3600,  # as GridDiskLow, which would be sent as it ends
+            value=AVAILABLE,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within hours",
             description=f"{SPACE} "
             "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
@@ -71,7 +74,7 @@ def _filling() -> list[Alert]:
             name="GridDiskFilling",
             severity="warning",
             expr=f"{AVAILABLE} < {t.DISK_FILLING_RATIO}\nand {days}\nand {still}",
-            wait=3 * 3600,
+            wait=8 * 3600,  # longer than a download takes; what is quicker is GridDiskFullSoon
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} will be full within days",
             description=f"{SPACE} "
             "({{ $value | humanizePercentage }}) of {{ $labels.mountpoint }} on {{ $labels.instance }} "
@@ -83,19 +86,33 @@ def _filling() -> list[Alert]:
 
 def _unwritable() -> list[Alert]:
     """Space alone does not help."""
-    free, every = latest("grid_filesystem_inodes_free"), latest("grid_filesystem_inodes")
+    inodes = f"{latest('grid_filesystem_inodes_free')}\n/ {latest('grid_filesystem_inodes')}"
+    free, every = (own_value(f"grid_filesystem_{kind}", "mountpoint") for kind in ("inodes_free", "inodes"))
+    left = f"Only {free} of {every} inodes ({{{{ $value | humanizePercentage }}}})"
     before = f"min_over_time({over(7 * 86400, 'grid_filesystem_read_only')})"
     return [
         Alert(
+            name="GridInodesOut",
+            severity="critical",
+            expr=f"{inodes} < {t.INODES_OUT_RATIO}",
+            wait=300,
+            keep=3600,
+            value=inodes,
+            summary="{{ $labels.instance }}: {{ $labels.mountpoint }} can take no more files",
+            description=f"{left} of {{{{ $labels.mountpoint }}}} on {{{{ $labels.instance }}}} "
+            "({{ $labels.device }}) are left. Nothing new can be written there, however much space there is.",
+        ),
+        Alert(
             name="GridInodesLow",
             severity="warning",
-            expr=f"{free}\n/ {every} < {t.INODES_LOW_RATIO}",
+            expr=f"{inodes} < {t.INODES_LOW_RATIO}",
             wait=900,
             keep=3600,
+            value=inodes,
             summary="{{ $labels.instance }}: {{ $labels.mountpoint }} can hardly take more files",
-            description="Only {{ $value | humanizePercentage }} of the files that {{ $labels.mountpoint }} "
-            "on {{ $labels.instance }} ({{ $labels.device }}) can hold are left. Without one nothing can be "
-            "written there, however much space there is.",
+            description=f"{left} of {{{{ $labels.mountpoint }}}} on {{{{ $labels.instance }}}} "
+            "({{ $labels.device }}) are left. Without one nothing can be written there, however much space "
+            "there is.",
         ),
         Alert(
             name="GridFileSystemReadOnly",
@@ -120,7 +137,13 @@ def _full_within(seconds: int, pace: int) -> str:
     return f"predict_linear({over(pace, 'grid_filesystem_avail_bytes')}, {seconds}) < 0"
 
 
+def _before(name: str) -> str:
+    """The highest value of the last two weeks, looked at each hour."""
+    return f"max_over_time({series(name)}[{span(t.DIRECTORY_WINDOW_SECONDS)}:1h])"
+
+
 def _directories() -> list[Alert]:
+    held = _before("grid_directory_size_bytes")
     return [
         Alert(
             name="GridDirectoryGrew",
@@ -130,6 +153,17 @@ def _directories() -> list[Alert]:
             "hour",
             description="{{ $labels.path }} on {{ $labels.instance }} is {{ $value | humanize }}B larger "
             "than within the last hour: a model was downloaded, or something writes there that should not.",
+        ),
+        Alert(
+            name="GridDirectoryUnmounted",
+            severity="warning",
+            expr=f"{_before('grid_directory_info')}\nunless {latest('grid_directory_info')}\n"
+            f"unless on (job, instance, mountpoint) {latest('grid_filesystem_size_bytes')}\n"
+            f"and on (job, instance, path) {SIZE} < {t.DIRECTORY_LEFT_RATIO} * {held}",
+            summary="{{ $labels.instance }}: {{ $labels.mountpoint }} is no longer mounted",
+            description="{{ $labels.path }} on {{ $labels.instance }} lay on {{ $labels.mountpoint }}, where "
+            "nothing is mounted any more: of its models "
+            f"{amount('grid_directory_size_bytes', 'path')} are left.",
         ),
         Alert(
             name="GridDirectoryUnreadable",

@@ -23,7 +23,7 @@ def _down() -> list[Alert]:
         Alert(
             name="GridExporterDown",
             severity="critical",
-            expr=f"{_silent()}\nor\n{_answers_seldom()}",
+            expr=f"{_silent()}\nor\n{_comes_and_goes('up')}",
             wait=300,  # longer than a reboot takes
             sometimes="warning",
             summary="{{ $labels.instance }} does not answer",
@@ -45,6 +45,7 @@ def _down() -> list[Alert]:
             severity="warning",
             expr=f"changes({over(3600, 'process_start_time_seconds', OWN)}) > {t.EXPORTER_RESTARTS}",
             keep=1800,
+            value=f"changes({over(3600, 'process_start_time_seconds', OWN)})",
             summary="{{ $labels.instance }}: grid-exporter keeps restarting",
             description="grid-exporter on {{ $labels.instance }} started {{ $value }} times within the "
             "last hour.",
@@ -57,10 +58,10 @@ def _silent() -> str:
     return f"{latest('up')} == 0\nunless max_over_time({over(120, 'up')}) == 1"
 
 
-def _answers_seldom() -> str:
-    """Where a box comes and goes, and is away for most of the time; an outage that is over is neither."""
-    seldom = f"avg_over_time({over(1800, 'up')}) < {t.EXPORTER_ANSWERED_RATIO}"
-    return f"{seldom} and changes({over(1800, 'up')}) > {t.EXPORTER_FLAPS}"
+def _comes_and_goes(name: str) -> str:
+    """Where this is 0 for much of the time and 1 again and again: one alert, and not one for each time."""
+    long = over(t.FLAPS_SECONDS, name)
+    return f"avg_over_time({long}) < {t.FLAPS_RATIO} and changes({long}) > {t.FLAPS}"
 
 
 def _probes() -> list[Alert]:
@@ -68,12 +69,13 @@ def _probes() -> list[Alert]:
         Alert(
             name="GridProbeFailing",
             severity="warning",
-            expr=f"avg_over_time({over(900, 'grid_probe_success')}) < {t.PROBE_SUCCESS_RATIO}",
+            expr=f"avg_over_time({over(900, 'grid_probe_success')}) < {t.PROBE_SUCCESS_RATIO}\n"
+            f"or\n{_comes_and_goes('grid_probe_success')}",
             wait=600,  # GridGpuGone comes first
             summary="{{ $labels.instance }}: the probe {{ $labels.probe }} fails",
             description="The probe {{ $labels.probe }} of {{ $labels.instance }} worked for "
-            "{{ $value | humanizePercentage }} of the last 15 minutes. The state of what it watches is "
-            "unknown: the exporter's status page has the reason.",
+            "{{ $value | humanizePercentage }} of the last 15 minutes, or 2 hours. The state of what it "
+            "watches is unknown: the exporter's status page has the reason.",
         ),
         Alert(
             name="GridProbeStale",
@@ -90,6 +92,7 @@ def _probes() -> list[Alert]:
             expr=f"{latest('grid_probe_stuck')} == 1",
             wait=300,
             keep=600,  # the average of GridProbeFailing lags as long
+            value=latest("grid_probe_stuck"),
             summary="{{ $labels.instance }}: the probe {{ $labels.probe }} is stuck",
             description="A process of the probe {{ $labels.probe }} on {{ $labels.instance }} can't be "
             "killed: it waits for a driver or a file system that doesn't answer. Until it is gone the probe "

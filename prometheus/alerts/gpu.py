@@ -46,6 +46,7 @@ def _heat() -> list[Alert]:
             expr=f"{latest('grid_gpu_temperature_celsius')} >= {t.GPU_HOT_CELSIUS}\nunless {APU}",
             wait=300,
             keep=1800,  # GridGpuThrottled looks back as far
+            value=latest("grid_gpu_temperature_celsius"),
             summary="{{ $labels.instance }}: GPU {{ $labels.gpu }} is at {{ $value }} °C",
             description="The core of GPU {{ $labels.gpu }} in {{ $labels.instance }} is at {{ $value }} "
             "°C. It slows down now and switches itself off if it gets hotter.",
@@ -56,6 +57,7 @@ def _heat() -> list[Alert]:
             expr=f"{latest('grid_gpu_memory_temperature_celsius')} >= {t.GPU_MEMORY_HOT_CELSIUS}",
             wait=300,
             keep=1800,  # GridGpuThrottled looks back as far
+            value=latest("grid_gpu_memory_temperature_celsius"),
             summary="{{ $labels.instance }}: the memory of GPU {{ $labels.gpu }} is at {{ $value }} °C",
             description="The memory of GPU {{ $labels.gpu }} in {{ $labels.instance }} is at {{ $value }} "
             "°C, where it slows down and ages quickly.",
@@ -84,6 +86,8 @@ def _link() -> Alert:
         severity="warning",
         expr=f"{LINK}\n< {t.GPU_LINK_RATIO}\nand {loaded}",
         wait=600,
+        keep=6 * 3600,  # the link shows only under load, which comes and goes
+        value=LINK,
         summary="{{ $labels.instance }}: the PCIe link of GPU {{ $labels.gpu }} is narrow",
         description="The PCIe link of GPU {{ $labels.gpu }} in {{ $labels.instance }} has under load "
         "{{ $value | humanizePercentage }} of the speed that the card and its slot are capable of. Models "
@@ -99,6 +103,7 @@ def _memory() -> list[Alert]:
             expr=f"{MEMORY_USED} > {t.GPU_MEMORY_FULL_RATIO}",
             wait=1800,
             keep=3600,
+            value=MEMORY_USED,
             summary="{{ $labels.instance }}: the memory of GPU {{ $labels.gpu }} is full",
             description=f"{amount('grid_gpu_memory_used_bytes', 'gpu')} of "
             f"{amount('grid_gpu_memory_total_bytes', 'gpu')} "
@@ -180,15 +185,17 @@ def _gone() -> Alert:
     """Fewer cards than their owner says there are, or, where nobody says, than were there lately."""
     # Looked at every 10 minutes: all samples of two weeks would be too many.
     had = f"{series('grid_gpus')}[{span(t.GPU_GONE_WINDOW_SECONDS)}:10m]"
-    remembered = f"max_over_time({had})\n- on (job, instance, vendor) (\n  {CARDS}\n)\n> 0"
-    expected = f"{EXPECTED}\n- on (job, instance) sum by (job, instance) (\n  {CARDS}\n)\n> 0"
+    remembered = f"max_over_time({had})\n- on (job, instance, vendor) (\n  {CARDS}\n)"
+    expected = f"{EXPECTED}\n- on (job, instance) sum by (job, instance) (\n  {CARDS}\n)"
+    missing = f"{expected}MORE\nor\n(\n{remembered}MORE\n)\nunless on (job, instance) {EXPECTED}"
     left = "sum(last_over_time(grid_gpus{job=%q, instance=%q}[10m]))"
     return Alert(
         name="GridGpuGone",
         severity="critical",
-        expr=f"{expected}\nor\n(\n{remembered}\n)\nunless on (job, instance) {EXPECTED}",
+        expr=missing.replace("MORE", "\n> 0"),
         wait=300,
         keep=600,  # the average of GridProbeFailing lags as long
+        value=missing.replace("MORE", ""),
         summary="{{ $labels.instance }}: {{ $value }} GPU(s) gone",
         description="{{ $labels.instance }} has {{ $value }} GPU(s) fewer than "
         "{{ if $labels.vendor }}within the last two weeks{{ else }}it is to have{{ end }}, and "

@@ -29,6 +29,7 @@ def _memory() -> list[Alert]:
             expr=_less_than(t.MEMORY_NEARLY_OUT_RATIO, t.MEMORY_NEARLY_OUT_BYTES),
             wait=300,
             keep=1800,  # as those that it inhibits: they would be sent as it ends
+            value=AVAILABLE,
             summary="{{ $labels.instance }} is nearly out of memory",
             description=f"Only {MEMORY} "
             "({{ $value | humanizePercentage }}) of the memory of {{ $labels.instance }} is available. The "
@@ -40,6 +41,7 @@ def _memory() -> list[Alert]:
             expr=_less_than(t.MEMORY_LOW_RATIO, t.MEMORY_LOW_BYTES),
             wait=900,
             keep=1800,
+            value=AVAILABLE,
             summary="{{ $labels.instance }} is low on memory",
             description=f"Only {MEMORY} "
             "({{ $value | humanizePercentage }}) of the memory of {{ $labels.instance }} is available.",
@@ -60,6 +62,7 @@ def _consequences() -> list[Alert]:
             expr=f"rate({STALLED}) > {t.MEMORY_STALLED_RATIO}",
             wait=300,
             keep=900,
+            value=f"rate({STALLED})",
             summary="{{ $labels.instance }} stalls, it is out of memory",
             description="Everything on {{ $labels.instance }} waits for memory "
             "{{ $value | humanizePercentage }} of the time: it swaps, or reads its programs from disk again "
@@ -73,6 +76,7 @@ def _consequences() -> list[Alert]:
             f"and on (job, instance) rate({STALLED}) > {t.SWAP_STALLED_RATIO}",
             wait=900,
             keep=1800,
+            value=SWAP_USED,
             summary="{{ $labels.instance }}: swap is full and memory is tight",
             description="{{ $value | humanizePercentage }} of the swap of {{ $labels.instance }} is in use, "
             f"and only {MEMORY} of its memory is available: nothing is left to give way.",

@@ -35,9 +35,10 @@ def _down() -> Alert:
     return Alert(
         name="GridLlmServerDown",
         severity="critical",
-        # vLLM listens only once its model is loaded, which takes minutes after each restart.
+        # vLLM listens only once its model is loaded, which may take after each restart as long as
+        # GridLlmLoadingLong waits. A container or service that has ended is known sooner, by itself.
         expr=f"{latest('grid_llm_up')} == 0\nand {SERVER} {SILENT} == 1",
-        wait=900,
+        wait=1800,
         summary="{{ $labels.instance }}: the LLM server {{ $labels.server }} is down",
         description="Nothing answers where the LLM server {{ $labels.server }} of {{ $labels.instance }} "
         "listened, or is to listen.",
@@ -67,6 +68,7 @@ def _queue() -> Alert:
         expr=f"{newer}\n- {older}\n> {t.LLM_QUEUE_GROWTH}\nand min_over_time({over(1200, *WAITING)}) > 0",
         wait=300,
         keep=600,
+        value=f"{newer}\n- {older}",
         summary="{{ $labels.instance }}: the queue of {{ $labels.model }} grows",
         description="Requests to {{ $labels.model }} on {{ $labels.server }} of {{ $labels.instance }} come "
         "faster than they are answered: within ten minutes {{ $value | humanize }} more wait for their turn.",

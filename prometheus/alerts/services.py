@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus import thresholds as t
 from prometheus.alert import Alert
-from prometheus.expressions import clock, latest, over
+from prometheus.expressions import clock, count_over, latest, loop, over
 
 FAILED = latest("grid_service_state", 'state="failed"')
 INACTIVE = latest("grid_service_state", 'state="inactive"')
@@ -44,26 +44,26 @@ def _down() -> list[Alert]:
 
 
 def _restarting() -> Alert:
-    restarts = over(3600, "grid_service_restarts_total")
+    loops = loop("grid_service_restarts_total", t.SERVICE_RESTARTS, t.SERVICE_RESTARTS_SLOW)
     lately = over(t.SERVICE_RESTARTED_SECONDS, "grid_service_restarts_total")
     # One that systemd has given up is GridServiceFailed alone.
     failed = over(t.SERVICE_RESTARTED_SECONDS, "grid_service_state", 'state="failed"')
     return Alert(
         name="GridServiceRestarting",
         severity="warning",
-        # round: increase() extrapolates, and two restarts would read as 2.03.
-        expr=f"round(increase({restarts})) > {t.SERVICE_RESTARTS}\nand increase({lately}) > 0\n"
+        expr=f"{loops}\nand increase({lately}) > 0\n"
         f"unless on (job, instance, name) avg_over_time({failed}) > {t.SERVICE_FAILED_RATIO}",
+        value=count_over(t.LOOP_SECONDS, "grid_service_restarts_total"),
         wait=300,
         keep=1800,
         summary="{{ $labels.instance }}: {{ $labels.name }} keeps restarting",
         description="systemd restarted {{ $labels.name }} ({{ $labels.category }}) on "
-        "{{ $labels.instance }} {{ $value }} times within an hour.",
+        "{{ $labels.instance }} {{ $value }} times within six hours.",
     )
 
 
 def _others() -> Alert:
-    watched = f"sum by (job, instance) ({FAILED})\n  or {ALL_FAILED} * 0"
+    watched = f"sum by (job, instance) ({FAILED})\n  or on (job, instance) {ALL_FAILED} * 0"
     return Alert(
         name="GridServiceUnitsFailed",
         severity="warning",

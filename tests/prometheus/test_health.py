@@ -33,6 +33,7 @@ class Case(NamedTuple):
     state: State | None
 
 
+EACH_38_MINUTES = "0x127 1x37 2x37 3x37 4x37 5x37 6x37 7x37 8x37 9x37 10x10"
 HEALTHY: dict[str, Samples] = {
     "gpu": {
         "grid_gpus": 2,
@@ -225,6 +226,7 @@ CASES = [
         {'grid_container_state{container="web", state="restarting"}': 1},
         states.RESTARTS,
     ),
+    Case("containers", {'grid_container_restarts_total{container="web"}': EACH_38_MINUTES}, states.RESTARTS),
     Case("containers", {'grid_container_state{container="old", state="dead"}': 1}, states.RESTARTS),
     Case(
         "containers",

@@ -121,6 +121,7 @@ BOXES: dict[str, tuple[list[dict[str, str]], list[str]]] = {
         ],
         ["GridAideUnexplained"],
     ),
+    "inodes": ([{"alertname": "GridInodesOut"}, {"alertname": "GridInodesLow"}], ["GridInodesOut"]),
     "out-of-memory": (
         [
             {"alertname": "GridMemoryNearlyOut"},

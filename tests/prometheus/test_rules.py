@@ -52,7 +52,8 @@ def test_promtool_finds_no_error() -> None:
 @pytest.mark.parametrize("rule", sorted(EXPRESSIONS.keys() - MONITORING))
 def test_every_selector_names_our_jobs(rule: str) -> None:
     """No rule reads another exporter's series of the same name, nor one that ours does not have."""
-    read = list(selectors(EXPRESSIONS[rule]))
+    # When Prometheus itself was started is the one thing that they read of it.
+    read = list(selectors(EXPRESSIONS[rule].replace('process_start_time_seconds{job="prometheus"}', "")))
     assert read
     for name, matchers in read:
         assert JOB in matchers.split(", "), f"{name} without {JOB}"
