@@ -29,6 +29,7 @@ INVISIBLE = {"custom.hidden": True, "custom.hideFrom": {"viz": True, "legend": F
 WRAPPED = {"custom.cellOptions": {"type": "auto", "wrapText": True}, "custom.wrapText": True}
 FOR_LINKS = {"instance", "page", "domain", "alertname", "from", "to"}
 NAME = "row"  # the label with the names of rows
+BOXLESS = "boxless"  # the same without their box: VictoriaMetrics joins no label with itself
 GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 
 
@@ -212,7 +213,7 @@ def table(
     name, unseen = columns[0], {*hidden}
     if boxes and name.label:
         columns = (replace(name, label=NAME), *columns[1:])
-        unseen |= {BOX, name.label, *name.more}
+        unseen |= {BOX, BOXLESS, name.label, *name.more}
     elif boxes:
         columns = (Column(title="Box", label=BOX, least=70), *columns)
     queries = [_query(column) for column in columns if column.promql] + [labels_from] * bool(labels_from)
@@ -272,16 +273,16 @@ def _named(promql: str, name: Column) -> str:
     label = name.label
     if name.more:
         joined = ", ".join(f'"{each}"' for each in (name.label, *name.more))
-        promql, label = f'label_join({promql}, "{NAME}", " ", {joined})', NAME
+        promql, label = f'label_join({promql}, "{BOXLESS}", " ", {joined})', BOXLESS
     if name.short[0]:
-        promql, label = shortened(promql, label, NAME, name.short), NAME
+        promql, label = shortened(promql, label, BOXLESS, name.short), BOXLESS
     return after_box(promql, label, NAME)
 
 
 def shortened(promql: str, label: str, as_label: str, short: tuple[str, str]) -> str:
     """The query with a label ``as_label``: what an expression leaves of another, or all of that."""
     pattern, left = short
-    whole = f'label_join({promql}, "{as_label}", "", "{label}")'
+    whole = promql if label == as_label else f'label_join({promql}, "{as_label}", "", "{label}")'
     return f'label_replace({whole}, "{as_label}", "{left}", "{label}", "{pattern}")'
 
 
