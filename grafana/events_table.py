@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from grafana import sdk, value_mappings
 from grafana.links import to_moment
+from grafana.row_names import BOX, NAME, after_box
 from grafana.sdk import Panel, over_time
-from grafana.tables import BOX, MOMENT, NAME, Column, add_window, after_box, empty_table, show_columns
+from grafana.tables import MOMENT, Column, add_window, empty_table, show_columns
 from prometheus.health import CHOSEN
 
 COLUMNS = (

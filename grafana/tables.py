@@ -16,20 +16,18 @@ from grafana_foundation_sdk.models.common import TableCellHeight
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
 from grafana import sdk, value_mappings
+from grafana.row_names import BOX, BOXLESS, NAME, with_name
 from grafana.sdk import SEVERAL, Panel, Step, now
 from grafana.value_mappings import Texts
 
 GROUND = {"type": "color-background", "mode": "basic"}
 COLOURED = {"type": "color-text"}
-BOX = "box"  # the label with the box, where several are chosen
 MOMENT = "time:MM-DD HH:mm"
 # The first is the name of Grafana 11, the second that of 12 and 13.
 INVISIBLE = {"custom.hidden": True, "custom.hideFrom": {"viz": True, "legend": False, "tooltip": False}}
 # The first is for Grafana 11, the second for 12 and 13.
 WRAPPED = {"custom.cellOptions": {"type": "auto", "wrapText": True}, "custom.wrapText": True}
 FOR_LINKS = {"instance", "page", "domain", "alertname", "from", "to"}
-NAME = "row"  # the label with the names of rows
-BOXLESS = "boxless"  # the same without their box: VictoriaMetrics joins no label with itself
 GAUGE = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 
 
@@ -222,7 +220,7 @@ def table(
     if boxes:
         # Labels of which only an info series knows name its rows, and with it those of the others.
         named = slice(-1, None) if name.more else slice(None)
-        sent[named] = [_named(query, name) for query in sent[named]]
+        sent[named] = [with_name(query, name) for query in sent[named]]
     if page_from:
         sent[0] = f'label_replace({sent[0]}, "page", "grid-$1", "{page_from}", "(.+)")'
     panel = empty_table(sorting, ascending=ascending)
@@ -259,37 +257,6 @@ def show_columns(panel: Panel, columns: Sequence[Column], for_links: Sequence[st
         sdk.override(panel, "byName", column.title, column.properties())
     for name in for_links:
         sdk.override(panel, "byName", name, INVISIBLE)
-
-
-def with_box(promql: str) -> str:
-    """The query with the label box, where several boxes are chosen; an empty label makes no column."""
-    return f'label_replace({promql}, "{BOX}", "$1", "$many", "(.+)")'
-
-
-def _named(promql: str, name: Column) -> str:
-    """The query with the names of its rows, after their box where several are chosen."""
-    if not name.label:
-        return with_box(promql)
-    label = name.label
-    if name.more:
-        joined = ", ".join(f'"{each}"' for each in (name.label, *name.more))
-        promql, label = f'label_join({promql}, "{BOXLESS}", " ", {joined})', BOXLESS
-    if name.short[0]:
-        promql, label = shortened(promql, label, BOXLESS, name.short), BOXLESS
-    return after_box(promql, label, NAME)
-
-
-def shortened(promql: str, label: str, as_label: str, short: tuple[str, str]) -> str:
-    """The query with a label ``as_label``: what an expression leaves of another, or all of that."""
-    pattern, left = short
-    whole = promql if label == as_label else f'label_join({promql}, "{as_label}", "", "{label}")'
-    return f'label_replace({whole}, "{as_label}", "{left}", "{label}", "{pattern}")'
-
-
-def after_box(promql: str, label: str, joined: str) -> str:
-    """The query with the label ``joined``: another one, after the box where several are chosen."""
-    box = f'label_replace({promql}, "{BOX}", "$1 ", "$many", "(.+)")'
-    return f'label_join({box}, "{joined}", "", "{BOX}", "{label}")'
 
 
 def _query(column: Column) -> str:

@@ -6,9 +6,10 @@ from grafana import threshold_steps, value_mappings
 from grafana.annotations import alerts, reboots
 from grafana.charts import bars, lines, log_lines, paint, ranking, timeline
 from grafana.dashboard import Page
+from grafana.row_names import shortened
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, state_stat, values_stat
-from grafana.tables import number, shortened, state, table, text
+from grafana.tables import number, state, table, text
 from grafana.threshold_steps import steps
 from prometheus.health import EXPORTER
 

@@ -6,10 +6,11 @@ from grafana import threshold_steps
 from grafana.annotations import alerts, reboots
 from grafana.charts import lines, timeline
 from grafana.dashboard import Page
+from grafana.row_names import shortened
 from grafana.sdk import Panel, over_time
 from grafana.stat_panels import Value, absent, names_stat, state_stat, values_stat
 from grafana.state_codes import one_code
-from grafana.tables import Column, number, shortened, state, table, text
+from grafana.tables import Column, number, state, table, text
 from grafana.value_mappings import CRITICAL, NEUTRAL, NO_VALUE, OFF, OK, WARNING
 from prometheus.health import SERVICES
 from prometheus.thresholds import TIMER_OVERDUE_SECONDS
