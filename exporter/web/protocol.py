@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,14 @@ from aiohttp import web, web_protocol, web_response
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
+SERVER = "grid-exporter"
 MOST_HEADERS = 64  # of a request, each of at most 8 KB
 HEAD_LIMIT = 64 * 1024  # bytes of all of them together, give or take a piece
-PIECE = 16 * 1024  # bytes that are parsed at once
+PIECE = 16 * 1024  # bytes that are read and parsed at once
 MOST_WAITING = 2  # requests that are read ahead; with one, each request would stop and start the reading
 
 # aiohttp has no switch for these: it sends every stranger its version, and reads 32 requests ahead.
-web_response.SERVER_SOFTWARE = "grid-exporter"  # type: ignore[attr-defined]
+web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]
 web_protocol.MAX_MSG_QUEUE_SIZE = MOST_WAITING
 
 
@@ -78,6 +80,17 @@ class Protocol(web.RequestHandler):
         super().__init__(server, max_headers=MOST_HEADERS, **settings)
         self._headers = headers
         self._parser = BoundedParser(self._parser)  # type: ignore[assignment]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins to read, a piece at a time: asyncio has 256 KB mapped, and unmapped, for each request."""
+        if hasattr(transport, "max_size"):  # TLS has a buffer of its own, for good
+            transport.max_size = PIECE
+        super().connection_made(transport)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request is being handled; sending what came of it is not part of that."""
+        return self._current_request is not None
 
     def handle_error(
         self,
