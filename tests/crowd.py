@@ -75,7 +75,7 @@ class Crowd:
     @property
     def answering(self) -> Sized:
         """Those whose request is being handled."""
-        return self.server._connections._answering  # type: ignore[union-attr]
+        return [it for it in self.server._connections._open if it.is_answering]  # type: ignore[union-attr]
 
     def connected(self) -> int:
         """How many of the clients still have their connection, as far as they know."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from exporter.engine.exporter import Exporter
 from exporter.status import page
 from exporter.web.aide_api import Action, mount
 from exporter.web.auth import Auth
-from exporter.web.shared_body import PART, SharedBody
+from exporter.web.shared_response import SharedAnswer, SharedResponse
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+PLAIN = {"Content-Type": TEXT_FORMAT, "Vary": "Accept-Encoding"}
+GZIPPED = {**PLAIN, "Content-Encoding": "gzip"}
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 SPARE = 0.5  # seconds of Prometheus's own timeout that are left for the answer's way back
 BODY_LIMIT = 4096  # bytes; what is sent here is an ID at most
@@ -26,9 +28,9 @@ PAGE_TIMEOUT = 2.0  # seconds that the page waits for quick probes
 
 def make_app(exporter: Exporter, auth: Auth | None = None) -> web.Application:
     """The application that serves this exporter to everyone, or to those whom ``auth`` lets in."""
-    handlers = _Handlers(exporter)
-    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_check_version])
     auth = auth or Auth(None)
+    handlers = _Handlers(exporter, auth)
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_check_version])
     auth.install(app)
     exporter.own.web_reload = auth.reload
     app.router.add_get("/metrics", handlers.metrics)
@@ -68,12 +70,13 @@ def _action(token_file: str | None, state: str) -> Action | None:
 
 
 class _Handlers:
-    def __init__(self, exporter: Exporter) -> None:
+    def __init__(self, exporter: Exporter, auth: Auth) -> None:
         self._exporter = exporter
-        plain = {"Content-Type": TEXT_FORMAT, "Vary": "Accept-Encoding"}
-        self._headers = {False: plain, True: {**plain, "Content-Encoding": "gzip"}}
+        self._auth = auth
+        # The newest of each encoding, with what it was made of.
+        self._answers: dict[bool, tuple[bytes, Mapping[str, str], SharedAnswer]] = {}
 
-    async def metrics(self, request: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
         compress = takes_gzip(request.headers.get("Accept-Encoding", ""))
         asked = request.query.getall("collect[]", []) if request.query_string else ()
         scraper, names = self._exporter.scraper, dict.fromkeys(asked)
@@ -83,8 +86,16 @@ class _Handlers:
                 body = await scraper.scrape(names, max_wait(request), compress=compress)
         except KeyError as unknown:
             return web.Response(status=400, text=f"collect[]: there is no probe {unknown.args[0]!r} here\n")
-        content = SharedBody(body) if len(body) > PART else body
-        return web.Response(body=content, headers=self._headers[compress])
+        return SharedResponse(self._answer(body, compress=compress))
+
+    def _answer(self, body: bytes, *, compress: bool) -> SharedAnswer:
+        """This body's answer: the last one, where both it and what every answer carries are the same."""
+        common = self._auth.headers
+        kept = self._answers.get(compress)
+        if kept is None or kept[0] is not body or kept[1] is not common:
+            headers = {**common, **(GZIPPED if compress else PLAIN)}
+            kept = self._answers[compress] = body, common, SharedAnswer(body, headers)
+        return kept[2]
 
     async def page(self, _: web.Request) -> web.Response:
         cache = self._exporter.cache

@@ -29,6 +29,7 @@ OWN_AUTH = "/-/aide/"  # what lies below has a token of its own, and a request c
 
 TLS, CERTIFICATES, CREDENTIALS = "TLS", "client certificates", "passwords or tokens"
 NAMES = "the names of client certificates"
+NO_GUESSES = {"X-Content-Type-Options": "nosniff"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fingerprints = tuple[tuple[Path, object], ...]
@@ -37,13 +38,14 @@ Fingerprints = tuple[tuple[Path, object], ...]
 class Rules(Struct, frozen=True):
     """One reading of the web-config with everything that it names, ready for use.
 
+    headers: those that every answer has, unless it brings its own.
     allowed_sans: names of which a client's certificate must have one; None for any name.
     fingerprints: of the files, just before they were read.
     """
 
     credentials: Credentials
     context: ssl.SSLContext | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=NO_GUESSES.copy)
     allowed_sans: frozenset[str] | None = None
     fingerprints: Fingerprints = ()
 
@@ -75,7 +77,7 @@ def read_rules(path: Path, verified: Verified) -> Rules:
     return Rules(
         Credentials(config.users, [read_token(token) for token in tokens], verified),
         tls.server_context(tls_config, directory) if tls_config else None,
-        {name: value for name, value in config.headers.items() if value},
+        NO_GUESSES | {name: value for name, value in config.headers.items() if value},
         tls_config.allowed_sans if tls_config else None,
         fingerprints,
     )
@@ -159,9 +161,10 @@ class Auth:
         app.middlewares.append(self._authenticate)
         app.on_response_prepare.append(self._add_headers)
 
+    @property
     def headers(self) -> Mapping[str, str]:
-        """Those that every answer has, unless it brings its own."""
-        return {"X-Content-Type-Options": "nosniff", **self.rules.headers}
+        """Those that every answer has, unless it brings its own; the same object until the rules change."""
+        return self.rules.headers
 
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -178,7 +181,7 @@ class Auth:
 
     async def _add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
         """A page's own, which may be stricter, stay as they are."""
-        for name, value in self.headers().items():
+        for name, value in self.headers.items():
             response.headers.setdefault(name, value)
 
 

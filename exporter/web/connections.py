@@ -11,8 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 
-from aiohttp import web
-
+from exporter.web.protocol import Protocol
 from exporter.web.tls import Refused
 
 log = logging.getLogger(__name__)
@@ -30,23 +29,19 @@ class Connections:
     One whose TLS is still to be agreed on counts like any other: half a megabyte is what it costs.
     asyncio's own servers take as many as come, and out of descriptors log it ten thousand times a second.
 
-    server: handles requests. make_protocol: what speaks HTTP on a new connection. context: its TLS context.
+    make_protocol: what speaks HTTP on a new connection. context: its TLS context.
     """
 
     def __init__(
         self,
-        server: web.Server,
-        make_protocol: Callable[[], web.RequestHandler],
+        make_protocol: Callable[[], Protocol],
         context: Callable[[], ssl.SSLContext | None],
     ) -> None:
         self._make_protocol = make_protocol
         self._context = context
-        self._answer = server.request_handler
-        server.request_handler = self._note_and_answer
         # Half of the descriptors are for the probes' files and pipes.
         self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-        self._open: dict[web.RequestHandler, asyncio.Task[None]] = {}  # the oldest first
-        self._answering: set[asyncio.BaseProtocol] = set()
+        self._open: dict[Protocol, asyncio.Task[None]] = {}  # the oldest first
         self._listeners: list[socket.socket] = []
         self._backing_off = False
 
@@ -69,7 +64,7 @@ class Connections:
                 connecting.cancel()
             elif handler.transport is None or handler.ssl_context is context:
                 continue
-            elif handler in self._answering:
+            elif handler.is_answering:
                 handler.close()
             else:
                 handler.force_close()
@@ -95,7 +90,7 @@ class Connections:
         handler = self._make_protocol()
         self._open[handler] = asyncio.create_task(self._connect(handler, sock))
 
-    async def _connect(self, handler: web.RequestHandler, sock: socket.socket) -> None:
+    async def _connect(self, handler: Protocol, sock: socket.socket) -> None:
         loop, context = asyncio.get_running_loop(), self._context()
         if context is None:
             with contextlib.suppress(OSError):
@@ -123,24 +118,16 @@ class Connections:
         """One for each connection, and a second one while it is made: for what a refused client is sent."""
         return len(self._open) + sum(not connecting.done() for connecting in self._open.values())
 
-    def _pick_eviction(self) -> web.RequestHandler:
+    def _pick_eviction(self) -> Protocol:
         """The oldest that doesn't read its answer, else the oldest that is not being answered.
 
         Of those whose request is being handled only half of the places are safe.
         """
         if unread := next((handler for handler in self._open if handler.writing_paused), None):
             return unread
-        too_busy = len(self._answering) > self._most // 2
-        eligible = (handler for handler in self._open if (handler in self._answering) is too_busy)
+        too_busy = sum(handler.is_answering for handler in self._open) > self._most // 2
+        eligible = (handler for handler in self._open if handler.is_answering is too_busy)
         return next(eligible, next(iter(self._open)))
-
-    async def _note_and_answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answers, and notes who waits for that."""
-        self._answering.add(request.protocol)
-        try:
-            return await self._answer(request)
-        finally:
-            self._answering.discard(request.protocol)
 
     def _back_off(self, listener: socket.socket, error: OSError) -> None:
         loop = asyncio.get_running_loop()

@@ -66,8 +66,7 @@ class Server:
             raise RuntimeError("the application is not set up")
         settings: dict[str, Any] = {"access_log": None, "keepalive_timeout": HEAD_SECONDS}
         self._connections = Connections(
-            server,
-            lambda: Protocol(server, self._auth.headers, loop=asyncio.get_running_loop(), **settings),
+            lambda: Protocol(server, lambda: self._auth.headers, loop=asyncio.get_running_loop(), **settings),
             lambda: self._auth.rules.context,
         )
         self._connections.accept_from(self._listeners)

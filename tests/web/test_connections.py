@@ -193,11 +193,10 @@ async def test_who_goes_away_waits_for_nothing() -> None:
     script = Script(seconds=30)
     async with crowd(script) as visitors, asyncio.timeout(100):
         client: Client = await visitors.connect(GET)
-        answering = visitors.answering
-        while not answering:
+        while not visitors.answering:
             await asyncio.sleep(0)
         client.writer.transport.abort()
-        while answering:
+        while visitors.answering:
             await asyncio.sleep(0)
         assert script.under_way == 1
 
