@@ -1,4 +1,4 @@
-"""The connections to the exporter: let in one at a time, and so few that a crowd shuts nobody out."""
+"""The connections to the exporter: let in a few at a time, and so few that a crowd shuts nobody out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from exporter.web.tls import Refused
 log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 256  # then the oldest makes room: Prometheus's own scrape always gets in
+AT_ONCE = 16  # connections let in before others are served: one at a time, the hundredth would wait for long
 HANDSHAKE_SECONDS = 10.0  # that TLS may take to agree
 LINGER_SECONDS = 1.0  # for which a refused client may still send: to close at once would lose the alert
 BACKOFF_SECONDS = 1.0  # until a connection is accepted again after the machine had no room for one
@@ -78,17 +79,18 @@ class Connections:
             connecting.cancel()
 
     def _accept(self, listener: socket.socket) -> None:
-        """Lets one in; between two of them the others are served."""
-        try:
-            sock, _ = listener.accept()
-        except OSError as error:
-            if error.errno in NO_ROOM:
-                self._back_off(listener, error)
-            return  # anything else is an error of the one who asked
-        self._backing_off = False
-        self._make_room()
-        handler = self._make_protocol()
-        self._open[handler] = asyncio.create_task(self._connect(handler, sock))
+        """Lets a few in; before the next few the others are served."""
+        for _ in range(AT_ONCE):
+            try:
+                sock, _ = listener.accept()
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    self._back_off(listener, error)
+                return  # nobody is left; anything else is an error of the one who asked
+            self._backing_off = False
+            self._make_room()
+            handler = self._make_protocol()
+            self._open[handler] = asyncio.create_task(self._connect(handler, sock))
 
     async def _connect(self, handler: Protocol, sock: socket.socket) -> None:
         loop, context = asyncio.get_running_loop(), self._context()
