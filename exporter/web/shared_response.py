@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from exporter.web.protocol import SERVER
 
-PART = 256 * 1024  # bytes that are under way to one client
+PART = 512 * 1024  # bytes that are under way to one client
 
 
 class SharedAnswer:
