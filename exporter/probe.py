@@ -107,8 +107,7 @@ def _state_directory() -> Path | None:
     return Path(name) if name else None
 
 
-@dataclass(slots=True)
-class Host:
+class Host(Struct):
     """The monitored host's paths, and what one probe leaves for another.
 
     container_names: a container's full id to its name, left by the containers probe for others.
@@ -122,11 +121,11 @@ class Host:
     cgroup: Path = Path("/sys/fs/cgroup")
     sys: Path = Path("/sys")
     root: Path = Path("/")
-    state: Path | None = field(default_factory=_state_directory)
-    container_names: dict[str, str] = field(default_factory=dict)
-    model_names: dict[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
-    loaded_models: dict[str, Collection[str]] = field(default_factory=dict)
-    family_types: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    state: Path | None = msgspec.field(default_factory=_state_directory)
+    container_names: dict[str, str] = msgspec.field(default_factory=dict)
+    model_names: dict[str, Mapping[str, Collection[str]]] = msgspec.field(default_factory=dict)
+    loaded_models: dict[str, Collection[str]] = msgspec.field(default_factory=dict)
+    family_types: dict[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
 
 
 class Kind(Struct, frozen=True):

@@ -11,8 +11,9 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, get_args
+
+from msgspec import Struct
 
 from exporter.aide.summary import Change, Finding
 
@@ -44,8 +45,7 @@ _DEAD_LINK = "Dead symlink detected at "
 _DATABASES = ("file:", "stdin:", "fd:")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """AIDE's report. total: the number of entries in the new database."""
 
     total: int

@@ -10,11 +10,11 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from exporter.aide.files import Paths
 from exporter.aide.summary import Digest, load
@@ -25,8 +25,7 @@ _GZIP = b"\x1f\x8b"
 _LINE_LIMIT = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
+class Database(Struct, frozen=True):
     """A whole database. entries: how many files it describes. modified: its mtime, Unix seconds."""
 
     sha256: str

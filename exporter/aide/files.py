@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 PLAIN = re.compile(r"(/[A-Za-z0-9._-]+)+")
 # In these systemd shows every unit with a sandbox, as the check has one, something of its own.
 SANDBOXES = ("/run/credentials", "/run/systemd/incoming", "/run/systemd/propagate")
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(Struct, frozen=True):
     """The files of the checks. ``state`` is root's; the exporter's group may read it, but not ``private``."""
 
     state: Path = Path("/var/lib/grid-exporter-aide")

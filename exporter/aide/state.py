@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from exporter.aide.files import Paths
 from exporter.aide.lock import Command, alive, killed_accept, killed_check, load_running
 from exporter.aide.summary import Outcome, Summary, load_outcome, load_summary
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """The last check, the last attempt to accept, and the running command; each None where there is none."""
 
     summary: Summary | None

@@ -7,12 +7,11 @@ environment, labels that nobody asked for) is not kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct, field
 
 from exporter.probe import ProbeError
 from exporter.probes.containers import watchtower
@@ -85,8 +84,7 @@ class _Inspected(msgspec.Struct, rename="pascal"):
     host_config: Raw = NULL
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(Struct, frozen=True):
     """A container; None for what is unknown or does not apply.
 
     status: its state in Docker's words. health: of its own health check, while it runs. exit_code: of its

@@ -10,7 +10,8 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from exporter.probes.gpu.fdinfo import Client, parse_client
 from exporter.system.files import read_start
@@ -22,16 +23,14 @@ YOUNG = 60.0  # seconds in which most programs that use a card have opened it
 PIECE = 4  # links, between two looks at the clock
 
 
-@dataclass(slots=True)
-class Scan:
+class Scan(Struct):
     """The clients by process, each once. complete: whether every process could be read."""
 
     clients: dict[int, list[Client]] = field(default_factory=dict)
     complete: bool = True
 
 
-@dataclass(slots=True)
-class Search:
+class Search(Struct):
     """Remembers what was found.
 
     clock: of the thread's processor time. files: of each process the fdinfo of what it has open under

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from exporter.probes.gpu.sysfs import SLOT
 
@@ -17,8 +18,7 @@ OWN = re.compile(r"(?:vram|local)\d*", re.ASCII)
 ANY = re.compile(r"(?:vram|local|gtt|system|stolen|stolen-system|stolen-local)\d*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """One opening of a card. A fork or a duplicate shares it: its id is the same.
 
     slot: the card's place on the PCI bus. identity: unique a card. resident: the bytes that it holds, by

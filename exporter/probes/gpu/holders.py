@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from exporter.metrics.families import Samples
 from exporter.probe import Host
@@ -17,8 +18,7 @@ from exporter.system.cgroup import container_name, container_of
 EVERY = 15.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """What is held of one card: bytes by process, and by a container's full id. own: the sum of fdinfo.
 
     pids: the processes that have the card open. complete: whether all processes were read.
@@ -31,8 +31,7 @@ class Use:
     complete: bool = False
 
 
-@dataclass(slots=True)
-class Holders:
+class Holders(Struct):
     """Remembers who holds what for some seconds.
 
     by_slot: of every card that was awake then. labels: the program, container and model of each process.

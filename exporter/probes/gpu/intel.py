@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from exporter.metrics.families import Samples
 from exporter.probes.gpu import families as f
@@ -26,8 +27,7 @@ POWER_LIMITS = (
 )  # 0 is none; power1_crit is no limit but a trip point
 
 
-@dataclass(frozen=True, slots=True)
-class Engines:
+class Engines(Struct, frozen=True):
     """A group of engines (a GT) and where its files lie.
 
     actual, highest: its clock rates, MHz. idle: its counter of idle milliseconds. throttle: what its files of
@@ -41,8 +41,7 @@ class Engines:
     media: bool = False
 
 
-@dataclass(slots=True)
-class Rates:
+class Rates(Struct):
     """Counters of the run before, to know their rates since: by name, the value and when it was read.
 
     now: when this run began, seconds of a clock that never steps.

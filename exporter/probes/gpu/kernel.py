@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from exporter.humanize import size
 from exporter.metrics.families import Samples
@@ -21,8 +22,7 @@ SELDOM = 300.0  # seconds, for what changes only with a driver that is loaded an
 DROP_IN = "let it read other users' processes, at a price: docs/gpu.md, Memory by process"
 
 
-@dataclass(slots=True)
-class State:
+class State(Struct):
     """What is kept from run to run.
 
     names: what each card is called, by its PCI ids and revision.

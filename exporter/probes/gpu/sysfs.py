@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from exporter.metrics.families import number
 from exporter.system import files
@@ -43,8 +44,7 @@ def entries(path: Path | str) -> list[str]:
         return []
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """A card that the kernel shows.
 
     path: its directory in /sys/class/drm. vendor: ``amd``. driver: ``amdgpu``; empty where unknown.
@@ -109,8 +109,7 @@ def nodes(sys: Path, slots: Collection[str]) -> dict[str, str]:
     return named
 
 
-@dataclass(slots=True)
-class Sensors:
+class Sensors(Struct):
     """Where sensors lie by their labels; remembered, since to find out takes as long as to read them."""
 
     known: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)

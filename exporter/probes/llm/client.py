@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from exporter.system.http_library import verifying_context
 from exporter.system.threads import run_in_thread, run_in_thread_if_large
@@ -32,8 +32,7 @@ class Failure(Exception):  # noqa: N818 - of one read, not of the exporter
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A server's answer. server, type: its headers Server and Content-Type."""
 
     path: str

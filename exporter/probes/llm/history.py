@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from exporter.metrics.families import Samples
 from exporter.probes.llm.families import LOADS, UNLOADS
@@ -13,14 +13,12 @@ REASONS = ("expired", "early", "unknown", "server_down")
 RESIDENT = {"loaded", "sleeping", "unloading"}
 
 
-@dataclass(slots=True)
-class _Counts:
+class _Counts(Struct):
     loads: int = 0
     unloads: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
 
 
-@dataclass(slots=True)
-class History:
+class History(Struct):
     """What was seen since the exporter started. What the first read shows did not load."""
 
     _loaded: dict[str, Model] | None = None  # as they were at the last read

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from exporter.metrics.families import Samples
 from exporter.probe import Host, Kind, Note, Probe, ProbeError, Result, Schedule
@@ -60,8 +61,7 @@ def _readers(server: Server) -> Mapping[str, Callable[[], Reader]]:
     }
 
 
-@dataclass(slots=True)
-class _Watch:
+class _Watch(Struct):
     """One server over its runs. kind: as configured, or found out and kept until it is down.
 
     sockets: those that it listened on at the last run. alone: the only model that it had loaded when its

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from exporter.probe import Host
 from exporter.system.cgroup import container_of
@@ -31,8 +32,7 @@ PORTS = frozenset({11434, 8080, 8000, 30000})
 UNIT = re.compile(r"/([^/\n]{1,200}\.service)(?:/|$)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """A socket that takes connections on loopback. command: its process's, empty where that is not known."""
 
     address: str

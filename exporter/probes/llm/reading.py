@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from exporter.probe import Note
 
@@ -15,8 +15,7 @@ MODELS_LIMIT = 64
 Totals = tuple[float, float]  # a sum in seconds, and a count
 
 
-@dataclass(slots=True)
-class Model:
+class Model(Struct):
     """A model of a server. Sizes in bytes, times in Unix seconds, the totals since the server started."""
 
     state: str | None = None
@@ -41,8 +40,7 @@ class Model:
     queue: Totals | None = None
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """A server's state.
 
     up: whether it answered as its kind. ready: whether it takes requests. counts: of models, by where they

@@ -1,6 +1,5 @@
 import json
 import tracemalloc
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from exporter.probe import ProbeError
 from exporter.probes.containers.inspect_json import COMPOSE_PROJECT as PROJECT

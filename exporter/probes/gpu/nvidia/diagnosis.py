@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from msgspec import Struct
@@ -37,8 +36,7 @@ HINTS = {
 MAX_NOTES = 20  # a broken driver may print messages without end
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(Struct, frozen=True, dict=True):
     """A query's output, and how to read its table.
 
     fields: our name by the driver's of what was asked for, in order. free: the column that holds free text.
