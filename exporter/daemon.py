@@ -47,7 +47,7 @@ async def serve(listen: Listen, web_config: Path | None, make_plan: MakePlan) ->
     exporter = Exporter(await make_plan())
     reloads = _Reloads(exporter, make_plan)
     loop.add_signal_handler(signal.SIGHUP, reloads.request)
-    exporter.start_runs()
+    exporter.start_runs(awaited=True)  # the others would take processors from what is loaded meanwhile
     try:
         server = await _start_server(exporter, web_config, listen)
         await _work(exporter, server, reloads, stop)

@@ -38,11 +38,12 @@ class Exporter:
         log.error("the new configuration was refused, the one before stays active: %s", error)
         self.own.reload.successful = False
 
-    def start_runs(self) -> None:
-        """Starts every probe that is due, without waiting."""
+    def start_runs(self, *, awaited: bool = False) -> None:
+        """Starts every probe that is due, or of those only the ones that scrapes wait for; waits for none."""
         now = self.cache.clock()
         for runner in self.cache.runners.values():
-            runner.start_if_due(now)
+            if runner.probe.schedule.wait or not awaited:
+                runner.start_if_due(now)
 
     def ready(self) -> bool:
         """Whether every quick probe's first run has ended, or has outlived what a scrape waits for it."""

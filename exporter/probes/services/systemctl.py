@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 
 from exporter.probe import ProbeError
 from exporter.system.subprocesses import run
 
 Properties = Mapping[str, str]
 
+TIMESTAMP = re.compile(r"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", re.ASCII)
 DURATION = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)(y|month|w|d|h|min|s|ms|us)")
 # systemd's year has 365.25 days, its month is a twelfth of that.
 SECONDS = dict(y=31557600, month=2629800, w=604800, d=86400, h=3600, min=60, s=1, ms=1e-3, us=1e-6)  # noqa: C408
@@ -98,11 +98,11 @@ def names(unit: Properties) -> set[str]:
     return {word[1:-1].replace("\\\\", "\\") if word.startswith('"') else word for word in words}
 
 
-@lru_cache(maxsize=1024)  # most of a unit's times are the same run after run, and strptime is slow
 def timestamp(text: str | None) -> float | None:
     """A time in UTC (``Mon 2026-11-23 01:18:33 UTC``) as Unix time; None if unset."""
+    match = TIMESTAMP.fullmatch(text or "")
     try:
-        return datetime.strptime(text or "", "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC).timestamp()
+        return datetime.fromisoformat(f"{match[1]}+00:00").timestamp() if match else None
     except ValueError:
         return None
 

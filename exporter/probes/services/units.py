@@ -37,6 +37,11 @@ def is_random(unit: Properties) -> bool:
 def category_of(names: set[str], categories: Categories) -> str | None:
     """The first category of which a name or pattern matches one of the unit's names."""
     for category, patterns in categories.items():
-        if any(fnmatchcase(name, pattern) for name in names for pattern in patterns):
+        if any(_matches(name, pattern) for name in names for pattern in patterns):
             return category
     return None
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Most are names, for each of which fnmatch would make a regular expression."""
+    return name == pattern or (PATTERN.search(pattern) is not None and fnmatchcase(name, pattern))
