@@ -29,7 +29,7 @@ OWN_AUTH = "/-/aide/"  # what lies below has a token of its own, and a request c
 
 TLS, CERTIFICATES, CREDENTIALS = "TLS", "client certificates", "passwords or tokens"
 NAMES = "the names of client certificates"
-NO_GUESSES = {"X-Content-Type-Options": "nosniff"}
+NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fingerprints = tuple[tuple[Path, object], ...]
@@ -45,7 +45,7 @@ class Rules(Struct, frozen=True):
 
     credentials: Credentials
     context: ssl.SSLContext | None = None
-    headers: Mapping[str, str] = field(default_factory=NO_GUESSES.copy)
+    headers: Mapping[str, str] = field(default_factory=NOSNIFF.copy)
     allowed_sans: frozenset[str] | None = None
     fingerprints: Fingerprints = ()
 
@@ -77,7 +77,7 @@ def read_rules(path: Path, verified: Verified) -> Rules:
     return Rules(
         Credentials(config.users, [read_token(token) for token in tokens], verified),
         tls.server_context(tls_config, directory) if tls_config else None,
-        NO_GUESSES | {name: value for name, value in config.headers.items() if value},
+        NOSNIFF | {name: value for name, value in config.headers.items() if value},
         tls_config.allowed_sans if tls_config else None,
         fingerprints,
     )
