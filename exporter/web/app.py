@@ -12,7 +12,6 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from exporter.aide.accept_request import runtime_directory
 from exporter.aide.files import Paths
 from exporter.engine.exporter import Exporter
-from exporter.status import page
 from exporter.web.aide_api import Action, mount
 from exporter.web.auth import Auth
 from exporter.web.shared_response import SharedAnswer, SharedResponse
@@ -98,6 +97,8 @@ class _Handlers:
         return kept[2]
 
     async def page(self, _: web.Request) -> web.Response:
+        from exporter.status import page  # noqa: PLC0415 - not before somebody looks
+
         cache = self._exporter.cache
         await cache.refresh(cache.runners.values(), PAGE_TIMEOUT)
         body = page.status_page(self._exporter)
