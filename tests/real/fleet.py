@@ -27,6 +27,7 @@ from tests.grafana.dashboards import Target, filled, targets
 from tests.real.stack.observatory import Series, ask
 
 RECORDED = re.compile(r"(grid:\w+:\w+)\{([^}]*)\}")
+PATIENCE = 60.0  # seconds until a box is whole
 
 Body = Callable[[int], bytes]
 
@@ -36,6 +37,18 @@ def scrape(url: str) -> bytes:
     with urllib.request.urlopen(f"{url}/metrics") as answer:
         body: bytes = answer.read()
         return body
+
+
+def whole(url: str) -> bytes:
+    """A body in which every probe has found out what it asks for, the slow ones too."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        body = scrape(url)
+        probes = re.findall(rb"(?m)^grid_probe_ttl_seconds(\{.*\}) ", body)
+        if all(b"grid_probe_success%s 1.0\n" % probe in body for probe in probes):
+            return body
+        time.sleep(0.1)
+    raise AssertionError(body.decode())
 
 
 @contextlib.contextmanager
@@ -187,7 +200,7 @@ def watched(folder: Path, boxes: int, interval: str = "5s") -> Iterator[Fleet]:
     for part in ("box", "prometheus"):
         (folder / part).mkdir()
     with typical_box(folder / "box") as exporter:
-        body = scrape(exporter.url)
+        body = whole(exporter.url)
     with (
         serving(every_tenth(body)) as where,
         watching(folder / "prometheus", boxes, where, interval) as prometheus,
