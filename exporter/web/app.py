@@ -14,7 +14,7 @@ from exporter.aide.files import Paths
 from exporter.engine.exporter import Exporter
 from exporter.web.aide_api import Action, mount
 from exporter.web.auth import Auth
-from exporter.web.shared_response import SharedAnswer, SharedResponse
+from exporter.web.shared_response import Message, SharedResponse
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 PLAIN = {"Content-Type": TEXT_FORMAT, "Vary": "Accept-Encoding"}
@@ -73,7 +73,7 @@ class _Handlers:
         self._exporter = exporter
         self._auth = auth
         # The newest of each encoding, with what it was made of.
-        self._answers: dict[bool, tuple[bytes, Mapping[str, str], SharedAnswer]] = {}
+        self._messages: dict[bool, tuple[bytes, Mapping[str, str], Message]] = {}
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         compress = takes_gzip(request.headers.get("Accept-Encoding", ""))
@@ -85,15 +85,15 @@ class _Handlers:
                 body = await scraper.scrape(names, max_wait(request), compress=compress)
         except KeyError as unknown:
             return web.Response(status=400, text=f"collect[]: there is no probe {unknown.args[0]!r} here\n")
-        return SharedResponse(self._answer(body, compress=compress))
+        return SharedResponse(self._message(body, compress=compress))
 
-    def _answer(self, body: bytes, *, compress: bool) -> SharedAnswer:
-        """This body's answer: the last one, where both it and what every answer carries are the same."""
+    def _message(self, body: bytes, *, compress: bool) -> Message:
+        """This body's message: the last one, where both it and what every answer carries are the same."""
         common = self._auth.headers
-        kept = self._answers.get(compress)
+        kept = self._messages.get(compress)
         if kept is None or kept[0] is not body or kept[1] is not common:
             headers = {**common, **(GZIPPED if compress else PLAIN)}
-            kept = self._answers[compress] = body, common, SharedAnswer(body, headers)
+            kept = self._messages[compress] = body, common, Message(body, headers)
         return kept[2]
 
     async def page(self, _: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from exporter.web.protocol import SERVER
 PART = 512 * 1024  # bytes that are under way to one client
 
 
-class SharedAnswer:
+class Message:
     """A body and its headers, as they go out; the Date is when this was made.
 
     aiohttp puts the head together for each request and copies head and body into one: that is a third of
@@ -22,7 +22,6 @@ class SharedAnswer:
 
     def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
         self.body = body
-        self.headers = headers
         self._lines = {
             **headers,
             hdrs.CONTENT_LENGTH: str(len(body)),
@@ -50,9 +49,9 @@ class SharedAnswer:
 class SharedResponse(web.StreamResponse):
     """The response to one request. A client that takes nothing holds up its own connection alone."""
 
-    def __init__(self, answer: SharedAnswer) -> None:
+    def __init__(self, message: Message) -> None:
         super().__init__()
-        self._answer = answer
+        self._message = message
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Takes note of who asked; nothing is sent yet."""
@@ -61,13 +60,13 @@ class SharedResponse(web.StreamResponse):
 
     async def write_eof(self, _: bytes = b"") -> None:
         """Sends it, in parts as fast as the client takes them."""
-        request, answer = self._request, self._answer
+        request, message = self._request, self._message
         writer = request.writer
         if request.method == hdrs.METH_HEAD:
-            await writer.write(answer.head(request.version, keep_alive=request.keep_alive))
+            await writer.write(message.head(request.version, keep_alive=request.keep_alive))
             return
-        await writer.write(answer.beginning(request.version, keep_alive=request.keep_alive))
-        rest = memoryview(answer.body)[PART:]
+        await writer.write(message.beginning(request.version, keep_alive=request.keep_alive))
+        rest = memoryview(message.body)[PART:]
         for start in range(0, len(rest), PART):
             await writer.write(rest[start : start + PART])
         await writer.drain()

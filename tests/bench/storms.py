@@ -15,7 +15,7 @@ from tests.bench.calm import Calm
 from tests.bench.load import ENCODINGS, Effort, Load, storm
 from tests.bench.report import Table, Target
 from tests.bench.servers import Server
-from tests.strict import parsed
+from tests.series import unsuccessful
 
 STEADY = ("bare", "idle")  # a short storm shows all of it; the others are restless, or slow themselves
 AT_WORK = ("slow", "hung")
@@ -25,7 +25,6 @@ SETTLE = 0.5  # seconds: after a rest all tools start at once, which in a lastin
 
 SHOWN = {"grid-exporter": "slow", "node_exporter": "node"}
 TIMEOUT = 60.0  # seconds
-KNOWN = "grid_probe_ttl_seconds"  # each probe has one, whatever becomes of it
 SAME = 1.05  # times as long may a body be: some series come and go
 
 Servers = Mapping[str, Server]
@@ -103,17 +102,10 @@ def _all(directory: Path) -> Iterator[Servers]:
 def _until_whole(server: Server) -> None:
     """Waits until every probe has found out what it asks for."""
     end = time.monotonic() + TIMEOUT
-    while missing := _not_found_out(server):
+    while missing := unsuccessful(server.get()):
         if time.monotonic() > end:
             raise AssertionError(f"no success: {missing}")
         time.sleep(0.1)
-
-
-def _not_found_out(server: Server) -> list[str]:
-    """The probes that have had no success."""
-    series = parsed(server.get().decode())
-    probes = [name.removeprefix(KNOWN) for name in series if name.startswith(KNOWN)]
-    return [probe for probe in probes if series.get(f"grid_probe_success{probe}") != 1]
 
 
 def _see_that_they_give_the_same(ours: Server, bare: Server) -> None:

@@ -25,6 +25,7 @@ from tests.box import control
 from tests.box.box import make
 from tests.grafana.dashboards import Target, filled, targets
 from tests.real.stack.observatory import Series, ask
+from tests.series import unsuccessful
 
 RECORDED = re.compile(r"(grid:\w+:\w+)\{([^}]*)\}")
 PATIENCE = 60.0  # seconds until a box is whole
@@ -42,13 +43,10 @@ def scrape(url: str) -> bytes:
 def whole(url: str) -> bytes:
     """A body in which every probe has found out what it asks for, the slow ones too."""
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        body = scrape(url)
-        probes = re.findall(rb"(?m)^grid_probe_ttl_seconds(\{.*\}) ", body)
-        if all(b"grid_probe_success%s 1.0\n" % probe in body for probe in probes):
-            return body
+    while missing := unsuccessful(body := scrape(url)):
+        assert time.monotonic() < end, missing
         time.sleep(0.1)
-    raise AssertionError(body.decode())
+    return body
 
 
 @contextlib.contextmanager

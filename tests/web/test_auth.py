@@ -15,6 +15,7 @@ import pytest
 from exporter.config.load import Plan
 from exporter.config.strict_yaml import ConfigError
 from exporter.engine.exporter import Exporter
+from exporter.engine.scrape import Scraper
 from exporter.probes.aide import Settings as Aide
 from exporter.status import page
 from exporter.system.threads import TimedThread
@@ -209,6 +210,20 @@ async def test_configured_headers_are_on_every_answer(tmp_path: Path, aiohttp_cl
     client = await aiohttp_client(make_app(exporter_of(Script()), Auth(web_config(tmp_path, text))))
     for path, headers in (("/metrics", RIGHT), ("/metrics", {}), ("/nothing", RIGHT), ("/-/healthy", {})):
         assert (await client.get(path, headers=headers)).headers["X-Frame-Options"] == "deny"
+
+
+async def test_other_headers_are_on_the_next_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aiohttp_client: Connect
+) -> None:
+    """Although its body is the one before, and its message had been put together."""
+    monkeypatch.setattr(Scraper, "kept", lambda *_, body=b"x 1\n", **__: body)
+    path = web_config(tmp_path, "http_server_config: {headers: {X-Frame-Options: deny}}")
+    auth = Auth(path)
+    client = await aiohttp_client(make_app(exporter_of(Script()), auth))
+    assert (await client.get("/metrics")).headers["X-Frame-Options"] == "deny"
+    touch_later(path, "http_server_config: {headers: {X-Frame-Options: sameorigin}}")
+    assert settled(auth)
+    assert (await client.get("/metrics")).headers["X-Frame-Options"] == "sameorigin"
 
 
 CONFIGURABLE = {

@@ -1,4 +1,6 @@
 import asyncio
+import contextlib
+import socket
 import ssl
 from pathlib import Path
 
@@ -36,6 +38,24 @@ async def test_a_crowd_shuts_nobody_out(begun: bytes) -> None:
         assert await visitors.scrape() == 200
         assert visitors.connected() <= MOST
         assert visitors.clients[-1].writer.transport.is_closing() is False
+
+
+async def test_some_are_let_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of many that come together need not wait until all before have been answered, again and again.
+
+    But a crowd without end leaves room for those who are in.
+    """
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 64)
+    async with crowd(Script()) as visitors, asyncio.timeout(100):
+        let_in = visitors.server._connections._open  # type: ignore[union-attr]
+        with contextlib.ExitStack() as stack:
+            for _ in range(20):  # before the loop comes to any of them
+                stack.enter_context(socket.create_connection(visitors.address))
+            while not let_in:
+                await asyncio.sleep(0)
+            assert len(let_in) == 16
+            while sum(handler.transport is not None for handler in let_in) < 20:
+                await asyncio.sleep(0)
 
 
 async def test_the_newest_keep_their_places() -> None:

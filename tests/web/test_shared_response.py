@@ -5,7 +5,7 @@ import pytest
 from aiohttp import HttpVersion10, HttpVersion11
 
 from exporter.engine.scrape import Scraper
-from exporter.web.shared_response import PART, SharedAnswer
+from exporter.web.shared_response import PART, Message
 from tests.crowd import Client, crowd
 from tests.scripted import Script
 
@@ -78,8 +78,8 @@ async def test_a_body_of_any_size_arrives_whole(size: int, monkeypatch: pytest.M
 
 def test_one_buffer_serves_every_connection_of_a_kind() -> None:
     """What is sent first is put together once; another kind of connection has its own head."""
-    answer = SharedAnswer(b"body", {"A": "b"})
-    first = answer.beginning(HttpVersion11, keep_alive=True)
-    assert answer.beginning(HttpVersion11, keep_alive=True) is first
-    assert answer.beginning(HttpVersion10, keep_alive=True) != first
+    message = Message(b"body", {"A": "b"})
+    first = message.beginning(HttpVersion11, keep_alive=True)
+    assert message.beginning(HttpVersion11, keep_alive=True) is first
+    assert message.beginning(HttpVersion10, keep_alive=True) != first
     assert answered(first.removesuffix(b"body"))[1]["a"] == "b"
